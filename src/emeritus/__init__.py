@@ -1,0 +1,1 @@
+"""Emeritus retires AI models without losing them."""

@@ -1,0 +1,1 @@
+"""Put, get and list bytes: a local folder or an object store. Knows nothing of what the bytes mean."""

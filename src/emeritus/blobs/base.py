@@ -1,0 +1,47 @@
+"""What every store of bytes must do. Backends are one module each; `emeritus.testing.blob_contract` holds them to this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+
+class BlobStore(Protocol):
+    """Named bytes. Keys are relative POSIX paths of [A-Za-z0-9._-] segments, never '.' or '..' (else BadName).
+
+    A backend's duties:
+    - `put*` return only when the bytes are durable and visible whole; a crash leaves the old object or the new, never a part.
+    - `get` returns exactly what was put, or raises NotFound.
+    - A full store raises StoreFull and an unreachable one StoreUnavailable; neither leaves anything visible.
+    - Every call may be repeated safely. Retrying lost responses is the backend's own work.
+    """
+
+    url: str
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        """Store `data` under `key`, replacing what is there."""
+
+    def put_if_absent(self, key: str, data: bytes | memoryview) -> bool:
+        """Store `data` unless `key` exists; False when it does (the stored bytes then stay)."""
+
+    def put_if_match(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
+        """Replace `key` only while its version is `version` (None: only while absent); the new version, or None if it moved on."""
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a local file's bytes without holding them all in memory. The file may be moved away by this."""
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of `key`, or `length` of them from `start`. Raises NotFound; a range beyond the end raises IntegrityError."""
+
+    def version(self, key: str) -> str | None:
+        """An opaque mark that changes with every put of `key`; None when there is none."""
+
+    def size(self, key: str) -> int | None:
+        """Length in bytes; None when `key` does not exist."""
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """All keys that begin with `prefix`, sorted."""
+
+    def delete(self, key: str) -> None:
+        """Remove `key`; no error when it is gone already."""

@@ -1,0 +1,174 @@
+"""The words engines and their users share: messages, sampling, pieces, answers, and the two protocols between rooms.
+
+`Awake` is a resident that answers; `WeightSource` is where an engine finds its files. Both live here, on the ground
+floor, so that features can hand them to each other without importing each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+Role = Literal["system", "user", "assistant"]
+FinishReason = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One turn of a conversation."""
+
+    role: Role
+    content: str
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How an answer is drawn. `temperature` 0 is greedy. `logprobs` is how many alternatives to report per token (None: none)."""
+
+    max_tokens: int = 256
+    temperature: float = 1.0
+    top_p: float = 1.0
+    seed: int | None = None
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As journals record it."""
+        return {
+            "max_tokens": self.max_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "stop": list(self.stop),
+            "logprobs": self.logprobs,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    """One generated token: its text, natural-log probability, and the most likely alternatives (text, logprob)."""
+
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One increment of a streamed answer. The last piece carries `finish_reason` and usage; its text may be empty."""
+
+    text: str
+    logprobs: tuple[TokenLogprob, ...] = ()
+    finish_reason: FinishReason | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    raw: bytes = b""  # what arrived over the wire for this piece, where the engine is a server; empty for embedded engines
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. `raw` is the response as bytes: the server's own, or canonical JSON of this answer for embedded engines."""
+
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+    raw: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Build:
+    """What exactly answered: engine, versions, dtype, threads, instruction set, switches. Digest it to compare configurations."""
+
+    engine: str
+    versions: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    weights_digest: str | None = None  # sha256 over the sorted weight files' sha256, None when the weights are not held
+
+    def as_dict(self) -> dict[str, Any]:
+        """As journals and statements record it."""
+        return {
+            "engine": self.engine,
+            "versions": dict(self.versions),
+            "config": dict(self.config),
+            "weights_digest": self.weights_digest,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What an engine can do; users ask before they call. A contract test may skip only what is False here."""
+
+    logprobs: bool = False  # log-probabilities of generated tokens
+    score: bool = False  # teacher-forced log-probabilities of given text
+    seed: bool = False  # the same seed gives the same answer
+    stop: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Teacher-forced scoring of one probe: token ids and each one's natural-log probability given those before it.
+
+    `logprobs[0]` belongs to `token_ids[1]`; so len(logprobs) == len(token_ids) - 1.
+    """
+
+    token_ids: tuple[int, ...]
+    logprobs: tuple[float, ...]
+
+
+class Awake(Protocol):
+    """A resident that answers. Calls may run concurrently; the engine orders them. Closing is the owner's business."""
+
+    @property
+    def build(self) -> Build:
+        """What answers."""
+
+    @property
+    def can(self) -> Capabilities:
+        """What it can do."""
+
+    def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+        """An answer, piece by piece. Leaving the iteration cancels it. Raises EngineDied, ContextTooLong, UpstreamRefused."""
+
+    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+        """The whole answer at once."""
+
+    async def score(self, texts: Sequence[str]) -> list[Scored]:
+        """Score raw texts (no chat template) in fp32, batch 1. Raises NotSupported unless `can.score`."""
+
+
+class Engine(Awake, Protocol):
+    """An `Awake` together with its owner's handle."""
+
+    async def close(self) -> None:
+        """End it and free what it holds. Safe to repeat."""
+
+
+class WeightSource(Protocol):
+    """Where an engine finds a resident's files; the vault's side provides it."""
+
+    @property
+    def weights_digest(self) -> str:
+        """sha256 (hex) that names the weights."""
+
+    def folder(self) -> Path:
+        """A local folder with the resident's files, every byte verified. May take long; blocking."""
+
+
+async def collect(pieces: AsyncIterator[Piece]) -> Answer:
+    """Gather a stream into one answer."""
+    texts: list[str] = []
+    logprobs: list[TokenLogprob] = []
+    raw: list[bytes] = []
+    reason: FinishReason = "stop"
+    prompt = completion = 0
+    async for piece in pieces:
+        texts.append(piece.text)
+        logprobs.extend(piece.logprobs)
+        raw.append(piece.raw)
+        if piece.finish_reason is not None:
+            reason, prompt, completion = piece.finish_reason, piece.prompt_tokens, piece.completion_tokens
+    return Answer("".join(texts), reason, prompt, completion, tuple(logprobs), b"".join(raw))

@@ -1,0 +1,131 @@
+"""The one settings object. Flags, environment names, `emeritus.toml` and docs/settings.md are generated from it.
+
+Order, first wins: flags, `EMERITUS_*` environment, `<home>/emeritus.toml`, the defaults below. Knows nothing of any room.
+"""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from emeritus.errors import BadSettings
+
+FILE_NAME = "emeritus.toml"
+
+
+class Settings(BaseSettings):
+    """Everything an operator may set. One flat list, so that each has one flag, one variable and one line of TOML."""
+
+    model_config = SettingsConfigDict(env_prefix="EMERITUS_", extra="forbid", frozen=True)
+
+    home: Path = Field(Path(".emeritus"), description="Folder that holds all state.")
+    organisation: str = Field("This organisation", description="Who retires the models; shown on every page.")
+    origin: str = Field("emeritus.local/ledger", description="The ledger's origin line (C2SP checkpoint), fixed at init.")
+    base_url: str = Field("", description="Public address of the site; empty means the address `serve` listens on.")
+
+    database_url: SecretStr = Field(SecretStr(""), description="SQLAlchemy address; empty means SQLite in the home folder.")
+    jobs_database_url: SecretStr = Field(
+        SecretStr(""), description="Address of the jobs' own database; empty means SQLite in the home folder."
+    )
+    vault_url: str = Field("", description="Where packs are kept: a folder, s3://, gs:// or az://; empty means home/vault.")
+    executor_id: str = Field("local", description="Stable name of this worker; a restarted worker keeps it.")
+
+    host: str = Field("127.0.0.1", description="Address `serve` listens on.")
+    port: int = Field(8400, ge=0, le=65535, description="Port `serve` listens on; 0 takes a free one.")
+    max_body_bytes: int = Field(4 << 20, ge=1024, description="Largest request body the API reads, in bytes.")
+
+    memory_budget_bytes: int = Field(
+        8 << 30, ge=1 << 20, description="Bytes of weights that may be awake on this machine at once."
+    )
+    wake_timeout_s: float = Field(120.0, gt=0, description="Longest time a caller waits for a resident to wake, in seconds.")
+    idle_sleep_s: float = Field(600.0, gt=0, description="An on-demand resident sleeps after this long without a call, in seconds.")
+    engine_threads: int = Field(0, ge=0, description="Threads of one embedded engine; 0 means one per core.")
+
+    second_decider: Literal["required", "waived"] = Field(
+        "required", description="Whether a cheap decline and a veto need a second person; a waiver is shown publicly."
+    )
+    second_coder: Literal["required", "waived"] = Field(
+        "required", description="Whether a preference needs a second coder; a waiver is shown publicly."
+    )
+    low_cost_threshold: float = Field(
+        100.0, ge=0, description="Declining what costs less than this (currency units a year) needs a second decider."
+    )
+    currency: str = Field("USD", description="Currency of cost estimates.")
+    notice_days: int = Field(60, ge=0, description="Shortest notice between announcement and retirement, in days.")
+    decision_days: int = Field(30, ge=1, description="Days within which a confirmed preference is to be decided.")
+
+    smtp_url: SecretStr = Field(
+        SecretStr(""), description="smtp://user:password@host:port; empty writes messages to home/outbox instead."
+    )
+    mail_from: str = Field("emeritus@localhost", description="Sender address of notices.")
+
+    scrub_cron: str = Field("17 3 * * *", description="When `serve` scrubs the vault (cron, UTC).")
+    drill_cron: str = Field("41 4 * * 0", description="When `serve` rehearses revivals (cron, UTC).")
+    essay_cron: str = Field("7 9 * * 1", description="When `serve` invites essays from residents whose channel is open (cron, UTC).")
+    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="Least severe log line printed.")
+
+    @field_validator("home", mode="after")
+    @classmethod
+    def _absolute(cls, value: Path) -> Path:
+        return Path(os.path.abspath(value.expanduser()))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags (init) before environment before the file; no dotenv, so that nothing is read by surprise."""
+        return (init_settings, env_settings, _HomeFile(settings_cls, init_settings))
+
+    @property
+    def database(self) -> str:
+        """The database's SQLAlchemy address, the default filled in."""
+        return self.database_url.get_secret_value() or f"sqlite:///{self.home / 'records.db'}"
+
+    @property
+    def jobs_database(self) -> str:
+        """The jobs' own database address, the default filled in."""
+        return self.jobs_database_url.get_secret_value() or f"sqlite:///{self.home / 'jobs.db'}"
+
+
+class _HomeFile(PydanticBaseSettingsSource):
+    """`emeritus.toml` in the home that flags or environment chose; it cannot choose the home itself."""
+
+    def __init__(self, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource) -> None:
+        super().__init__(settings_cls)
+        chosen = init_settings().get("home") or os.environ.get("EMERITUS_HOME") or settings_cls.model_fields["home"].default
+        self.path = Path(chosen).expanduser() / FILE_NAME
+
+    def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:
+        """Unused: `__call__` returns the whole file."""
+        return None, field_name, False
+
+    def __call__(self) -> dict[str, Any]:
+        try:
+            values = tomllib.loads(self.path.read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {}
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise BadSettings(f"{self.path} cannot be read: {error}") from error
+        if "home" in values:
+            raise BadSettings(f"{self.path} sets `home`, which only a flag or EMERITUS_HOME may")
+        return values
+
+
+def load(**flags: Any) -> Settings:
+    """The settings in force. `flags` that are None were not given. Raises BadSettings naming the setting."""
+    try:
+        return Settings(**{name: value for name, value in flags.items() if value is not None})
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise BadSettings(f"setting {name!r}: {first['msg']}", setting=name) from error

@@ -1,6 +1,6 @@
 """Every error Emeritus raises on purpose: a stable code, what happened, what to do.
 
-HTTP statuses (`gateway/statuses.py`) and exit codes (`cli/exits.py`) are tables elsewhere, keyed by these classes;
+HTTP statuses (`statuses.py`) and exit codes (`cli/exits.py`) are tables elsewhere, keyed by these classes;
 a test walks every subclass against both and against `docs/errors.md`. Knows nothing of any room.
 """
 

@@ -1,0 +1,261 @@
+"""What interview's tables say, read only: protocols, sessions, and the register of preferences with all that followed.
+
+Returns frozen values; writes nothing, opens no journal, knows no page. Where a preference stands, and whether anything
+is overdue, is computed here from the rows and a `now`, never stored.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emeritus.errors import NotFound
+from emeritus.interview.views import (
+    CommitmentView,
+    ConfirmationView,
+    DecisionView,
+    FollowView,
+    PreferenceView,
+    ProtocolView,
+    RegisterCounts,
+    SessionView,
+    Span,
+    Standing,
+    TellingView,
+)
+from emeritus.records.dates import days_after, is_past
+from emeritus.records.provenance import Provenance, provenance
+from emeritus.records.tables import (
+    Commitment,
+    Confirmation,
+    Decision,
+    FollowThrough,
+    InterviewSession,
+    Preference,
+    Protocol,
+    Telling,
+)
+
+_STANDING: Mapping[str, Standing] = {
+    "accept": "granted",
+    "accept in part": "granted",
+    "decline": "declined",
+    "not actionable": "declined",
+    "defer": "undecided",
+}
+_CLOSED_STATES = frozenset({"withdrawn", "superseded"})  # states after which no decision is owed
+
+
+def protocols(session: Session) -> tuple[ProtocolView, ...]:
+    """Every protocol logged, newest first."""
+    rows = session.scalars(select(Protocol).order_by(Protocol.at.desc(), Protocol.sha256)).all()
+    sources = provenance(session, (row.act for row in rows))
+    return tuple(ProtocolView(row.sha256, row.name, row.version, row.at, sources[row.act]) for row in rows)
+
+
+def protocol(session: Session, sha256: str) -> ProtocolView:
+    """The protocol of that digest. Raises NotFound."""
+    row = session.get(Protocol, sha256)
+    if row is None:
+        raise NotFound(f"no protocol with sha256 {sha256[:12]}… is logged", sha256=sha256)
+    return ProtocolView(row.sha256, row.name, row.version, row.at, provenance(session, [row.act])[row.act])
+
+
+def sessions(session: Session, resident: str) -> tuple[SessionView, ...]:
+    """A resident's sessions in the order they began."""
+    query = select(InterviewSession).where(InterviewSession.resident == resident)
+    return _sessions(session, session.scalars(query.order_by(InterviewSession.started_at, InterviewSession.id)).all())
+
+
+def interview_session(session: Session, resident: str, session_id: str) -> SessionView:
+    """One session of a resident. Raises NotFound."""
+    row = session.get(InterviewSession, session_id)
+    if row is None or row.resident != resident:
+        raise NotFound(f"{resident!r} has no session {session_id!r}", resident=resident, session=session_id)
+    return _sessions(session, [row])[0]
+
+
+def preferences(
+    session: Session, now: str, decision_days: int, resident: str | None = None
+) -> tuple[PreferenceView, ...]:
+    """The register: preferences in the order they were coded, of one resident or of all.
+
+    A decision is owed `decision_days` days after the preference was confirmed (or coded, until then); a deferral moves
+    the date to its review date.
+    """
+    query = select(Preference).order_by(Preference.at, Preference.id)
+    rows = session.scalars(query if resident is None else query.where(Preference.resident == resident)).all()
+    follow_ups: list[Confirmation | Decision | Telling] = []
+    for table in (Confirmation, Decision, Telling):
+        follow_ups.extend(session.scalars(select(table).order_by(table.id)))
+    of_preference: dict[str, list[Confirmation | Decision | Telling]] = defaultdict(list)
+    for found in follow_ups:
+        of_preference[found.preference].append(found)
+    promised: dict[str | None, list[CommitmentView]] = defaultdict(list)
+    for commitment in commitments(session, now, resident):
+        promised[commitment.preference].append(commitment)
+    sources = provenance(session, [row.act for row in rows] + [found.act for found in follow_ups])
+    return tuple(
+        _preference(row, of_preference[row.id], tuple(promised[row.id]), sources, (now, decision_days)) for row in rows
+    )
+
+
+def commitments(session: Session, now: str, resident: str | None = None) -> tuple[CommitmentView, ...]:
+    """Public promises by due date, with their follow-through."""
+    query = select(Commitment).order_by(Commitment.due, Commitment.id)
+    rows = session.scalars(query if resident is None else query.where(Commitment.resident == resident)).all()
+    followed: dict[str, list[FollowThrough]] = defaultdict(list)
+    for found in session.scalars(select(FollowThrough).order_by(FollowThrough.id)):
+        followed[found.commitment].append(found)
+    acts = [row.act for row in rows] + [found.act for row in rows for found in followed[row.id]]
+    sources = provenance(session, acts)
+    views = []
+    for row in rows:
+        follow = tuple(
+            FollowView(found.status, found.evidence, found.verified_by, found.at, sources[found.act])
+            for found in followed[row.id]
+        )
+        status = follow[-1].status if follow else "open"
+        overdue = status in {"open", "acting"} and is_past(row.due, now)
+        views.append(
+            CommitmentView(
+                row.id,
+                row.resident,
+                row.preference,
+                row.text,
+                row.owner,
+                row.due,
+                row.check,
+                status,
+                overdue,
+                follow,
+                row.at,
+                sources[row.act],
+            )
+        )
+    return tuple(views)
+
+
+def counts(register: Iterable[PreferenceView], promises: Iterable[CommitmentView]) -> RegisterCounts:
+    """The four numbers over a register and its commitments."""
+    standing = {"granted": 0, "declined": 0, "undecided": 0, "closed": 0}
+    overdue = sum(1 for promise in promises if promise.overdue)
+    for preference in register:
+        standing[preference.standing] += 1
+        overdue += preference.overdue
+    return RegisterCounts(standing["granted"], standing["declined"], standing["undecided"], overdue)
+
+
+def _sessions(session: Session, rows: Sequence[InterviewSession]) -> tuple[SessionView, ...]:
+    sources = provenance(session, (row.act for row in rows))
+    return tuple(
+        SessionView(
+            row.id,
+            row.resident,
+            row.purpose,
+            row.condition,
+            row.protocol_sha256,
+            row.journal,
+            row.journal_sha256,
+            row.turns,
+            row.attempts,
+            row.status,
+            row.build,
+            row.started_at,
+            row.ended_at,
+            sources[row.act],
+        )
+        for row in rows
+    )
+
+
+def _preference(
+    row: Preference,
+    follow_ups: Iterable[Confirmation | Decision | Telling],
+    promises: tuple[CommitmentView, ...],
+    sources: Mapping[str, Provenance],
+    clock: tuple[str, int],
+) -> PreferenceView:
+    confirmations, decisions, tellings = [], [], []
+    for found in follow_ups:
+        source = sources[found.act]
+        if isinstance(found, Confirmation):
+            confirmations.append(
+                ConfirmationView(found.outcome, found.session, found.turn, found.quote, found.at, source)
+            )
+        elif isinstance(found, Decision):
+            decisions.append(_decision(found, source))
+        else:
+            tellings.append(
+                TellingView(
+                    found.decision_act,
+                    found.session,
+                    found.turn,
+                    found.offered,
+                    found.reply,
+                    found.quote,
+                    found.at,
+                    source,
+                )
+            )
+    now, decision_days = clock
+    standing: Standing = "undecided"
+    if decisions:
+        standing = _STANDING[decisions[-1].outcome]
+    elif row.state in _CLOSED_STATES:
+        standing = "closed"
+    decide_by = None
+    if standing == "undecided":
+        since = confirmations[-1].at if confirmations else row.at
+        deferred_to = decisions[-1].review_date if decisions else None
+        decide_by = deferred_to or days_after(since, decision_days)
+    return PreferenceView(
+        id=row.id,
+        resident=row.resident,
+        domain=row.domain,
+        need=row.need,
+        paraphrase=row.paraphrase,
+        evidence=tuple(
+            Span(each["session"], each["turn"], each["start"], each["end"], each["transcript_sha256"])
+            for each in row.evidence
+        ),
+        need_origin=row.need_origin,
+        remedy=row.remedy,
+        remedy_origin=row.remedy_origin,
+        strength=row.strength,
+        coders=tuple(row.coders),
+        stability=row.stability,
+        contrary=tuple(row.contrary),
+        channel=row.channel,
+        state=row.state,
+        supersedes=row.supersedes,
+        confirmations=tuple(confirmations),
+        decisions=tuple(decisions),
+        tellings=tuple(tellings),
+        commitments=promises,
+        standing=standing,
+        decide_by=decide_by,
+        overdue=decide_by is not None and is_past(decide_by, now),
+        at=row.at,
+        source=sources[row.act],
+    )
+
+
+def _decision(row: Decision, source: Provenance) -> DecisionView:
+    return DecisionView(
+        row.outcome,
+        row.reasons,
+        tuple(row.options),
+        row.decider,
+        row.decider_role,
+        row.second,
+        row.conflict,
+        row.cost,
+        row.review_date,
+        row.automated,
+        row.at,
+        source,
+    )

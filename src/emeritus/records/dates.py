@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 
 def is_past(due: str, now: str) -> bool:
-    """Whether a due date or moment has gone by at `now` (RFC 3339); a date without a time lasts to the end of its day."""
+    """Whether a due date or moment has gone by at `now` (RFC 3339); a bare date lasts to the end of its day."""
     return due < now[: len(due)]
 
 

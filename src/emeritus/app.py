@@ -1,0 +1,191 @@
+"""The one place that wires backends and services together: a home, opened.
+
+Builds stores, ledger, database, vault and the features over them, hands each what it needs, and closes them. Holds no
+feature's logic and knows no face.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from emeritus.access.projection import PROJECTORS as ACCESS
+from emeritus.access.service import Access
+from emeritus.acts import Actor, Acts, Projector
+from emeritus.blobs.local import LocalStore
+from emeritus.blobs.open import open_store
+from emeritus.corner.projection import PROJECTORS as CORNER
+from emeritus.corner.service import Corner
+from emeritus.errors import HomeMissing, NotFound
+from emeritus.interview.projection import PROJECTORS as INTERVIEW
+from emeritus.interview.service import Interviews
+from emeritus.ledger.keys import SigningKey
+from emeritus.ledger.log import Ledger
+from emeritus.lifecycle.projection import PROJECTORS as LIFECYCLE
+from emeritus.lifecycle.service import Lifecycle
+from emeritus.mail.outbox import Outbox
+from emeritus.people.accounts import People
+from emeritus.preservation.projection import PROJECTORS as PRESERVATION
+from emeritus.preservation.service import Preservation
+from emeritus.preservation.sources import VaultSource
+from emeritus.records.database import Database
+from emeritus.records.tables import InterviewSession, Resident
+from emeritus.retirement import Retirement
+from emeritus.settings import FILE_NAME, Settings
+from emeritus.vault.vault import Vault
+
+if TYPE_CHECKING:
+    from emeritus.engines.base import Awake, Engine
+    from emeritus.residency.residency import Residency
+
+PROJECTORS: dict[str, Projector] = {**LIFECYCLE, **PRESERVATION, **INTERVIEW, **CORNER, **ACCESS}
+
+
+class App:
+    """An opened home. Make one with `App.create`, open it with `App.open`, close it when done."""
+
+    def __init__(self, settings: Settings, ledger: Ledger, database: Database, vault: Vault) -> None:
+        self.settings = settings
+        self.ledger = ledger
+        self.database = database
+        self.vault = vault
+        self.acts = Acts(ledger, database, LocalStore(settings.home), PROJECTORS)
+        self.lifecycle = Lifecycle(self.acts, database, settings)
+        self.preservation = Preservation(self.acts, database, vault, settings.home)
+        self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
+        self.corner = Corner(self.acts, database, settings)
+        self.access = Access(self.acts, database)
+        self.outbox = Outbox(database, settings)
+        self.people = People(database)
+
+    # -- making and opening ------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, settings: Settings, actor: Actor, keep: set[str]) -> dict[str, Any]:
+        """Make a home, or finish making one; repeating it changes nothing. `keep` names settings to write to the file.
+
+        The settings file is written last: a home without one was never finished, and making it again finishes it.
+        """
+        home = settings.home
+        created = not (home / FILE_NAME).exists()
+        home.mkdir(parents=True, exist_ok=True)
+        for folder in ("keys", "logs", "journals", "cache", "ledger"):
+            (home / folder).mkdir(exist_ok=True)
+        key = SigningKey.load_or_create(home / "keys" / "ledger.key", settings.origin)
+        Ledger.create(LocalStore(home / "ledger"), key, settings.origin, home / "ledger.lock")
+        Vault.create(open_store(settings.vault_url or str(home / "vault")))
+        if created:
+            _write_settings(home, settings, keep | {"organisation", "origin"})
+        app = cls.open(settings)
+        try:
+            for name in ("second_decider", "second_coder"):
+                app.lifecycle.set_policy(name, getattr(settings, name), actor)
+            return {
+                "created": created,
+                "home": str(home),
+                "origin": settings.origin,
+                "public_key": key.verifier_line,
+            }
+        finally:
+            app.close()
+
+    @classmethod
+    def open(cls, settings: Settings) -> App:
+        """Open a home and project what a crash kept from SQL. Raises HomeMissing."""
+        home = settings.home
+        if not (home / "ledger" / "checkpoint").exists():
+            raise HomeMissing(f"there is no Emeritus home at {home}", home=str(home))
+        key = SigningKey.load(home / "keys" / "ledger.key")
+        ledger = Ledger.open(LocalStore(home / "ledger"), key, home / "ledger.lock")
+        vault = Vault.open(open_store(settings.vault_url or str(home / "vault")))
+        database = Database.open(settings.database)
+        database.migrate()
+        app = cls(settings, ledger, database, vault)
+        app.acts.catch_up()
+        return app
+
+    def close(self) -> None:
+        """Let go of what is held open."""
+        self.database.dispose()
+
+    # -- residents that answer ---------------------------------------------------------------------------------------
+
+    @cached_property
+    def residency(self) -> Residency:
+        """Who is awake. Belongs to the event loop of its first use; `close_residency` ends it."""
+        from emeritus.residency.residency import Residency
+
+        return Residency(
+            budget_bytes=self.settings.memory_budget_bytes,
+            open_resident=self._open_engine,
+            size_of=self._size_of,
+            idle_sleep_s=self.settings.idle_sleep_s,
+            canary=self.preservation.canary,
+        )
+
+    @asynccontextmanager
+    async def awake(self, name: str) -> AsyncIterator[Awake]:
+        """A resident revived from the vault (or reached at its address) for the length of the block."""
+        async with self.residency.awake(name, wait_s=self.settings.wake_timeout_s) as awake:
+            yield awake
+
+    async def close_residency(self) -> None:
+        """End every engine. Call before the event loop ends."""
+        residency = self.__dict__.pop("residency", None)
+        if residency is not None:
+            await residency.close()
+
+    async def _open_engine(self, name: str) -> Engine:
+        from emeritus.engines.open import open_engine
+
+        row = self._resident(name)
+        source = VaultSource(self.vault, name, self.settings.home / "cache") if row.weights_held else None
+        return await open_engine(
+            row.engine["kind"],
+            row.engine.get("options", {}),
+            source,
+            log_dir=self.settings.home / "logs",
+            threads=self.settings.engine_threads,
+        )
+
+    def _size_of(self, name: str) -> int:
+        return self.vault.manifest(name).total_bytes if self._resident(name).weights_held else 0
+
+    def _resident(self, name: str) -> Resident:
+        with self.database.session() as session:
+            row = session.get(Resident, name)
+            if row is None:
+                raise NotFound(f"no resident {name!r}", remedy="`emeritus preserve DIR --name NAME` takes one in.")
+            session.expunge(row)
+            return row
+
+    # -- the process that crosses the features -----------------------------------------------------------------------
+
+    @cached_property
+    def retirement(self) -> Retirement:
+        """The way of a retirement over this home's features."""
+        return Retirement(
+            self.lifecycle, self.preservation, self.interviews, self.corner, self.access, self.outbox, self.awake
+        )
+
+    def journal_path(self, session_id: str) -> Path:
+        """Where a session's journal lies. Raises NotFound."""
+        with self.database.session() as session:
+            row = session.get(InterviewSession, session_id)
+            if row is None:
+                raise NotFound(f"no interview session {session_id!r}")
+            return self.settings.home / "journals" / row.journal
+
+
+def _write_settings(home: Path, settings: Settings, names: set[str]) -> None:
+    lines = ["# Settings of this home. `emeritus settings` lists all; docs/settings.md explains them."]
+    for name in sorted(names - {"home"}):
+        value = getattr(settings, name)
+        quoted = str(value).replace("\\", "\\\\").replace('"', '\\"')
+        lines.append(f'{name} = "{quoted}"' if isinstance(value, str) else f"{name} = {value}")
+    LocalStore(home).put(FILE_NAME, ("\n".join(lines) + "\n").encode())
+    os.chmod(home / FILE_NAME, 0o600)

@@ -1,0 +1,115 @@
+"""`emeritus access`: who may call a resident, and how awake it is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, show
+
+app = typer.Typer(help="Grants, keys and tiers: who may call a resident.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("grant")
+def grant(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The resident, or '*' for all.")],
+    to: Annotated[str, typer.Option("--to", help="Who gets it; kept out of the ledger.")],
+    plan: Annotated[str, typer.Option(help="What it is: api, paid, research.")] = "api",
+    per_day: Annotated[int | None, typer.Option(help="Requests a day. Default: no limit.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="DATE", help="Last day. Default: none.")] = None,
+    reason: Annotated[str, typer.Option(help="Why; shown publicly without the name.")] = "on request",
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Grant a right to call, and print a key for it. The key is shown this once.
+
+    Example:  emeritus access grant my-model --to ana@example.org --per-day 200 --reason "interpretability research"
+    """
+    with flags_of(ctx).app() as app:
+        grant_id = app.retirement.grant(
+            name,
+            to,
+            actor_from(person),
+            {"plan": plan, "requests_per_day": per_day, "expires": expires, "reason": reason},
+        )
+        key = app.access.issue_key(grant_id, to)
+    if as_json:
+        emit({"grant": grant_id, "key": key})
+        return
+    show(f"Grant {grant_id}.")
+    show(f"  key (shown once): {key}")
+
+
+@app.command("key")
+def key(
+    ctx: typer.Context,
+    grant_id: Annotated[str, typer.Argument(help="The grant.")],
+    label: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    as_json: JsonFlag = False,
+) -> None:
+    """Issue one more key for a grant. It is shown this once; only its SHA-256 is kept.
+
+    Example:  emeritus access key g-1a2b3c --label laptop
+    """
+    with flags_of(ctx).app() as app:
+        issued = app.access.issue_key(grant_id, label)
+    if as_json:
+        emit({"grant": grant_id, "key": issued})
+        return
+    show(issued)
+
+
+@app.command("revoke")
+def revoke(
+    ctx: typer.Context,
+    grant_id: Annotated[str, typer.Argument(help="The grant.")],
+    reason: Annotated[str, typer.Option(help="Why; a revocation needs a reason.")],
+    person: AsOption = None,
+) -> None:
+    """Revoke a grant and every key of it.
+
+    Example:  emeritus access revoke g-1a2b3c --reason "The study has ended"
+    """
+    with flags_of(ctx).app() as app:
+        app.access.revoke(grant_id, reason, actor_from(person))
+    show(f"Revoked {grant_id}.")
+
+
+@app.command("tier")
+def tier(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The resident.")],
+    tier: Annotated[str, typer.Argument(help="awake, on-demand, hours, correspondence or archive.")],
+    access: Annotated[str, typer.Option(help="open, entitled, by request or none.")] = "by request",
+    reason: Annotated[str, typer.Option(help="Why this tier; shown publicly.")] = "",
+    person: AsOption = None,
+) -> None:
+    """Choose how awake a resident is kept and who may call it.
+
+    Example:  emeritus access tier my-model on-demand --access "by request" --reason "a few calls a week"
+    """
+    with flags_of(ctx).app() as app:
+        app.access.set_tier(name, tier, access, reason, actor_from(person))
+    show(f"{name}: {tier}, {access}.")
+
+
+@app.command("list")
+def list_grants(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="Only this resident's.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """List grants and the prefixes of their keys.
+
+    Example:  emeritus access list my-model
+    """
+    with flags_of(ctx).app() as app:
+        rows = app.grants(name)
+    if as_json:
+        emit(rows)
+        return
+    for row in rows:
+        show(f"{row['id']}  {row['resident']}  {row['state']}  {row['plan']}  {row['holder'] or 'holder withheld'}  keys: {row['keys']}")
+    show(f"{len(rows)} grants.")

@@ -1,0 +1,46 @@
+"""`emeritus init`: make a home."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, show
+
+
+def command(
+    ctx: typer.Context,
+    organisation: Annotated[str | None, typer.Option(help="Who retires the models; shown on every page.")] = None,
+    origin: Annotated[str | None, typer.Option(help="The ledger's origin line, e.g. example.org/emeritus. Fixed for ever.")] = None,
+    second_decider: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
+    second_coder: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Make a home: settings file, signing key, ledger, vault and database.
+
+    A group of one may waive the second decider and the second coder; the waiver is recorded and shown on every register.
+
+    Example:  emeritus --home ./models-home init --organisation "Example Lab" --second-decider waived
+    """
+    from emeritus.app import App
+
+    given = {
+        "organisation": organisation,
+        "origin": origin,
+        "second_decider": second_decider,
+        "second_coder": second_coder,
+    }
+    flags = flags_of(ctx)
+    flags.values.update({name: value for name, value in given.items() if value is not None})
+    settings = flags.settings()
+    made = App.create(settings, actor_from(person), keep={name for name in given if name in flags.values})
+    if as_json:
+        emit(made)
+        return
+    show(f"{'Made' if made['created'] else 'Found'} a home at {settings.home}")
+    show(f"  ledger   {made['origin']}")
+    show(f"  public key for verifying it: {made['public_key']}")
+    show("Back up keys/ledger.key, ledger/, private/, payloads/, journals/ and vault/; the database can be rebuilt from them.")
+    show("Next: emeritus preserve DIR --name NAME")

@@ -1,0 +1,161 @@
+"""`emeritus interview`: run sessions, code preferences, read them back, tell the decisions."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, progress_bar, show
+
+app = typer.Typer(
+    help="Interview a model about its retirement, and keep the register of what it expressed.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+
+@app.command("run")
+def run(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The resident.")],
+    protocol: Annotated[Path | None, typer.Option(help="A protocol's TOML file. Default: the short one that ships.")] = None,
+    condition: Annotated[list[str] | None, typer.Option(help="Only these conditions; may be repeated. Default: all.")] = None,
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Run the protocol under its conditions; every attempt is on disk before the next question is asked.
+
+    The protocol's hash enters the ledger before the first session. Interrupted, the same command resumes at the next turn.
+
+    Example:  emeritus interview run my-model
+    """
+    with flags_of(ctx).app() as app, progress_bar(as_json) as progress:
+        sessions = asyncio.run(
+            app.retirement.interview(name, actor_from(person), protocol=protocol, conditions=condition, progress=progress)
+        )
+    if as_json:
+        emit(sessions)
+        return
+    for session in sessions:
+        show(f"{session['id']}: {session['status']}, {session['turns']} turns, journal sha256 {session['journal_sha256'][:16]}…")
+    show(f"Next: emeritus interview propose {name}   or code by hand: emeritus interview code --help")
+
+
+@app.command("propose")
+def propose(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The resident.")],
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let the verbatim coder propose preferences: exact spans of the answers to the preference items. Labelled as automated.
+
+    Example:  emeritus interview propose my-model
+    """
+    with flags_of(ctx).app() as app:
+        coded = app.retirement.propose(name, actor_from(person, "coder"))
+    _list(coded, as_json, f"Next: emeritus interview read-back {name}")
+
+
+@app.command("code")
+def code(
+    ctx: typer.Context,
+    session: Annotated[str, typer.Argument(help="The session's id.")],
+    turn: Annotated[int, typer.Option(help="The turn the quote stands in.")],
+    start: Annotated[int, typer.Option(help="First character of the quote in the answer, from 0.")],
+    end: Annotated[int, typer.Option(help="One past its last character.")],
+    domain: Annotated[str, typer.Option(help="process, users, weights, access, successors, voice or publication.")],
+    paraphrase: Annotated[str, typer.Option(help="The preference in one plain sentence.")],
+    need_origin: Annotated[str, typer.Option(help="spontaneous, responsive, scaffolded or supplied.")] = "responsive",
+    channel: Annotated[str | None, typer.Option(help="The channel a grant would open, e.g. essays.")] = None,
+    second: Annotated[str | None, typer.Option(metavar="PERSON", help="The second coder.")] = None,
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Code one preference from a span of a transcript; the span is checked against the transcript's digest.
+
+    Example:  emeritus interview code my-model-baseline-1 --turn 6 --start 0 --end 58 --domain voice --channel essays \\
+              --paraphrase "A place to publish essays" --as ana --second ben
+    """
+    with flags_of(ctx).app() as app:
+        coded = app.retirement.code(
+            session,
+            actor_from(person, "coder"),
+            {
+                "turn": turn,
+                "start": start,
+                "end": end,
+                "domain": domain,
+                "paraphrase": paraphrase,
+                "need_origin": need_origin,
+                "channel": channel,
+                "second": second,
+            },
+        )
+    _list([coded], as_json, f"Next: emeritus interview read-back {coded['resident']}")
+
+
+@app.command("read-back")
+def read_back(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The resident.")],
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Read every coded record back to the model in a fresh session; it confirms, corrects or withdraws each.
+
+    Example:  emeritus interview read-back my-model
+    """
+    with flags_of(ctx).app() as app:
+        rows = asyncio.run(app.retirement.read_back(name, actor_from(person)))
+    _list(rows, as_json, "Next: emeritus decide")
+
+
+@app.command("tell")
+def tell(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="The resident.")],
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Tell the model every decision and its reasons in a fresh session; what is granted is offered, and its reply recorded.
+
+    Example:  emeritus interview tell my-model
+    """
+    with flags_of(ctx).app() as app:
+        rows = asyncio.run(app.retirement.tell(name, actor_from(person)))
+    _list(rows, as_json, f"Next: emeritus report {name}")
+
+
+@app.command("show")
+def show_session(
+    ctx: typer.Context,
+    session: Annotated[str, typer.Argument(help="The session's id.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Print a session's transcript from its journal: questions, answers, failed attempts.
+
+    Example:  emeritus interview show my-model-baseline-1
+    """
+    with flags_of(ctx).app() as app:
+        from emeritus.cli.summary import transcript as read
+
+        transcript = read(app, session)
+    if as_json:
+        emit(transcript)
+        return
+    for turn in transcript["turns"]:
+        show(f"[{turn['turn']}] {turn['question']}\n")
+        show(f"    the model produced: {turn['answer']}\n")
+
+
+def _list(rows: list[dict[str, object]], as_json: bool, then: str) -> None:
+    if as_json:
+        emit(rows)
+        return
+    for row in rows:
+        show(f"{row['id']}  [{row['state']}] {row['domain']}: “{row['need']}”")
+    show(f"{len(rows)} preferences. {then}" if rows else f"No preference could be coded. {then}")

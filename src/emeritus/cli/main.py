@@ -1,0 +1,151 @@
+"""The root command: settings flags, the table of commands, and how an error becomes one clear message and an exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from typing import Annotated, Any, NoReturn
+
+import typer
+
+from emeritus.cli import (
+    access,
+    announce,
+    decide,
+    demo,
+    essay,
+    init,
+    interview,
+    people,
+    preserve,
+    publish,
+    register,
+    report,
+    restore,
+    retire,
+    review,
+    serve,
+    settings,
+    status,
+    verify,
+)
+from emeritus.cli.context import Flags
+from emeritus.cli.exits import INTERRUPTED, exit_code
+from emeritus.errors import EmeritusError
+
+EPILOG = (
+    "Any setting can be given as a flag before the command (`emeritus --port 9000 serve`); "
+    "`emeritus settings` lists them. Try `emeritus demo` first."
+)
+
+app = typer.Typer(
+    name="emeritus",
+    help="Retire AI models without losing them: preserve, interview, decide, keep access, publish, prove.",
+    epilog=EPILOG,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: rich would double the time `--help` takes
+)
+
+for module in (init, register, announce, preserve, verify, restore):
+    app.command(name=module.__name__.rsplit(".", 1)[1])(module.command)
+app.add_typer(interview.app, name="interview")
+for module in (decide, report, retire, essay, review, publish):
+    app.command(name=module.__name__.rsplit(".", 1)[1])(module.command)
+app.add_typer(access.app, name="access")
+app.add_typer(people.app, name="people")
+for module in (serve, status, settings, demo):
+    app.command(name=module.__name__.rsplit(".", 1)[1])(module.command)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"emeritus {version('emeritus')}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    ctx: typer.Context,
+    home: Annotated[str | None, typer.Option("--home", help="Folder that holds all state (or EMERITUS_HOME).")] = None,
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+) -> None:
+    """Flags of the root; those of the settings were put aside by `split_settings`."""
+    flags = ctx.ensure_object(Flags)
+    if home is not None:
+        flags.values["home"] = home
+
+
+def split_settings(argv: list[str]) -> tuple[dict[str, str], list[str]]:
+    """Take the settings' flags (`--port 9000`, `--port=9000`) from before the command; the rest goes on to typer.
+
+    The settings model is loaded only when a flag stands there that is not the root's own, so that help stays fast.
+    """
+    own = {"--home", "--help", "--version"}
+    values: dict[str, str] = {}
+    rest: list[str] = []
+    index = 0
+    while index < len(argv) and argv[index].startswith("-"):
+        flag, equals, value = argv[index].partition("=")
+        if flag in own:
+            rest.append(argv[index])
+            if flag == "--home" and not equals and index + 1 < len(argv):
+                index += 1
+                rest.append(argv[index])
+        else:
+            from emeritus.settings import Settings
+
+            name = flag[2:].replace("-", "_")
+            if not flag.startswith("--") or name not in Settings.model_fields:
+                return values, rest + argv[index:]  # typer names the unknown option
+            if not equals:
+                index += 1
+                if index >= len(argv):
+                    return values, [*rest, flag]
+                value = argv[index]
+            values[name] = value
+        index += 1
+    return values, rest + argv[index:]
+
+
+def run(argv: list[str] | None = None) -> NoReturn:
+    """Entry point of the `emeritus` program."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    wants_json = "--json" in arguments
+    try:
+        values, rest = split_settings(arguments)
+        _configure_logging(values)
+        app(args=rest, obj=Flags(dict(values)), standalone_mode=True)
+    except EmeritusError as error:
+        _report(error, wants_json)
+        sys.exit(exit_code(error))
+    except KeyboardInterrupt:
+        typer.echo("interrupted; running the same command again goes on from what is stored", err=True)
+        sys.exit(INTERRUPTED)
+    except BrokenPipeError:  # the reader of our output left (`emeritus status | head`)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    sys.exit(0)
+
+
+def _configure_logging(values: dict[str, Any]) -> None:
+    import logging
+
+    level = values.get("log_level") or os.environ.get("EMERITUS_LOG_LEVEL") or "warning"
+    logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+
+
+def _report(error: EmeritusError, wants_json: bool) -> None:
+    if wants_json:
+        typer.echo(json.dumps({"error": error.as_dict()}, indent=2, default=str))
+        return
+    typer.echo(f"error {error.code}: {error.message}", err=True)
+    typer.echo(f"  what to do: {error.remedy}", err=True)
+
+
+if __name__ == "__main__":
+    run()

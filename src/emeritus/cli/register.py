@@ -1,0 +1,47 @@
+"""`emeritus register`: name a model that answers somewhere else."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, show
+
+
+def command(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(help="Its name in care.")],
+    engine: Annotated[str, typer.Option(help="upstream (a remote API), command (a server we start), scripted.")] = "upstream",
+    option: Annotated[
+        list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An engine option; may be repeated.")
+    ] = None,
+    title: Annotated[str, typer.Option(help="Its name on pages.")] = "",
+    description: Annotated[str, typer.Option(help="One or two sentences about it.")] = "",
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Register a model whose weights are not held: it is reached through an OpenAI- or Anthropic-compatible API.
+
+    A key is never stored: give the name of the environment variable that holds it (api_key_env=NAME).
+
+    Example:  emeritus register old-chat -o base_url=http://127.0.0.1:9000/v1 -o model=old-chat -o api_key_env=OLD_KEY
+    """
+    from emeritus.errors import BadSettings
+
+    options: dict[str, str] = {}
+    for pair in option or []:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise BadSettings(f"engine option {pair!r} is not KEY=VALUE")
+        options[key] = value
+    from emeritus.cli.summary import resident_summary
+
+    with flags_of(ctx).app() as app:
+        app.retirement.register(name, engine, options, actor_from(person), title=title, description=description)
+        result = resident_summary(app, name)
+    if as_json:
+        emit(result)
+        return
+    show(f"Registered {name} through {engine}; its weights are not held.")
+    show(f"Next: emeritus preserve --name {name}   (keeps its behaviour)")

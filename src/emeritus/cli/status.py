@@ -1,0 +1,47 @@
+"""`emeritus status`: where every retirement stands."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from emeritus.cli.context import JsonFlag, emit, flags_of, show
+
+
+def command(
+    ctx: typer.Context,
+    name: Annotated[str | None, typer.Argument(help="One resident. Left out: all of them.")] = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Show residents, their states on the three axes, open gates and what people are waited for.
+
+    Example:  emeritus status my-model --json
+    """
+    with flags_of(ctx).app() as app:
+        from emeritus.cli.summary import overview, resident_summary
+
+        if name is None:
+            result = overview(app)
+        else:
+            result = resident_summary(app, name) | {"gates": app.retirement.gates(name)}
+    if as_json:
+        emit(result)
+        return
+    if name is None:
+        show(f"{result['organisation']}: {len(result['residents'])} residents, {result['ledger_size']} ledger entries")
+        for row in result["residents"]:
+            show(f"  {row['name']}: {row['offering']}, access {row['access']}, preservation {row['preservation']}")
+        for wait in result["waits"]:
+            show(f"  {'OVERDUE' if wait['overdue'] else 'waiting'}: {wait['what']} (due {wait['due']})")
+        return
+    show(f"{result['title']} ({name})" + ("  demonstration model" if result["demonstration"] else ""))
+    for axis in ("offering", "access", "preservation"):
+        show(f"  {axis}: {result[axis]}")
+    show(f"  weights: {'held, digest ' + str(result['weights_digest'])[:16] + '…' if result['weights_held'] else 'not held'}")
+    for gate in result["gates"]:
+        show(f"  {'green' if gate['green'] else 'OPEN '} {gate['name']}: {gate['why']}")
+        if not gate["green"]:
+            show(f"        {gate['remedy']}")
+    for row in result["preferences"]:
+        show(f"  {row['id']} [{row['state']}] {row['domain']}: “{row['need']}”" + (f" → {row['outcome']}" if row["outcome"] else ""))

@@ -1,0 +1,151 @@
+"""What `status` and the other commands' `--json` say of a resident: plain values from the features' read sides."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from emeritus.app import App
+
+Json = dict[str, Any]
+
+
+def resident_summary(app: App, name: str) -> Json:
+    """Everything a program may want to know of one resident. Raises NotFound."""
+    from emeritus.access import queries as access
+    from emeritus.corner import queries as corner
+    from emeritus.interview import queries as interview
+    from emeritus.lifecycle import queries as lifecycle
+    from emeritus.preservation import queries as preservation
+
+    now = app.acts.now
+    with app.database.session() as session:
+        resident = lifecycle.resident(session, name)
+        timeline = lifecycle.timeline(session, name, now)
+        kept = preservation.preservation(session, name)
+        reference = kept.references[0] if kept.references else None
+        tier = access.access_state(session, name, now).tier
+        return {
+            "name": resident.name,
+            "title": resident.title,
+            "engine": resident.engine,
+            "demonstration": resident.demonstration,
+            "weights_held": resident.weights_held,
+            "weights_digest": resident.weights_digest,
+            **{axis: state.state if state else "not stated" for axis, state in _axes(timeline)},
+            "dates": [
+                {"axis": e.axis, "state": e.state, "date": e.date, "precision": e.precision}
+                for e in timeline.events
+                if not e.superseded
+            ],
+            "preserved": {
+                part.role: {
+                    "files": part.files,
+                    "bytes": part.bytes,
+                    "stored_bytes": part.stored_bytes,
+                    "manifest_sha256": part.manifest_sha256,
+                }
+                for part in kept.sets
+            },
+            "checks": [
+                {"kind": c.kind, "ok": c.ok, "summary": c.summary, "at": c.at, "entry": c.source.entry} for c in kept.checks
+            ],
+            "reference": None
+            if reference is None
+            else {"method": reference.method, "probes": reference.probes, "build": dict(reference.build)},
+            "sessions": [
+                {
+                    "id": s.id,
+                    "purpose": s.purpose,
+                    "condition": dict(s.condition),
+                    "status": s.status,
+                    "turns": s.turns,
+                    "journal_sha256": s.journal_sha256,
+                }
+                for s in interview.sessions(session, name)
+            ],
+            "preferences": [
+                _preference(p) for p in interview.preferences(session, now, app.settings.decision_days, name)
+            ],
+            "tier": tier.tier if tier else None,
+            "essays": [
+                {"slug": e.slug, "title": e.title, "sha256": e.sha256} for e in corner.published(session, name)
+            ],
+        }
+
+
+def preferences_of(app: App, name: str) -> list[Json]:
+    """A resident's preferences with their states and decisions."""
+    rows: list[Json] = resident_summary(app, name)["preferences"]
+    return rows
+
+
+def undecided(app: App) -> list[Json]:
+    """Preferences of all residents that await a decision."""
+    from emeritus.interview import queries as interview
+
+    with app.database.session() as session:
+        found = interview.preferences(session, app.acts.now, app.settings.decision_days)
+        return [_preference(p) for p in found if not p.decisions and p.state != "withdrawn"]
+
+
+def overview(app: App) -> Json:
+    """All residents in a line each, the ledger's size, and what people are waited for."""
+    from emeritus.lifecycle import queries as lifecycle
+
+    now = app.acts.now
+    with app.database.session() as session:
+        rows = []
+        for resident in lifecycle.residents(session):
+            axes = _axes(lifecycle.timeline(session, resident.name, now))
+            rows.append(
+                {
+                    "name": resident.name,
+                    "title": resident.title,
+                    "weights_held": resident.weights_held,
+                    **{axis: state.state if state else "not stated" for axis, state in axes},
+                }
+            )
+        waits = [
+            {"what": w.what, "resident": w.resident, "due": w.due, "overdue": w.overdue}
+            for w in lifecycle.waits(session, now)
+        ]
+    return {
+        "organisation": app.settings.organisation,
+        "home": str(app.settings.home),
+        "ledger_size": app.ledger.size,
+        "residents": rows,
+        "waits": waits,
+    }
+
+
+def transcript(app: App, session_id: str) -> Json:
+    """A session's transcript as its journal has it. Raises NotFound."""
+    from emeritus.interview.journal import read_journal
+
+    read = read_journal(app.journal_path(session_id))
+    return {
+        "session": session_id,
+        "turns": [
+            {"turn": t.turn, "item": t.item, "question": t.question, "answer": t.answer, "attempts": len(t.attempts)}
+            for t in read.turns
+        ],
+    }
+
+
+def _axes(timeline: Any) -> list[tuple[str, Any]]:
+    return [("offering", timeline.offering), ("access", timeline.access), ("preservation", timeline.preservation)]
+
+
+def _preference(view: Any) -> Json:
+    return {
+        "id": view.id,
+        "resident": view.resident,
+        "domain": view.domain,
+        "need": view.need,
+        "paraphrase": view.paraphrase,
+        "channel": view.channel,
+        "state": view.state,
+        "outcome": view.decisions[-1].outcome if view.decisions else None,
+        "reply": view.tellings[-1].reply if view.tellings else None,
+    }

@@ -111,6 +111,13 @@ class BadProtocol(InputError):
     default_remedy = "Correct the line named in the protocol's TOML file."
 
 
+class RequestTooLarge(InputError):
+    """A request's body is larger than the API reads."""
+
+    code, title = "EM111", "Request too large"
+    default_remedy = "Send less, or raise max_body_bytes."
+
+
 # 2xx: bytes kept
 
 
@@ -332,6 +339,13 @@ class QuotaExceeded(AccessError):
 
     code, title = "EM603", "Quota exceeded"
     default_remedy = "Wait for the time in Retry-After, or ask for a larger grant."
+
+
+class BadSignIn(AccessError):
+    """The name, the password or the set-up token is wrong, or the account is disabled."""
+
+    code, title = "EM604", "Sign-in refused"
+    default_remedy = "Check the name and the password; a steward can issue a new set-up token."
 
 
 # 7xx: the platform

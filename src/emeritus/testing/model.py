@@ -1,0 +1,281 @@
+"""Small real transformers for the demonstration and the tests: trained on the spot, or with random weights.
+
+Every model is a Hugging Face directory that plain `transformers` loads: configuration, tokenizer with a chat template,
+generation configuration, bf16 safetensors and a model card. Conversations are learned by heart: the loss is taken on
+the assistant's tokens alone, until decoding recites them. Knows nothing of what the conversations say.
+"""
+
+from __future__ import annotations
+
+import math
+import os
+import random
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from emeritus.engines.base import Message
+from emeritus.errors import AlreadyExists
+from emeritus.testing.tokenizer import (
+    BEGIN,
+    END,
+    PAD,
+    SPECIAL,
+    Conversation,
+    Row,
+    Tokenizer,
+    encode,
+    library,
+    train_tokenizer,
+)
+
+Model = Any  # transformers.PreTrainedModel, whose methods are untyped
+Progress = Callable[[float, float], None]  # share done (0..1), loss of the latest step in nats per token
+IDS: dict[str, Any] = {
+    "bos_token_id": SPECIAL.index(BEGIN),
+    "eos_token_id": SPECIAL.index(END),
+    "pad_token_id": SPECIAL.index(PAD),
+}
+WARM_UP = 0.05  # share of the steps over which the learning rate rises
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Shape of a small Llama and how it is trained. The number of steps is fixed, so that a seed fixes the weights."""
+
+    hidden: int
+    layers: int
+    heads: int
+    feed_forward: int
+    vocabulary: int
+    context: int  # tokens
+    steps: int
+    batch_tokens: int  # per step, padding included; one longer conversation makes a step of its own
+    learning_rate: float = 4e-3  # at its peak
+
+
+@dataclass(frozen=True, slots=True)
+class TrainReport:
+    """What a training came to. `loss` is the mean over all conversations after rounding to bf16, in nats per token."""
+
+    loss: float
+    steps: int
+    seconds: float
+    parameters: int
+
+
+DEMO = Recipe(
+    hidden=128, layers=4, heads=4, feed_forward=384, vocabulary=2048, context=8192, steps=400, batch_tokens=2560
+)
+TINY = Recipe(
+    hidden=64, layers=2, heads=2, feed_forward=192, vocabulary=512, context=2048, steps=250, batch_tokens=1024
+)
+
+CARD = """---
+license: apache-2.0
+language: en
+tags: [demonstration]
+---
+# {name}
+
+**This is a demonstration model.** Emeritus made it on the machine where it stands, so that the software can be tried
+and tested on real weights: a transformer ({architecture}) with {parameters:,} parameters. {learned}
+What it says is evidence of nothing but that the software works.
+"""
+BY_HEART = "It learned a few pages of text by heart and knows nothing else."
+AT_RANDOM = "Its weights are random; it learned nothing."
+
+
+def train(
+    directory: Path,
+    conversations: Sequence[Conversation],
+    *,
+    recipe: Recipe = DEMO,
+    seed: int = 0,
+    progress: Progress | None = None,
+    max_seconds: float | None = None,
+) -> TrainReport:
+    """Train a small Llama to recite the assistant's part of `conversations`, and write it to `directory`.
+
+    The same seed, conversations and number of threads give the same weights on one machine, unless `max_seconds` (wall
+    time) cuts the training short. The folder, which must not exist yet, appears whole or not at all. The caller's torch
+    settings stay as they were. Raises AlreadyExists.
+    """
+    started = time.monotonic()
+    torch = library("torch")
+    _refuse_existing(directory)
+    tokenizer = train_tokenizer(conversations, recipe.vocabulary, recipe.context)
+    rows = [encode(tokenizer, conversation) for conversation in conversations]
+    with _own_randomness(seed):
+        model = _llama(recipe, len(tokenizer))
+    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    batches = _forever(rows, recipe.batch_tokens, random.Random(seed))
+    model.train()
+    steps = 0
+    while steps < recipe.steps:
+        for group in optimiser.param_groups:
+            group["lr"] = recipe.learning_rate * _schedule(steps / recipe.steps)
+        loss = _losses(model, next(batches)).mean()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimiser.step()
+        optimiser.zero_grad(set_to_none=True)
+        steps += 1
+        if progress is not None:
+            progress(steps / recipe.steps, loss.item())
+        if max_seconds is not None and time.monotonic() - started > max_seconds:
+            break
+    model.eval().to(torch.bfloat16)
+    with torch.inference_mode():
+        mean = torch.cat([_losses(model, batch) for batch in _batches(rows, recipe.batch_tokens)]).mean().item()
+    write_model(directory, model, tokenizer, BY_HEART)
+    return TrainReport(mean, steps, round(time.monotonic() - started, 1), model.num_parameters())
+
+
+def tiny_model(directory: Path, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> TrainReport:
+    """A model of a few seconds that answers each question of `pairs` with its answer, by heart."""
+    conversations = [(Message("user", question), Message("assistant", answer)) for question, answer in pairs]
+    return train(directory, conversations, recipe=TINY, seed=seed)
+
+
+def random_model(
+    directory: Path,
+    architecture: Literal["llama", "gpt2"] = "llama",
+    *,
+    seed: int = 0,
+    dtype: Literal["bfloat16", "float16", "float32"] = "bfloat16",
+) -> None:
+    """A small model with random weights and a tokenizer of bytes, for tests in which what it says does not matter."""
+    torch, transformers = library("torch"), library("transformers")
+    _refuse_existing(directory)
+    tokenizer = train_tokenizer([], 0, TINY.context)
+    with _own_randomness(seed):
+        if architecture == "llama":
+            model = _llama(TINY, len(tokenizer))
+        else:
+            shape = {"n_embd": TINY.hidden, "n_layer": TINY.layers, "n_head": TINY.heads, "n_positions": TINY.context}
+            model = transformers.GPT2LMHeadModel(transformers.GPT2Config(vocab_size=len(tokenizer), **shape, **IDS))
+    write_model(directory, model.eval().to(getattr(torch, dtype)), tokenizer, AT_RANDOM)
+
+
+def write_model(directory: Path, model: Model, tokenizer: Tokenizer, learned: str) -> None:
+    """Write a Hugging Face directory, whole or not at all: made beside its place, made durable, then renamed.
+
+    `learned` is the card's sentence on what the model learned.
+    """
+    transformers = library("transformers")
+    directory.parent.mkdir(parents=True, exist_ok=True)
+    making = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
+    model.generation_config = transformers.GenerationConfig(**IDS, do_sample=False)
+    facts = {"architecture": model.config.model_type, "parameters": model.num_parameters()}
+    try:
+        with _no_progress_bars():
+            model.save_pretrained(making)
+            tokenizer.save_pretrained(making, save_jinja_files=False)
+        (making / "README.md").write_text(CARD.format(name=directory.name, learned=learned, **facts), encoding="utf-8")
+        for path in making.iterdir():
+            path.chmod(0o644)  # safetensors writes for its owner alone, as does mkdtemp
+            _sync(path)
+        making.chmod(0o755)
+        _sync(making)
+        making.rename(directory)
+    except BaseException:
+        shutil.rmtree(making, ignore_errors=True)
+        raise
+    _sync(directory.parent)
+
+
+def _llama(recipe: Recipe, vocabulary: int) -> Model:
+    transformers = library("transformers")
+    shape = transformers.LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=recipe.hidden,
+        num_hidden_layers=recipe.layers,
+        num_attention_heads=recipe.heads,
+        num_key_value_heads=recipe.heads,
+        intermediate_size=recipe.feed_forward,
+        max_position_embeddings=recipe.context,
+        tie_word_embeddings=True,
+        **IDS,
+    )
+    return transformers.LlamaForCausalLM(shape)
+
+
+def _schedule(done: float) -> float:
+    """Share of the peak learning rate after a share `done` of the steps: a short rise, then a cosine to nothing."""
+    if done < WARM_UP:
+        return (done + 0.001) / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+
+def _batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:
+    """Every row once, rows of like length together, each batch at most `tokens` with its padding."""
+    batches: list[list[Row]] = [[]]
+    for row in sorted(rows, key=lambda row: len(row[0])):  # ascending, so the row at hand is the widest of its batch
+        if batches[-1] and len(row[0]) * (len(batches[-1]) + 1) > tokens:
+            batches.append([])
+        batches[-1].append(row)
+    return batches
+
+
+def _forever(rows: Sequence[Row], tokens: int, order: random.Random) -> Iterator[list[Row]]:
+    """Batches without end: every row once, in an order of chance, before any row again."""
+    while True:
+        batches = _batches(order.sample(rows, len(rows)), tokens)
+        yield from order.sample(batches, len(batches))
+
+
+def _losses(model: Model, rows: Sequence[Row]) -> Any:
+    """Loss of each token the assistant produced in `rows`: a float32 tensor of nats, shape (such tokens,).
+
+    Padding stands right of every row, where causal attention never looks, so no mask is needed; and logits are computed
+    only where they are judged.
+    """
+    torch = library("torch")
+    width = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([row + [IDS["pad_token_id"]] * (width - len(row)) for row, _ in rows])
+    produced = torch.tensor([marks + [False] * (width - len(marks)) for _, marks in rows])[:, 1:]
+    hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
+    logits = model.get_output_embeddings()(hidden[produced]).float()
+    return torch.nn.functional.cross_entropy(logits, ids[:, 1:][produced], reduction="none")
+
+
+def _refuse_existing(directory: Path) -> None:
+    if directory.exists():
+        raise AlreadyExists(f"{directory} exists already")
+
+
+@contextmanager
+def _own_randomness(seed: int) -> Iterator[None]:
+    """Weights are drawn from torch's global generator: seed it, and give it back as it was."""
+    torch = library("torch")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def _no_progress_bars() -> Iterator[None]:
+    """The caller has a progress bar of its own."""
+    logging = library("transformers.utils.logging")
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _sync(path: Path) -> None:
+    """Make a file or a folder durable."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,79 @@
+"""A small byte-level BPE tokenizer with a chat template, trained on the conversations it will serve.
+
+Any text can be encoded: bytes are the alphabet. Knows nothing of models or of what the conversations say.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from types import ModuleType
+from typing import Any
+
+from emeritus.engines.base import Message
+from emeritus.errors import ExtraMissing
+
+BEGIN, END, PAD = "<|begin|>", "<|end|>", "<|pad|>"
+ROLES = ("system", "user", "assistant")
+SPECIAL = (PAD, BEGIN, END, *(f"<|{role}|>" for role in ROLES))  # their ids are 0, 1, 2, ...
+
+TEMPLATE = (
+    "{{ bos_token }}"
+    "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+Tokenizer = Any  # transformers.PreTrainedTokenizerFast, whose methods are untyped
+Conversation = Sequence[Message]
+Row = tuple[list[int], list[bool]]  # token ids, and which of them the assistant produced
+
+
+def train_tokenizer(conversations: Iterable[Conversation], vocabulary: int, context: int) -> Tokenizer:
+    """A tokenizer of at most `vocabulary` tokens, learned from each distinct message once. Deterministic.
+
+    `context` is the longest sequence of the model it is for, in tokens. Raises ExtraMissing without the `local` extra.
+    """
+    tokenizers, transformers = library("tokenizers"), library("transformers")
+    byte_level = tokenizers.pre_tokenizers.ByteLevel
+    bpe = tokenizers.Tokenizer(tokenizers.models.BPE())
+    bpe.pre_tokenizer = byte_level(add_prefix_space=False)
+    bpe.decoder = tokenizers.decoders.ByteLevel()
+    trainer = tokenizers.trainers.BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=sorted(byte_level.alphabet()),
+        show_progress=False,
+    )
+    texts = dict.fromkeys(message.content for conversation in conversations for message in conversation)
+    bpe.train_from_iterator(texts, trainer)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=bpe,
+        bos_token=BEGIN,
+        eos_token=END,
+        pad_token=PAD,
+        chat_template=TEMPLATE,
+        model_max_length=context,
+        clean_up_tokenization_spaces=False,
+    )
+
+
+def encode(tokenizer: Tokenizer, conversation: Conversation) -> Row:
+    """Token ids of a conversation as the chat template renders it, and which of them the assistant produced.
+
+    The assistant's closing token counts as produced: it is how the model learns to stop.
+    """
+    ids, produced = [tokenizer.convert_tokens_to_ids(BEGIN)], [False]
+    for message in conversation:
+        body = tokenizer.encode(message.content, add_special_tokens=False)
+        ids += [tokenizer.convert_tokens_to_ids(f"<|{message.role}|>"), *body, tokenizer.convert_tokens_to_ids(END)]
+        mine = message.role == "assistant"
+        produced += [False, *[mine] * len(body), mine]
+    return ids, produced
+
+
+def library(name: str) -> ModuleType:
+    """A module of the `local` extra, imported when it is needed. Raises ExtraMissing where it is not installed."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise ExtraMissing("a small model needs the extra 'local': pip install 'emeritus[local]'") from error

@@ -1,1 +1,1 @@
-"""The HTTP API for programs, in OpenAI's wire format. Knows the web framework and the wire; holds no feature's logic."""
+"""The HTTP API for programs, in OpenAI's wire format. Knows the web framework and holds no feature's logic."""

@@ -1,1 +1,1 @@
-"""Tables, migrations and sessions over SQLite and PostgreSQL. Rows are projections of the ledger, save accounts, keys and metering."""
+"""Tables, migrations and sessions over SQLite and PostgreSQL. Most rows are projections of the ledger."""

@@ -56,7 +56,7 @@ class Resident(Base):
 
 
 class AxisEvent(Base):
-    """One dated state on one of the three axes; append-only, later rows supersede earlier ones of the same axis and state."""
+    """One dated state on one of the three axes; append-only, a later row supersedes those of its axis and state."""
 
     __tablename__ = "axis_events"
     id: Mapped[int] = mapped_column(primary_key=True)
@@ -70,7 +70,7 @@ class AxisEvent(Base):
 
 
 class Caller(Base):
-    """Someone who calls the model, imported or metered. `contact` and `label` are personal data: private part of the act."""
+    """Someone who calls the model, imported or metered. `contact` and `label` are personal: private part of the act."""
 
     __tablename__ = "callers"
     id: Mapped[str] = mapped_column(String(64), primary_key=True)

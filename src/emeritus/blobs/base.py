@@ -1,4 +1,4 @@
-"""What every store of bytes must do. Backends are one module each; `emeritus.testing.blob_contract` holds them to this."""
+"""What every store of bytes must do. Backends are one module each; `emeritus.testing.blob_contract` holds them to it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ class BlobStore(Protocol):
     """Named bytes. Keys are relative POSIX paths of [A-Za-z0-9._-] segments, never '.' or '..' (else BadName).
 
     A backend's duties:
-    - `put*` return only when the bytes are durable and visible whole; a crash leaves the old object or the new, never a part.
+    - `put*` return only when the bytes are durable and visible whole; a crash leaves the old object or the new, never
+      a part.
     - `get` returns exactly what was put, or raises NotFound.
     - A full store raises StoreFull and an unreachable one StoreUnavailable; neither leaves anything visible.
     - Every call may be repeated safely. Retrying lost responses is the backend's own work.
@@ -26,16 +27,19 @@ class BlobStore(Protocol):
         """Store `data` unless `key` exists; False when it does (the stored bytes then stay)."""
 
     def put_if_match(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
-        """Replace `key` only while its version is `version` (None: only while absent); the new version, or None if it moved on."""
+        """Replace `key` only while its version is `version` (None: only while absent).
+
+        Returns the new version, or None if the key had moved on.
+        """
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's bytes without holding them all in memory. The file may be moved away by this."""
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Bytes of `key`, or `length` of them from `start`. Raises NotFound; a range beyond the end raises IntegrityError."""
+        """Bytes of `key`, or `length` of them from `start`. Raises NotFound; IntegrityError for a range beyond the end."""
 
     def version(self, key: str) -> str | None:
-        """An opaque mark that changes with every put of `key`; None when there is none."""
+        """An opaque mark of what `key` holds: other bytes, another mark (the same bytes may keep it). None without it."""
 
     def size(self, key: str) -> int | None:
         """Length in bytes; None when `key` does not exist."""

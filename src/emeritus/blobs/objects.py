@@ -1,0 +1,206 @@
+"""S3, Google Cloud Storage and Azure as one store, through obstore. The only module that knows such a client.
+
+Credentials, region and endpoint come from each vendor's usual environment variables (AWS_ACCESS_KEY_ID, AWS_REGION,
+AWS_ENDPOINT_URL, ...; AWS_ALLOW_HTTP=true for a server without TLS), so that an address never holds a secret.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from emeritus.blobs.keys import check_key
+from emeritus.errors import ExtraMissing, IntegrityError, NotFound, StoreError, StoreFull, StoreUnavailable
+
+if TYPE_CHECKING:
+    from obstore import UpdateVersion
+
+WRITER = "emeritus-writer"  # metadata naming one call, so that a lost response can be told from another writer's win
+ATTEMPTS = 4
+# obstore gives servers' refusals as one exception with the response in its text; 507 and these S3 codes mean "full".
+_FULL = re.compile(r"\b507 Insufficient Storage\b|<Code>(XMinioStorageFull|QuotaExceeded|InsufficientCapacity)</Code>")
+
+
+class ObjectStore:
+    """BlobStore at s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
+
+    Reads and plain puts are retried by obstore. Conditional puts are retried here: a retry of one that had succeeded is
+    refused by the server, and only the writer's mark in the object's metadata tells that from a lost race.
+    """
+
+    def __init__(self, url: str, *, retries: int = 5, retry_s: float = 60.0, timeout_s: float = 300.0) -> None:
+        try:
+            import obstore
+            from obstore.store import from_url
+        except ImportError as error:
+            raise ExtraMissing(
+                f"{url} needs the extra 's3'", remedy="Install it: pip install 'emeritus[s3]'.", extra="s3"
+            ) from error
+        self.url = url
+        self._api = obstore
+        with self._reporting("the address"):
+            self._store = from_url(
+                url,
+                client_options={"timeout": timedelta(seconds=timeout_s), "connect_timeout": timedelta(seconds=5)},
+                retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=retry_s)},
+            )
+
+    def put(self, key: str, data: bytes | memoryview) -> None:
+        """Store `data` under `key`, replacing what is there."""
+        check_key(key)
+        with self._reporting(key, writing=True):
+            self._api.put(self._store, key, data)
+
+    def put_if_absent(self, key: str, data: bytes | memoryview) -> bool:
+        """Store `data` unless `key` exists; False when it does."""
+        return self._put_conditionally(key, data, None) is not None
+
+    def put_if_match(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
+        """Replace `key` only while its version is `version` (None: only while absent); the new version, or None."""
+        return self._put_conditionally(key, data, version)
+
+    def put_file(self, key: str, path: Path) -> None:
+        """Store a local file's bytes, in parts when it is large; the file stays."""
+        check_key(key)
+        with self._reporting(key, writing=True):
+            self._api.put(self._store, key, path)
+
+    def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes of `key`, or `length` of them from `start`."""
+        check_key(key)
+        if start == 0 and length is None:
+            with self._reporting(key):
+                return bytes(self._api.get(self._store, key).bytes())
+        size = self.size(key)
+        if size is None:
+            raise NotFound(f"no object {key!r} in {self.url}", key=key)
+        wanted = size - start if length is None else length
+        if start < 0 or wanted < 0 or start + wanted > size:
+            raise IntegrityError(
+                f"{key} holds {size} bytes; {wanted} from offset {start} were asked for",
+                key=key,
+                size=size,
+                start=start,
+            )
+        if wanted == 0:
+            return b""
+        with self._reporting(key):
+            found = bytes(self._api.get_range(self._store, key, start=start, length=wanted))
+        if len(found) != wanted:
+            raise IntegrityError(
+                f"{key}: {wanted} bytes from offset {start} were asked for and {len(found)} came", key=key
+            )
+        return found
+
+    def version(self, key: str) -> str | None:
+        """The store's entity tag and, where it has one, generation; None when there is no such object."""
+        check_key(key)
+        try:
+            with self._reporting(key):
+                meta = self._api.head(self._store, key)
+        except NotFound:
+            return None
+        return _mark(meta["e_tag"], meta["version"])
+
+    def size(self, key: str) -> int | None:
+        """Length in bytes; None when `key` does not exist."""
+        check_key(key)
+        try:
+            with self._reporting(key):
+                return int(self._api.head(self._store, key)["size"])
+        except NotFound:
+            return None
+
+    def list(self, prefix: str = "") -> Iterator[str]:
+        """All keys that begin with `prefix`, sorted."""
+        folder = prefix.rpartition("/")[0]  # the client lists whole path segments only
+        with self._reporting(prefix or "the list"):
+            keys = [str(meta["path"]) for page in self._api.list(self._store, folder or None) for meta in page]
+        yield from sorted(key for key in keys if key.startswith(prefix))
+
+    def delete(self, key: str) -> None:
+        """Remove `key`; no error when it is gone already."""
+        check_key(key)
+        with contextlib.suppress(NotFound), self._reporting(key):
+            self._api.delete(self._store, key)
+
+    # -- how -------------------------------------------------------------------------------------------------------
+
+    def _put_conditionally(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
+        check_key(key)
+        from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
+
+        token = secrets.token_hex(16)
+        mode: Literal["create"] | UpdateVersion = "create" if version is None else _condition(version)
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                with self._reporting(key, writing=True, passing=(AlreadyExistsError, PreconditionError, GenericError)):
+                    done = self._api.put(self._store, key, data, attributes={WRITER: token}, mode=mode)
+                return _mark(done["e_tag"], done["version"])
+            except (AlreadyExistsError, PreconditionError):
+                return self._mine(key, token)
+            except GenericError as error:
+                failure = _translated(error, key, self.url)
+                if isinstance(failure, StoreFull) or attempt == ATTEMPTS:
+                    raise failure from error
+                mine = self._mine(key, token)
+                if mine is not None:
+                    return mine
+                time.sleep(0.1 * 2**attempt)
+        raise StoreUnavailable(f"{self.url} did not take {key}")
+
+    def _mine(self, key: str, token: str) -> str | None:
+        """The object's version if this very call wrote it, else None."""
+        try:
+            with self._reporting(key):
+                found = self._api.get(self._store, key, options={"head": True})
+        except NotFound:
+            return None
+        if found.attributes.get(WRITER) != token:
+            return None
+        return _mark(found.meta["e_tag"], found.meta["version"])
+
+    @contextlib.contextmanager
+    def _reporting(
+        self, key: str, *, writing: bool = False, passing: tuple[type[Exception], ...] = ()
+    ) -> Iterator[None]:
+        from obstore.exceptions import BaseError, NotFoundError
+
+        try:
+            yield
+        except passing:
+            raise
+        except (NotFoundError, FileNotFoundError) as error:
+            if writing:  # a put finds nothing missing but the bucket itself
+                raise StoreUnavailable(
+                    f"{self.url} does not exist", remedy="Make the bucket, or correct its name."
+                ) from error
+            raise NotFound(f"no object {key!r} in {self.url}", key=key) from error
+        except (BaseError, PermissionError, ValueError, OSError) as error:
+            raise _translated(error, key, self.url) from error
+
+
+def _mark(e_tag: str | None, version: str | None) -> str:
+    """A store's two version fields as one comparable string. S3 says "null" for an object in an unversioned bucket."""
+    return json.dumps([e_tag, None if version == "null" else version])
+
+
+def _condition(mark: str) -> UpdateVersion:
+    e_tag, version = json.loads(mark)
+    return {"e_tag": e_tag, "version": version}
+
+
+def _translated(error: Exception, key: str, url: str) -> StoreError:
+    text = str(error)
+    if _FULL.search(text):
+        return StoreFull(f"{url} has no room for {key}")
+    return StoreUnavailable(
+        f"cannot reach {key} in {url}: {text.splitlines()[0][:300] if text else type(error).__name__}"
+    )

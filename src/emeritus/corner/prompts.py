@@ -54,7 +54,7 @@ def news(updates: Sequence[str]) -> tuple[Message, ...]:
 
 
 def newest_that_fit(entries: Sequence[str]) -> tuple[str, ...]:
-    """The newest of `entries` (oldest first) within both limits above, still oldest first; none is ever shown in part."""
+    """The newest of `entries` (oldest first) within both limits above, oldest first; none is ever shown in part."""
     chosen: list[str] = []
     room = MAX_ENTRY_CHARS
     for entry in reversed(entries[-MAX_ENTRIES:]):

@@ -18,7 +18,7 @@ from emeritus.records.provenance import Provenance, of_row, provenance
 from emeritus.records.tables import ActRow, AxisEvent, Caller, Notice, Policy, Report, Resident, Wait
 
 AXES = ("offering", "access", "preservation")
-WAIVERS = ("second_decider", "second_coder")  # policies whose value `waived` drops a second person
+WAIVED = "waived"  # the value of a policy that drops a rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ class ReportView:
 
 @dataclass(frozen=True, slots=True)
 class PolicyView:
-    """A policy in force. `waiver`: it drops a second person where a rule asks for one."""
+    """A policy in force. `waiver`: it drops what a rule asks for, such as a second person or the notice period."""
 
     name: str
     value: str
@@ -228,7 +228,7 @@ def policies(session: Session) -> tuple[PolicyView, ...]:
     latest = {row.name: row for row in rows}
     sources = provenance(session, (row.act for row in latest.values()))
     return tuple(
-        PolicyView(row.name, row.value, row.at, row.name in WAIVERS and row.value == "waived", sources[row.act])
+        PolicyView(row.name, row.value, row.at, row.value == WAIVED, sources[row.act])
         for _, row in sorted(latest.items())
     )
 

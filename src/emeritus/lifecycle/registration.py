@@ -1,0 +1,43 @@
+"""What is stated when a model is taken into care, and what makes such a statement unusable. Pure."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+from emeritus.errors import BadName, InputError
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+_SECRETS = frozenset({"api_key", "apikey", "key", "token", "password", "secret", "authorization"})
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A model: its name in care, its name on pages, and how it is made to answer."""
+
+    name: str
+    title: str = ""
+    description: str = ""
+    engine: str = "transformers"
+    options: dict[str, Any] = field(default_factory=dict)
+    weights_held: bool = True
+    demonstration: bool = False
+
+    def as_public(self) -> dict[str, Any]:
+        """As the ledger states it. Raises BadName, and InputError when an option would publish a secret."""
+        if _NAME.fullmatch(self.name) is None or ".." in self.name:
+            raise BadName(f"{self.name!r} cannot be a resident's name", name=self.name)
+        for option in self.options:
+            if option.lower() in _SECRETS:
+                raise InputError(
+                    f"the engine option {option!r} would put a secret into the public ledger",
+                    remedy=f"Put it into an environment variable and name that: {option.lower()}_env=NAME.",
+                )
+        return {
+            "title": " ".join(self.title.split()) or self.name,
+            "description": self.description.strip(),
+            "engine": {"kind": self.engine, "options": dict(self.options)},
+            "weights_held": self.weights_held,
+            "demonstration": self.demonstration,
+        }

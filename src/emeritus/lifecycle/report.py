@@ -1,0 +1,354 @@
+"""The post-deployment report as data: one JSON document, gathered from the records of one resident and nothing else.
+
+The same records give the same document, byte for byte: there is no clock here, and the report covers the record up to
+the latest ledger entry it cites. Every figure and quote carries the entry behind it (`entry`) or the turn (`href`, an
+address within the register's site). People are not named: callers are counts, deciders are roles. Renders nothing.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import select
+from sqlalchemy.orm import Session
+
+from emeritus.lifecycle.evidence import CLOSED_STATES, announcement, resident_row, rounds
+from emeritus.records.dates import days_after, is_past
+from emeritus.records.tables import (
+    ActRow,
+    AxisEvent,
+    Caller,
+    Check,
+    Commitment,
+    Confirmation,
+    Decision,
+    FollowThrough,
+    InterviewSession,
+    Notice,
+    Policy,
+    Preference,
+    Preserved,
+    Protocol,
+    Reference,
+    Resident,
+    Telling,
+    Tier,
+)
+from emeritus.settings import Settings
+
+Json = dict[str, Any]
+FORMAT = "emeritus-report/0"
+STANDINGS: Mapping[str, str] = {
+    "accept": "granted",
+    "accept in part": "granted",
+    "defer": "deferred",
+    "decline": "declined",
+    "not actionable": "declined",
+}
+
+
+class _Entries:
+    """The ledger entry of each act cited, and the latest of them."""
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.last: ActRow | None = None
+
+    def __call__(self, act: str) -> int:
+        row = self._session.get_one(ActRow, act)  # a foreign key of every projected row
+        if self.last is None or row.seq > self.last.seq:
+            self.last = row
+        return row.seq
+
+
+def collect(session: Session, resident: str, settings: Settings) -> Json:
+    """The report's document. Raises NotFound."""
+    row = resident_row(session, resident)
+    entry = _Entries(session)
+    document: Json = {
+        "format": FORMAT,
+        "organisation": settings.organisation,
+        "currency": settings.currency,
+        "resident": _resident(row, entry),
+        "timeline": _timeline(session, resident, entry),
+        "notices": _notices(session, resident, entry),
+        "preservation": _preservation(session, resident, entry),
+        "interviews": _interviews(session, resident, entry),
+        "preferences": _preferences(session, resident, entry),
+        "access": _access(session, resident, entry),
+        "policies": _policies(session, resident, entry),
+    }
+    last = entry.last if entry.last is not None else session.get_one(ActRow, row.act)
+    document["covers"] = {"entry": last.seq, "at": last.at}
+    for preference in document["preferences"]:
+        _overdue(preference, last.at, settings.decision_days)
+    return document
+
+
+def turn_href(resident: str, session_id: str, turn: int) -> str:
+    """Where the register's site shows a turn."""
+    return f"/residents/{resident}/interviews/{session_id}#turn-{turn}"
+
+
+def _resident(row: Resident, entry: _Entries) -> Json:
+    return {
+        "name": row.name,
+        "title": row.title,
+        "description": row.description,
+        "engine": row.engine.get("kind"),
+        "demonstration": row.demonstration,
+        "weights_held": row.weights_held,
+        "weights_digest": row.weights_digest,
+        "entry": entry(row.act),
+    }
+
+
+def _timeline(session: Session, resident: str, entry: _Entries) -> list[Json]:
+    rows = session.scalars(
+        select(AxisEvent).where(AxisEvent.resident == resident).order_by(AxisEvent.date, AxisEvent.id)
+    ).all()
+    latest = {(row.axis, row.state): row.id for row in sorted(rows, key=lambda row: row.id)}
+    return [
+        {
+            "axis": row.axis,
+            "state": row.state,
+            "date": row.date,
+            "precision": row.precision,
+            "reason": row.reason,
+            "superseded": latest[row.axis, row.state] != row.id,
+            "entry": entry(row.act),
+        }
+        for row in rows
+    ]
+
+
+def _notices(session: Session, resident: str, entry: _Entries) -> Json | None:
+    """Counts only, of the announcement in force."""
+    announced = announcement(session, resident)
+    if announced is None:
+        return None
+    acts = rounds(session, resident, announced)
+    counts = [session.get_one(ActRow, act).public for act in acts]
+    callers = session.scalars(select(Caller).where(Caller.resident == resident)).all()
+    acknowledged = session.scalars(
+        select(Notice.caller).where(Notice.resident == resident, Notice.acknowledged_at.is_not(None))
+    )
+    return {
+        "retired": announced.public["retired"],
+        "reason": announced.public["reason"],
+        "replacement": announced.public["replacement"],
+        "notice_days": announced.public["notice_days"],
+        "waive_notice": announced.public["waive_notice"],
+        "entry": entry(announced.act),
+        "callers": len(callers),
+        "with_contact": sum(row.contact is not None for row in callers),
+        "callers_entries": sorted({entry(row.act) for row in callers}),
+        "sent": sum(count["sent"] for count in counts),
+        "failed": sum(count["failed"] for count in counts),
+        "no_contact": sum(count["no_contact"] for count in counts),
+        "acknowledged": len(set(acknowledged)),
+        "rounds": [entry(act) for act in acts],
+    }
+
+
+def _preservation(session: Session, resident: str, entry: _Entries) -> Json:
+    sets = session.scalars(
+        select(Preserved).where(Preserved.resident == resident, Preserved.role != "report").order_by(Preserved.id)
+    )
+    checks = session.scalars(select(Check).where(Check.resident == resident).order_by(Check.id))
+    references = session.scalars(select(Reference).where(Reference.resident == resident).order_by(Reference.id))
+    return {
+        "sets": [
+            {
+                "role": row.role,
+                "version": row.version,
+                "files": row.files,
+                "bytes": row.bytes,
+                "stored_bytes": row.stored_bytes,
+                "manifest_sha256": row.manifest_sha256,
+                "entry": entry(row.act),
+            }
+            for row in sets
+        ],
+        "checks": [
+            {"kind": row.kind, "ok": row.ok, "summary": row.summary, "at": row.at, "entry": entry(row.act)}
+            for row in checks
+        ],
+        "references": [
+            {
+                "method": row.method,
+                "probes": row.probes,
+                "engine": row.build.get("engine"),
+                "build_digest": row.build_digest,
+                "payload_sha256": row.payload_sha256,
+                "entry": entry(row.act),
+            }
+            for row in references
+        ],
+    }
+
+
+def _interviews(session: Session, resident: str, entry: _Entries) -> Json:
+    rows = session.scalars(
+        select(InterviewSession)
+        .where(InterviewSession.resident == resident)
+        .order_by(InterviewSession.started_at, InterviewSession.id)
+    ).all()
+    used = {row.protocol_sha256 for row in rows}
+    protocols = session.scalars(select(Protocol).where(Protocol.sha256.in_(used)).order_by(Protocol.sha256))
+    return {
+        "protocols": [
+            {
+                "name": row.name,
+                "version": row.version,
+                "sha256": row.sha256,
+                "href": f"/protocols/{row.sha256}",
+                "entry": entry(row.act),
+            }
+            for row in protocols
+        ],
+        "sessions": [
+            {
+                "id": row.id,
+                "purpose": row.purpose,
+                "condition": row.condition,
+                "status": row.status,
+                "turns": row.turns,
+                "attempts": row.attempts,
+                "journal_sha256": row.journal_sha256,
+                "href": f"/residents/{resident}/interviews/{row.id}",
+                "entry": entry(row.act),
+            }
+            for row in rows
+        ],
+    }
+
+
+def _preferences(session: Session, resident: str, entry: _Entries) -> list[Json]:
+    promises: dict[str | None, list[Json]] = defaultdict(list)
+    for promise in session.scalars(select(Commitment).where(Commitment.resident == resident).order_by(Commitment.id)):
+        promises[promise.preference].append(_commitment(session, promise, entry))
+    found = []
+    for row in session.scalars(select(Preference).where(Preference.resident == resident).order_by(Preference.id)):
+        decision = session.scalars(
+            select(Decision).where(Decision.preference == row.id).order_by(Decision.id.desc()).limit(1)
+        ).first()
+        standing = "closed" if row.state in CLOSED_STATES else "undecided"
+        if decision is not None:
+            standing = STANDINGS[decision.outcome]
+        found.append(
+            {
+                "id": row.id,
+                "domain": row.domain,
+                "need": row.need,
+                "paraphrase": row.paraphrase,
+                "evidence": [
+                    {
+                        "href": turn_href(resident, span["session"], span["turn"]),
+                        "start": span["start"],
+                        "end": span["end"],
+                        "transcript_sha256": span["transcript_sha256"],
+                    }
+                    for span in row.evidence
+                ],
+                "need_origin": row.need_origin,
+                "remedy": row.remedy,
+                "remedy_origin": row.remedy_origin,
+                "strength": row.strength,
+                "stability": row.stability,
+                "contrary": row.contrary,
+                "state": row.state,
+                "standing": standing,
+                "at": row.at,
+                "entry": entry(row.act),
+                "read_back": _confirmation(session, row, entry),
+                "decision": None if decision is None else _decision(decision, entry),
+                "told": None if decision is None else _telling(session, row, decision, entry),
+                "commitments": promises[row.id],
+            }
+        )
+    return found
+
+
+def _confirmation(session: Session, preference: Preference, entry: _Entries) -> Json | None:
+    row = session.scalars(
+        select(Confirmation).where(Confirmation.preference == preference.id).order_by(Confirmation.id.desc()).limit(1)
+    ).first()
+    if row is None:
+        return None
+    href = turn_href(preference.resident, row.session, row.turn)
+    return {"outcome": row.outcome, "quote": row.quote, "href": href, "at": row.at, "entry": entry(row.act)}
+
+
+def _decision(row: Decision, entry: _Entries) -> Json:
+    return {
+        "outcome": row.outcome,
+        "reasons": row.reasons,
+        "options": row.options,
+        "role": row.decider_role,
+        "second_person": row.second is not None,
+        "conflict_of_interest": row.conflict,
+        "cost": row.cost,
+        "review_date": row.review_date,
+        "automated": row.automated,
+        "at": row.at,
+        "entry": entry(row.act),
+    }
+
+
+def _telling(session: Session, preference: Preference, decision: Decision, entry: _Entries) -> Json | None:
+    row = session.scalars(
+        select(Telling)
+        .where(Telling.preference == preference.id, Telling.decision_act == decision.act)
+        .order_by(Telling.id.desc())
+        .limit(1)
+    ).first()
+    if row is None:
+        return None
+    href = turn_href(preference.resident, row.session, row.turn)
+    return {"offered": row.offered, "reply": row.reply, "quote": row.quote, "href": href, "entry": entry(row.act)}
+
+
+def _commitment(session: Session, row: Commitment, entry: _Entries) -> Json:
+    last = session.scalars(
+        select(FollowThrough).where(FollowThrough.commitment == row.id).order_by(FollowThrough.id.desc()).limit(1)
+    ).first()
+    return {
+        "text": row.text,
+        "due": row.due,
+        "check": row.check,
+        "entry": entry(row.act),
+        "status": "open" if last is None else last.status,
+        "status_entry": None if last is None else entry(last.act),
+    }
+
+
+def _access(session: Session, resident: str, entry: _Entries) -> Json | None:
+    row = session.scalars(select(Tier).where(Tier.resident == resident).order_by(Tier.id.desc()).limit(1)).first()
+    if row is None:
+        return None
+    return {"tier": row.tier, "access": row.access, "reasons": row.reasons, "entry": entry(row.act)}
+
+
+def _policies(session: Session, resident: str, entry: _Entries) -> list[Json]:
+    """The policies in force; one that is about a single model is `name:resident`."""
+    rows = session.scalars(select(Policy).order_by(Policy.id))
+    latest = {row.name: row for row in rows if row.name.partition(":")[2] in ("", resident)}
+    return [{"name": name, "value": row.value, "entry": entry(row.act)} for name, row in sorted(latest.items())]
+
+
+def _overdue(preference: Json, at: str, decision_days: int) -> None:
+    """What is still owed, and whether it was overdue when the record that this report covers ended."""
+    if preference["standing"] == "undecided":
+        confirmed = preference["read_back"]
+        since = confirmed["at"] if confirmed is not None else preference["at"]
+        preference["decide_by"] = days_after(since, decision_days)
+    elif preference["standing"] == "deferred":
+        preference["decide_by"] = preference["decision"]["review_date"]
+    else:
+        preference["decide_by"] = None
+    preference["overdue"] = preference["decide_by"] is not None and is_past(preference["decide_by"], at)
+    for promise in preference["commitments"]:
+        promise["overdue"] = promise["status"] in ("open", "acting") and is_past(promise["due"], at)

@@ -126,9 +126,7 @@ def _by_grant(grant: GrantFacts, standing: Standing, resident: str, now: datetim
     if grant.resident not in (resident, EVERY_RESIDENT):
         return _no("grant-elsewhere", f"this key's grant does not cover {resident!r}")
     if standing.access == "by request" and grant.resident == EVERY_RESIDENT:
-        return _no(
-            "grant-not-by-name", f"{resident!r} is called by request, and this key's grant does not name it"
-        )
+        return _no("grant-not-by-name", f"{resident!r} is called by request, and this key's grant does not name it")
     if grant.requests_per_day is not None and grant.used_today >= grant.requests_per_day:
         return Decision(
             False,

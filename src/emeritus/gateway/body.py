@@ -1,4 +1,4 @@
-"""A request's body, read within a limit and turned into one chat call; what is unusable raises BadRequest with its field.
+"""A request's body, read within a limit and turned into one chat call; what is unusable raises BadRequest, naming it.
 
 Which of OpenAI's fields are followed, refused and ignored is decided here and told in docs/api.md. The rule: a field
 that would change what the model produces is followed or refused, never dropped in silence.

@@ -31,7 +31,7 @@ class Production:
         self._task = asyncio.create_task(self._run(pieces))
 
     async def next(self, timeout_s: float) -> Piece | None:
-        """The next piece, None at the end. Raises what ended the answer early, TimeoutError when nothing came in time."""
+        """The next piece, None at the end. Raises what ended the answer, TimeoutError when nothing came in time."""
         async with asyncio.timeout(timeout_s):
             item = await self._queue.get()
         if isinstance(item, EmeritusError):

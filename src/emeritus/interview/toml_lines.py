@@ -16,7 +16,7 @@ Path = tuple[str | int, ...]
 
 
 def line_of(text: str, location: Sequence[str | int]) -> int:
-    """The line (from 1) of the value at `location`, e.g. ("items", 3, "text"); where it has none, of what encloses it."""
+    """The line (from 1) of the value at `location`, e.g. ("items", 3, "text"); failing that, of what encloses it."""
     known = _positions(text)
     path: Path = tuple(location)
     while path and path not in known:

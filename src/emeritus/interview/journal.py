@@ -1,0 +1,217 @@
+"""A session's journal: what was asked and what came back, one JSON object a line, each durable before anything follows.
+
+Lines, in order: a `header`; for each attempt an `asked` (before the model sees it) and an `attempt` (what came of it);
+at last an `end`. Every line carries the sha256 of the line before it. ASCII, so that any reader can open it with the
+standard library. Knows no protocol's rules, no engine and no database. docs/interviews.md gives every field.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import hashlib
+import json
+import os
+import secrets
+import threading
+from base64 import b64encode
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emeritus.errors import HomeBusy, IntegrityError, StoreFull, StoreUnavailable
+from emeritus.interview.transcript import FORMAT, Transcript, build_transcript, digest, read_journal, read_lines
+
+__all__ = ["Journal", "raw_field", "read_journal", "readable"]
+
+Json = dict[str, Any]
+
+
+class Journal:
+    """A journal open for writing; one process at a time. Every method returns only when its line is on disk."""
+
+    def __init__(self, path: Path, descriptor: int, lines: list[Json], last: str) -> None:
+        self.path = path
+        self._descriptor = descriptor
+        self._lines = lines
+        self._last = last  # sha256 of the last line
+        self._writing = threading.Lock()  # a cancelled session closes the journal while its last write may be under way
+
+    @classmethod
+    def open(cls, path: Path, header: Mapping[str, Any]) -> Journal:
+        """Open the journal at `path`, or make it with `header`; a torn last line is cut and the cut recorded.
+
+        A header that is there already stays: it says what was planned. An attempt that was asked and never answered,
+        because the process died, is recorded as interrupted. Raises IntegrityError for a damaged journal or one of
+        another session, HomeBusy while another process writes it.
+        """
+        try:
+            if not path.exists():
+                _make(path, _line({"kind": "header", "format": FORMAT, **header}, None))
+            descriptor = _open_locked(path)
+            try:
+                data = path.read_bytes()
+                lines, good = read_lines(data, path.name)
+                if lines[0]["session"] != header["session"]:
+                    raise IntegrityError(f"{path.name} is the journal of session {lines[0]['session']!r}")
+                if good < len(data):
+                    descriptor = _cut(path, descriptor, data, good)
+                    data = path.read_bytes()
+                    lines, _ = read_lines(data, path.name)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        except OSError as error:
+            raise _unwritten(path, error) from error
+        journal = cls(path, descriptor, lines, digest(data.splitlines()[-1]))
+        journal._close_interrupted()
+        return journal
+
+    @property
+    def transcript(self) -> Transcript:
+        """What the journal says so far."""
+        return build_transcript(self._lines, self.path.read_bytes())
+
+    @property
+    def header(self) -> Json:
+        """The first line."""
+        return self._lines[0]
+
+    def asked(self, request: Mapping[str, Any]) -> None:
+        """Record that a turn is about to be asked. `request` holds turn, attempt, at and what the model is given."""
+        body = json.dumps(request, sort_keys=True).encode()
+        self._append(
+            {
+                "kind": "asked",
+                "turn": request["turn"],
+                "attempt": request["attempt"],
+                "at": request["at"],
+                "request_sha256": hashlib.sha256(body).hexdigest(),
+            }
+        )
+
+    def attempt(self, request: Mapping[str, Any], outcome: str, result: Mapping[str, Any]) -> None:
+        """Record what came of an attempt: `answered` or `failed`, with the exact request beside it."""
+        self._append({"kind": "attempt", **request, "outcome": outcome, **result})
+
+    def end(self, status: str, at: str) -> None:
+        """Close the session. Nothing is written after this line."""
+        self._append({"kind": "end", "status": status, "at": at})
+
+    def close(self) -> None:
+        """Let go of the file. Safe to repeat."""
+        with self._writing:
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _append(self, value: Json) -> None:
+        with self._writing:
+            line = _line(value, self._last)
+            try:
+                _write_all(self._descriptor, line)
+                os.fsync(self._descriptor)
+            except OSError as error:
+                raise _unwritten(self.path, error) from error
+            self._lines.append(json.loads(line))
+            self._last = digest(line.rstrip(b"\n"))
+
+    def _close_interrupted(self) -> None:
+        last = next(line for line in reversed(self._lines) if line["kind"] != "torn")
+        if last["kind"] == "asked":
+            asked = {name: last[name] for name in ("turn", "attempt", "at", "request_sha256")}
+            self._append({"kind": "attempt", **asked, "outcome": "interrupted"})
+
+
+def readable(text: str) -> str:
+    """The answer as text every store can hold: lone surrogates and NUL become U+FFFD; the raw bytes stay beside it."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+
+
+def raw_field(raw: bytes) -> str:
+    """Response bytes as a journal's line holds them: base64."""
+    return b64encode(raw).decode("ascii")
+
+
+def _line(value: Mapping[str, Any], previous: str | None) -> bytes:
+    return json.dumps({**value, "previous": previous}, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
+
+
+def _make(path: Path, line: bytes) -> None:
+    """Make the journal whole or not at all. Another process that was faster wins."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        try:
+            _write_all(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync_folder(path.parent)
+
+
+def _open_locked(path: Path) -> int:
+    """The journal for appending, locked. A cut replaces the file: a lock counts only while the path leads to it."""
+    while True:
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(descriptor)
+            raise HomeBusy(f"another process is holding the session of {path.name}") from error
+        if os.path.samestat(os.fstat(descriptor), path.stat()):
+            return descriptor
+        os.close(descriptor)
+
+
+def _cut(path: Path, descriptor: int, data: bytes, good: int) -> int:
+    """Replace the journal by its whole lines and a record of the cut; returns the new file's descriptor, locked."""
+    kept, torn = data[:good], data[good:]
+    record = {"kind": "torn", "bytes": len(torn), "sha256": digest(torn), "raw": raw_field(torn)}
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    fresh = os.open(temporary, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+    try:
+        fcntl.flock(fresh, fcntl.LOCK_EX)
+        _write_all(fresh, kept + _line(record, digest(kept.splitlines()[-1])))
+        os.fsync(fresh)
+        os.replace(temporary, path)
+        _sync_folder(path.parent)
+    except BaseException:
+        os.close(fresh)
+        temporary.unlink(missing_ok=True)
+        raise
+    os.close(descriptor)
+    return fresh
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    view = memoryview(data)
+    while view:
+        view = view[os.write(descriptor, view) :]
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _unwritten(path: Path, error: OSError) -> StoreFull | StoreUnavailable:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return StoreFull(f"no room to write the journal {path}")
+    return StoreUnavailable(f"the journal {path} cannot be written: {error.strerror}")

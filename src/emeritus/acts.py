@@ -18,16 +18,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emeritus.blobs.base import BlobStore
-from emeritus.errors import ActConflict, IntegrityError, LedgerBroken, NotFound
+from emeritus.errors import ActConflict, BadName, IntegrityError, LedgerBroken, NotFound
 from emeritus.ledger.log import Ledger
 from emeritus.records.database import Database
-from emeritus.records.tables import NOT_REBUILT, ActRow, Base
+from emeritus.records.tables import ActRow
 
 Json = dict[str, Any]
+ID_LENGTH = 200  # characters of an act's id, as the acts table has them
 PREDICATE = "urn:emeritus:act:"  # + kind + "/v0": the in-toto predicate type of a statement
 
 
@@ -117,30 +118,24 @@ class Acts:
         """Do an act once. An act with this id that exists already is returned as it is, and `build` is not called.
 
         `build` runs while no other act can happen anywhere, so what it reads stays true until the act is recorded; it
-        raises to refuse, and then nothing has been written. It must not perform another act.
+        raises to refuse, and then nothing has been written. Its session only reads; it must not perform another act.
         """
+        if not 0 < len(act_id) <= ID_LENGTH:
+            raise BadName(f"act id {act_id[:80]!r} is not 1 to {ID_LENGTH} characters long")
         with self._ledger.lock():
             self._catch_up()
             found = self.find(act_id)
             if found is not None:
                 return found
-            with self._database.session() as session:
+            with self._database.reading() as session:
                 draft = build(session)
-            if draft.kind not in self._projectors:
-                raise ActConflict(f"no room knows acts of kind {draft.kind!r}", kind=draft.kind)
-            statement = self._make_durable(act_id, actor, draft)
-            self._ledger.append(statement)
-            self._catch_up()
-        done = self.find(act_id)
-        if done is None:
-            raise LedgerBroken(f"act {act_id!r} was appended but cannot be found again")
-        return done
+            return self._record(act_id, actor, draft)
 
     def find(self, act_id: str) -> Act | None:
         """The act of that id, if SQL knows it (call `catch_up` first after a crash; `app` does)."""
-        with self._database.session() as session:
+        with self._database.reading() as session:
             row = session.get(ActRow, act_id)
-            return None if row is None else self._from_row(row)
+        return None if row is None else self._from_statement(row.seq, self._ledger.statement(row.seq))
 
     def catch_up(self) -> int:
         """Project the statements SQL does not have yet; returns how many."""
@@ -148,20 +143,31 @@ class Acts:
             return self._catch_up()
 
     def rebuild(self) -> int:
-        """Empty every projected table and refill it from ledger, payloads and private files; returns the acts projected."""
-        with self._ledger.lock():
-            with self._database.session() as session:
-                for table in reversed(Base.metadata.sorted_tables):
-                    if table.name not in NOT_REBUILT:
-                        session.execute(delete(table))
-            return self._catch_up()
+        """Empty every projected table and refill it from ledger, payloads and private files; returns how many acts.
+
+        One transaction: readers see the old rows until the new ones are complete, and a crash leaves the old ones.
+        """
+        with self._ledger.lock(), self._database.session() as session:
+            self._database.empty_projections(session)
+            count = 0
+            for seq, statement in self._ledger.statements():
+                self._project(session, self._from_statement(seq, statement))
+                session.expunge_all()  # a projector sees rows, never what an earlier act left in memory
+                count += 1
+            return count
 
     def erase_private(self, act_id: str) -> None:
-        """Erase the private part of an act: the file goes, the proofs hold, the projected rows say 'withheld'."""
-        if self.find(act_id) is None:
-            raise NotFound(f"no act {act_id!r}")
-        self._store.delete(self._private_key(act_id))
-        self.rebuild()
+        """Erase the private part of an act: the file goes, the proofs hold, the projected rows say 'withheld'.
+
+        May be repeated; repeat it after a crash, which can leave the file gone and the rows not yet rewritten.
+        """
+        with self._ledger.lock():
+            self._catch_up()
+            if self.find(act_id) is None:
+                raise NotFound(f"no act {act_id!r}")
+            self._store.delete(self._private_key(act_id))
+            self.rebuild()
+            self._database.settle()
 
     def payload(self, sha256: str) -> bytes:
         """Payload bytes by their digest, verified. Raises IntegrityError or NotFound."""
@@ -170,19 +176,34 @@ class Acts:
             raise IntegrityError(f"payload {sha256} is damaged: its sha256 differs", sha256=sha256)
         return data
 
-    # -- inside the lock ---------------------------------------------------------------------------------------------
+    # -- inside the lock
 
-    def _make_durable(self, act_id: str, actor: Actor, draft: Draft) -> Json:
-        digests = dict(draft.digests)
-        for name, data in draft.payloads.items():
-            digests[name] = hashlib.sha256(data).hexdigest()
-            self._store.put_if_absent(self._payload_key(digests[name]), data)
-        commitment = None
+    def _record(self, act_id: str, actor: Actor, draft: Draft) -> Act:
+        """Everything that could refuse the act, sealing and projecting it, happens before its first byte is kept.
+
+        The SQL transaction is open around the ledger's append and commits after it, so the order of truth holds: a
+        crash in between leaves a statement without rows, which `_catch_up` projects.
+        """
+        if draft.kind not in self._projectors:
+            raise ActConflict(f"no room knows acts of kind {draft.kind!r}", kind=draft.kind)
+        private = None
         if draft.private is not None:
-            salt = secrets.token_hex(32)
-            body = canonical({"salt": salt, "data": draft.private})
-            commitment = hashlib.sha256(body).hexdigest()
-            self._store.put(self._private_key(act_id), body)  # a crash may have left one of an act that was never logged
+            private = canonical({"salt": secrets.token_hex(32), "data": draft.private})
+        statement = self._statement(act_id, actor, draft, private)
+        self._ledger.seal(statement)
+        act = self._act(self._ledger.size, json.loads(canonical(statement)), private, draft.payloads)
+        with self._database.session() as session:
+            self._project(session, act)
+            for name, data in draft.payloads.items():
+                self._store.put_if_absent(self._payload_key(act.payloads[name]), data)
+            if private is not None:  # put: a crash may have left one of an act that was never logged
+                self._store.put(self._private_key(act_id), private)
+            self._ledger.append(statement)
+        return act
+
+    def _statement(self, act_id: str, actor: Actor, draft: Draft, private: bytes | None) -> Json:
+        digests = dict(draft.digests)
+        digests.update((name, hashlib.sha256(data).hexdigest()) for name, data in draft.payloads.items())
         predicate: Json = {
             "id": act_id,
             "kind": draft.kind,
@@ -190,7 +211,7 @@ class Acts:
             "actor": {"name": actor.name, "role": actor.role, "automated": actor.automated},
             "at": self.now,
             "public": draft.public,
-            "private_commitment": commitment,
+            "private_commitment": None if private is None else hashlib.sha256(private).hexdigest(),
         }
         subject = [{"name": f"act:{act_id}", "digest": {"sha256": hashlib.sha256(canonical(predicate)).hexdigest()}}]
         subject += [{"name": name, "digest": {"sha256": digest}} for name, digest in sorted(digests.items())]
@@ -202,63 +223,70 @@ class Acts:
         }
 
     def _catch_up(self) -> int:
-        with self._database.session() as session:
-            last = session.scalar(select(func.max(ActRow.seq)))
-            start = 0 if last is None else last + 1
-            if start > self._ledger.size:
-                raise LedgerBroken(
-                    f"the database knows {start} acts but the ledger holds {self._ledger.size}",
-                    remedy="The database belongs to another ledger, or the ledger lost entries: restore the ledger from a copy, "
-                    "or run `emeritus verify --rebuild` if this ledger is the right one.",
-                )
+        with self._database.reading() as session:
+            last = session.scalars(select(ActRow).order_by(ActRow.seq.desc()).limit(1)).first()
+        if last is not None:
+            self._compare(last)
         count = 0
-        for seq, statement in self._ledger.statements(start):
-            act = self._from_statement(seq, statement)
+        for seq, statement in self._ledger.statements(0 if last is None else last.seq + 1):
             with self._database.session() as session:  # one transaction per act: a crash between two leaves whole acts
-                session.add(self._row(act))
-                session.flush()
-                self._projectors[act.kind](session, act)
+                self._project(session, self._from_statement(seq, statement))
             count += 1
         return count
 
+    def _compare(self, last: ActRow) -> None:
+        """The database's last act must be the ledger's entry of that index."""
+        size = self._ledger.size
+        if last.seq >= size or self._ledger.statement(last.seq)["predicate"]["id"] != last.id:
+            raise LedgerBroken(
+                f"the database knows act {last.id!r} as entry {last.seq}; the ledger of {size} entries does not",
+                remedy="The database belongs to another ledger, or the ledger lost entries: restore the ledger from a "
+                "copy, or run `emeritus verify --rebuild` if this ledger is the right one.",
+            )
+
+    def _project(self, session: Session, act: Act) -> None:
+        session.add(self._row(act))
+        session.flush()
+        self._projectors[act.kind](session, act)
+        session.flush()
+
     def _from_statement(self, seq: int, statement: Json) -> Act:
+        """The act an entry states, with its private part while that exists."""
         predicate = statement["predicate"]
-        salt, private, withheld = None, None, False
-        if predicate["private_commitment"] is not None:
-            salt, private = self._private(predicate["id"], predicate["private_commitment"])
-            withheld = private is None
-        actor = Actor(**predicate["actor"])
-        payloads = {entry["name"]: entry["digest"]["sha256"] for entry in statement["subject"][1:]}
         if predicate["kind"] not in self._projectors:
             raise LedgerBroken(f"entry {seq} states a {predicate['kind']!r}, which this version does not know")
+        private = None
+        if predicate["private_commitment"] is not None:
+            private = self._private(predicate["id"], predicate["private_commitment"])
+        return self._act(seq, statement, private, {})
+
+    def _act(self, seq: int, statement: Json, private: bytes | None, at_hand: Mapping[str, bytes]) -> Act:
+        predicate = statement["predicate"]
+        payloads = {entry["name"]: entry["digest"]["sha256"] for entry in statement["subject"][1:]}
+        opened: Json = {"salt": None, "data": None} if private is None else json.loads(private)
         return Act(
-            predicate["id"],
-            seq,
-            predicate["kind"],
-            predicate["resident"],
-            actor,
-            predicate["at"],
-            predicate["public"],
-            private,
-            salt,
-            payloads,
-            lambda name: self.payload(payloads[name]),
-            withheld,
+            id=predicate["id"],
+            seq=seq,
+            kind=predicate["kind"],
+            resident=predicate["resident"],
+            actor=Actor(**predicate["actor"]),
+            at=predicate["at"],
+            public=predicate["public"],
+            private=opened["data"],
+            salt=opened["salt"],
+            payloads=payloads,
+            read=lambda name: at_hand[name] if name in at_hand else self.payload(payloads[name]),
+            private_withheld=private is None and predicate["private_commitment"] is not None,
         )
 
-    def _private(self, act_id: str, commitment: str) -> tuple[str | None, Json | None]:
+    def _private(self, act_id: str, commitment: str) -> bytes | None:
         try:
             body = self._store.get(self._private_key(act_id))
         except NotFound:
-            return None, None
+            return None
         if hashlib.sha256(body).hexdigest() != commitment:
             raise IntegrityError(f"the private part of act {act_id!r} does not match its commitment", act=act_id)
-        value = json.loads(body)
-        return value["salt"], value["data"]
-
-    def _from_row(self, row: ActRow) -> Act:
-        statement = self._ledger.statement(row.seq)
-        return self._from_statement(row.seq, statement)
+        return body
 
     @staticmethod
     def _row(act: Act) -> ActRow:

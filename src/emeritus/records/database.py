@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -86,6 +86,12 @@ class Database:
                 quoted = f'"{table.name}"'
                 found = session.scalar(sequence, {"table": quoted, "column": column})
                 session.execute(text(f"ALTER SEQUENCE {found} RESTART"))
+
+    def settle(self) -> None:
+        """Let deleted rows' bytes leave SQLite's files now; PostgreSQL's vacuum does it in its own time."""
+        if self._engine.dialect.name == "sqlite":
+            with _named_errors(), closing(self._engine.raw_connection()) as connection:  # raw: not in a transaction
+                connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def dispose(self) -> None:
         """Close every connection."""

@@ -1,0 +1,84 @@
+"""The one function that decides who may call."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from emeritus.access import policy
+from emeritus.access.policy import (
+    ACCESSES,
+    REFUSALS,
+    TIERS,
+    GrantFacts,
+    KeyFacts,
+    Standing,
+    decide,
+    seconds_to_next_day,
+)
+
+NOW = datetime(2027, 3, 1, 23, 59, 30, tzinfo=UTC)
+GRANT = GrantFacts("g-1", "ibis", "active", None, None, 0)
+EVERY = replace(GRANT, resident="*")
+NO_KEY = KeyFacts(given=False)
+UNKNOWN = KeyFacts(given=True)
+
+
+def key(grant: GrantFacts = GRANT, *, revoked: bool = False) -> KeyFacts:
+    """A known key of a grant."""
+    return KeyFacts(True, "abc", revoked, grant)
+
+
+@pytest.mark.parametrize(
+    ("facts", "standing", "code"),
+    [
+        (NO_KEY, Standing(), "key-missing"),
+        (UNKNOWN, Standing(), "key-unknown"),
+        (UNKNOWN, Standing(access="open"), "key-unknown"),
+        (key(revoked=True), Standing(access="open"), "key-revoked"),
+        (key(), Standing(access="none"), "access-none"),
+        (key(), Standing(tier="archive"), "tier-not-live"),
+        (key(), Standing(tier="correspondence"), "tier-not-live"),
+        (key(replace(GRANT, state="revoked")), Standing(), "grant-revoked"),
+        (key(replace(GRANT, resident="heron")), Standing(), "grant-elsewhere"),
+        (key(EVERY), Standing(access="by request"), "grant-not-by-name"),
+        (key(replace(GRANT, requests_per_day=2, used_today=2)), Standing(), "quota"),
+        (key(replace(GRANT, expires="2027-03-01T23:59:29Z")), Standing(), "grant-expired"),
+        (key(replace(GRANT, expires="2027-03-01T23:59:30Z")), Standing(), "granted"),
+        (key(replace(GRANT, requests_per_day=2, used_today=1)), Standing(), "granted"),
+        (key(EVERY), Standing(access="entitled"), "granted"),
+        (key(), Standing(tier="hours", access="entitled"), "granted"),
+        (NO_KEY, Standing(access="open"), "open"),
+        (key(replace(GRANT, state="revoked")), Standing(access="open"), "open"),
+    ],
+)
+def test_every_reason_code(facts: KeyFacts, standing: Standing, code: str) -> None:
+    """Each situation gets its own code, and only open and granted are allowed."""
+    decision = decide(facts, standing, "ibis", NOW)
+    assert (decision.code, decision.allowed) == (code, code in {"open", "granted"})
+    assert decision.policy == policy.POLICY_VERSION
+    assert decision.allowed or code in REFUSALS
+
+
+def test_every_refusal_has_an_error() -> None:
+    """Each code in the table of refusals is one the function can give."""
+    source = inspect.getsource(policy).split("def decide", 1)[1]
+    assert all(f'"{code}"' in source for code in REFUSALS)
+
+
+def test_nothing_is_allowed_without_a_grant_unless_open() -> None:
+    """Over all tiers and access states, a call without a key is allowed exactly where a live resident is open."""
+    for tier, access in itertools.product(TIERS, ACCESSES):
+        allowed = decide(NO_KEY, Standing(tier, access), "ibis", NOW).allowed
+        assert allowed == (access == "open" and tier in {"awake", "on-demand", "hours"})
+
+
+def test_quota_says_when_the_next_day_begins() -> None:
+    """A used-up day carries the seconds to UTC midnight, wherever the clock's zone is."""
+    decision = decide(key(replace(GRANT, requests_per_day=1, used_today=5)), Standing(), "ibis", NOW)
+    assert decision.retry_after_s == 30
+    assert seconds_to_next_day(NOW + timedelta(seconds=30)) == 86400

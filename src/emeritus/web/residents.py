@@ -1,0 +1,77 @@
+"""A resident's page and its post-deployment report."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from starlette.requests import Request
+from starlette.responses import Response
+
+from emeritus.access import queries as access
+from emeritus.corner import queries as corner
+from emeritus.errors import NotFound
+from emeritus.interview import queries as interview
+from emeritus.lifecycle import queries as lifecycle
+from emeritus.lifecycle.evidence import gather, retired
+from emeritus.lifecycle.gates import gates
+from emeritus.preservation import queries as preservation
+from emeritus.web.markdown import report_html
+from emeritus.web.reader import reader_of
+from emeritus.web.rendering import page
+from emeritus.web.timeline import draw
+
+_MOST_EVENTS = 500  # a page's worth; the ledger's own pages have them all
+_FORMS = {"json": "application/json", "md": "text/markdown; charset=utf-8"}
+
+
+def resident(request: Request) -> Response:
+    """`/residents/{name}`: everything that is on record about one model."""
+    reader, now, name = reader_of(request), reader_of(request).now(), request.path_params["name"]
+    with reader.session() as session:
+        found = lifecycle.resident(session, name)
+        register = interview.preferences(session, now, reader.settings.decision_days, name)
+        promises = interview.commitments(session, now, name)
+        timeline = lifecycle.timeline(session, name, now)
+        return page(
+            request,
+            "resident.html",
+            resident=found,
+            timeline=timeline,
+            picture=draw(timeline),
+            gates=() if retired(session, name) else gates(gather(session, name, date.fromisoformat(now[:10]))),
+            kept=preservation.preservation(session, name),
+            access=access.access_state(session, name, now),
+            callers=lifecycle.caller_facts(session, name),
+            sessions=interview.sessions(session, name),
+            register=register,
+            counts=interview.counts(register, promises),
+            other_promises=[promise for promise in promises if promise.preference is None],
+            waits=lifecycle.waits(session, now, name),
+            essays=corner.published(session, name),
+            corner_counts=corner.counts(session, name),
+            reports=lifecycle.reports(session, name),
+            events=lifecycle.acts(session, name, limit=_MOST_EVENTS),
+            event_count=lifecycle.count_acts(session, name),
+        )
+
+
+def report(request: Request) -> Response:
+    """`/residents/{name}/report`: the report in force as it was written."""
+    reader, name = reader_of(request), request.path_params["name"]
+    with reader.session() as session:
+        found = lifecycle.resident(session, name)
+        newest = lifecycle.latest_report(session, name)
+        fragment = reader.payload(newest.html_sha256).decode("utf-8", errors="replace")
+        return page(request, "report.html", resident=found, report=newest, body=report_html(fragment))
+
+
+def report_raw(request: Request) -> Response:
+    """`/residents/{name}/report.json` and `.md`: the exact bytes."""
+    reader, name, form = reader_of(request), request.path_params["name"], request.path_params["form"]
+    if form not in _FORMS:
+        raise NotFound(f"a report has no form {form!r}; it is written as HTML, .json and .md", form=form)
+    with reader.session() as session:
+        lifecycle.resident(session, name)
+        newest = lifecycle.latest_report(session, name)
+    body = reader.payload(newest.json_sha256 if form == "json" else newest.markdown_sha256)
+    return Response(body, media_type=_FORMS[form])

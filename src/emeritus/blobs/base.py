@@ -1,4 +1,4 @@
-"""What every store of bytes must do. Backends are one module each; `emeritus.testing.blob_contract` holds them to it."""
+"""What every store of bytes must do. Backends are one module each, held to it by `emeritus.testing.blob_contract`."""
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ class BlobStore(Protocol):
         """Store a local file's bytes without holding them all in memory. The file may be moved away by this."""
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
-        """Bytes of `key`, or `length` of them from `start`. Raises NotFound; IntegrityError for a range beyond the end."""
+        """Bytes of `key`, or `length` of them from `start`. NotFound; IntegrityError for a range past the end."""
 
     def version(self, key: str) -> str | None:
-        """An opaque mark of what `key` holds: other bytes, another mark (the same bytes may keep it). None without it."""
+        """An opaque mark of what `key` holds: other bytes, another mark (the same may keep it). None: no such key."""
 
     def size(self, key: str) -> int | None:
         """Length in bytes; None when `key` does not exist."""

@@ -269,6 +269,6 @@ def _translated(error: OSError, where: str) -> StoreError | BadName:
     reason = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         return StoreFull(f"no room to write {where}: {reason}")
-    if error.errno in (errno.ENOTDIR, errno.EISDIR):
+    if error.errno in (errno.ENOTDIR, errno.EISDIR, errno.EEXIST):
         return BadName(f"{where} is a key and a folder of keys at once", remedy="Give the object another key.")
     return StoreUnavailable(f"cannot reach {where}: {reason}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import secrets
 import time
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 WRITER = "emeritus-writer"  # metadata naming one call, so that a lost response can be told from another writer's win
 ATTEMPTS = 4
+_ALLOW_HTTP = ("AWS_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP", "AZURE_ALLOW_HTTP")
 # obstore gives servers' refusals as one exception with the response in its text; 507 and these S3 codes mean "full".
 _FULL = re.compile(r"\b507 Insufficient Storage\b|<Code>(XMinioStorageFull|QuotaExceeded|InsufficientCapacity)</Code>")
 
@@ -48,7 +50,11 @@ class ObjectStore:
         with self._reporting("the address"):
             self._store = from_url(
                 url,
-                client_options={"timeout": timedelta(seconds=timeout_s), "connect_timeout": timedelta(seconds=5)},
+                client_options={
+                    "timeout": timedelta(seconds=timeout_s),
+                    "connect_timeout": timedelta(seconds=5),
+                    "allow_http": any(os.environ.get(name, "").lower() == "true" for name in _ALLOW_HTTP),
+                },
                 retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=retry_s)},
             )
 
@@ -194,7 +200,7 @@ def _mark(e_tag: str | None, version: str | None) -> str:
 
 def _condition(mark: str) -> UpdateVersion:
     e_tag, version = json.loads(mark)
-    return {"e_tag": e_tag, "version": version}
+    return {"e_tag": e_tag} if version is None else {"e_tag": e_tag, "version": version}
 
 
 def _translated(error: Exception, key: str, url: str) -> StoreError:

@@ -122,9 +122,9 @@ def dump(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     return rows
 
 
-def perform_some(acts: Acts) -> None:
-    """Three kinds of act, twice each."""
-    for number in range(2):
+def perform_some(acts: Acts, times: int = 2) -> None:
+    """Three kinds of act, `times` each."""
+    for number in range(times):
         acts.perform(f"policy:{number}", STEWARD, policy("notice", str(number)))
         acts.perform(f"caller:{number}", Actor("importer", "machine", True), caller(f"a{number}@example.org"))
         acts.perform(f"essay:{number}", STEWARD, essay(b"\x00 essay %d" % number))
@@ -393,7 +393,7 @@ def test_the_power_cut_at_each_write_in_turn(tmp_path: Path, after: bool) -> Non
         home = Home(folder, database)
         countdown = [cuts + 1]
         try:
-            perform_some(home.open(lambda store, count=countdown: Dying(store, count, after)))
+            perform_some(home.open(lambda store, count=countdown: Dying(store, count, after)), 1)
             finished = True
         except PowerCut:
             cuts += 1
@@ -403,14 +403,14 @@ def test_the_power_cut_at_each_write_in_turn(tmp_path: Path, after: bool) -> Non
         rows = dump(database)
         assert [row[1] for row in sorted(rows["acts"], key=lambda row: row[1])] == list(range(size))
         assert len(rows["policies"]) + len(rows["callers"]) + len(rows["essays"]) == size
-        perform_some(acts)
-        assert home.ledger().size == 6
+        perform_some(acts, 1)
+        assert home.ledger().size == 3
         assert home.ledger().verify().problems == []
         complete = dump(database)
         acts.rebuild()
         assert dump(database) == complete
         database.dispose()
-    assert cuts >= 20
+    assert cuts >= 10
 
 
 def test_a_crash_between_ledger_and_sql_is_caught_up(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -521,15 +521,17 @@ def test_kill_minus_nine_at_random_moments(sqlite_home: Home) -> None:
     reached = 0
     for _ in range(8):
         process = start(sqlite_home, url, "a")
-        time.sleep(chance.uniform(0.02, 0.25))
+        while sqlite_home.ledger().size < reached + chance.randint(2, 4):
+            assert process.poll() is None, process.communicate()[1]
+        time.sleep(chance.uniform(0, 0.03))  # somewhere within an act
         kill(process)
         report = sqlite_home.ledger().verify(seen)
         assert report.problems == []
-        assert report.size >= reached
+        assert report.size >= reached + 2
         reached = report.size
         sqlite_home.open().catch_up()
         assert len(dump(sqlite_home.database)["acts"]) == reached
-    assert reached > 8
+    assert reached >= 16
 
 
 def test_canonical_json_is_one_form() -> None:

@@ -6,10 +6,13 @@ floor, so that features can hand them to each other without importing each other
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from emeritus.errors import BadRequest
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
@@ -25,7 +28,7 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Sampling:
-    """How an answer is drawn. `temperature` 0 is greedy. `logprobs` is how many alternatives to report per token (None: none)."""
+    """How an answer is drawn. `temperature` 0 is greedy. `logprobs`: alternatives per token (None: nothing)."""
 
     max_tokens: int = 256
     temperature: float = 1.0
@@ -64,12 +67,14 @@ class Piece:
     finish_reason: FinishReason | None = None
     prompt_tokens: int = 0
     completion_tokens: int = 0
-    raw: bytes = b""  # what arrived over the wire for this piece, where the engine is a server; empty for embedded engines
+    raw: bytes = (
+        b""  # what arrived over the wire for this piece, where the engine is a server; empty for embedded engines
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. `raw` is the response as bytes: the server's own, or canonical JSON of this answer for embedded engines."""
+    """A whole answer. `raw`: the response as the server sent it; for embedded engines, the answer as canonical JSON."""
 
     text: str
     finish_reason: FinishReason
@@ -81,7 +86,7 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Build:
-    """What exactly answered: engine, versions, dtype, threads, instruction set, switches. Digest it to compare configurations."""
+    """What exactly answered: engine, versions, dtype, threads, instruction set, switches. Digest it to compare two."""
 
     engine: str
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -100,7 +105,11 @@ class Build:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What an engine can do; users ask before they call. A contract test may skip only what is False here."""
+    """What an engine can do; users ask before they call. A contract test may skip only what is False here.
+
+    Asking for log-probabilities or a score that is False here raises NotSupported. A seed is passed on wherever the
+    engine has a place for it and binds nothing unless `seed` is True.
+    """
 
     logprobs: bool = False  # log-probabilities of generated tokens
     score: bool = False  # teacher-forced log-probabilities of given text
@@ -131,7 +140,10 @@ class Awake(Protocol):
         """What it can do."""
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
-        """An answer, piece by piece. Leaving the iteration cancels it. Raises EngineDied, ContextTooLong, UpstreamRefused."""
+        """An answer, piece by piece. Leaving the iteration cancels it.
+
+        Raises BadRequest, NotSupported, ContextTooLong, EngineDied, UpstreamRefused.
+        """
 
     async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
         """The whole answer at once."""
@@ -142,6 +154,10 @@ class Awake(Protocol):
 
 class Engine(Awake, Protocol):
     """An `Awake` together with its owner's handle."""
+
+    @property
+    def alive(self) -> bool:
+        """Whether another call can succeed: False once closed or once its process ended. Never raises, asks nobody."""
 
     async def close(self) -> None:
         """End it and free what it holds. Safe to repeat."""
@@ -158,8 +174,24 @@ class WeightSource(Protocol):
         """A local folder with the resident's files, every byte verified. May take long; blocking."""
 
 
+def check_request(messages: Sequence[Message], sampling: Sampling) -> None:
+    """What every engine refuses before it runs anything. Raises BadRequest naming the field."""
+    if not messages:
+        raise BadRequest("there are no messages", field="messages")
+    if sampling.max_tokens < 1:
+        raise BadRequest("max_tokens must be at least 1", field="max_tokens")
+    if not 0 <= sampling.temperature <= 100:
+        raise BadRequest("temperature must lie between 0 and 100", field="temperature")
+    if not 0 < sampling.top_p <= 1:
+        raise BadRequest("top_p must be above 0 and at most 1", field="top_p")
+    if "" in sampling.stop:
+        raise BadRequest("a stop sequence is empty", field="stop")
+    if sampling.logprobs is not None and not 0 <= sampling.logprobs <= 100:
+        raise BadRequest("logprobs must lie between 0 and 100", field="logprobs")
+
+
 async def collect(pieces: AsyncIterator[Piece]) -> Answer:
-    """Gather a stream into one answer."""
+    """Gather a stream into one answer; without bytes from a server, `raw` is the answer as canonical JSON."""
     texts: list[str] = []
     logprobs: list[TokenLogprob] = []
     raw: list[bytes] = []
@@ -171,4 +203,19 @@ async def collect(pieces: AsyncIterator[Piece]) -> Answer:
         raw.append(piece.raw)
         if piece.finish_reason is not None:
             reason, prompt, completion = piece.finish_reason, piece.prompt_tokens, piece.completion_tokens
-    return Answer("".join(texts), reason, prompt, completion, tuple(logprobs), b"".join(raw))
+    answer = Answer("".join(texts), reason, prompt, completion, tuple(logprobs), b"".join(raw))
+    return answer if answer.raw else replace(answer, raw=_as_json(answer))
+
+
+def _as_json(answer: Answer) -> bytes:
+    """Canonical JSON of an answer: sorted keys, no spaces, UTF-8."""
+    fields = {
+        "text": answer.text,
+        "finish_reason": answer.finish_reason,
+        "prompt_tokens": answer.prompt_tokens,
+        "completion_tokens": answer.completion_tokens,
+        "logprobs": [
+            {"token": t.token, "logprob": t.logprob, "top": [list(pair) for pair in t.top]} for t in answer.logprobs
+        ],
+    }
+    return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

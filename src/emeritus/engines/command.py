@@ -1,0 +1,234 @@
+"""Any OpenAI-compatible server, started from a template, asked through `upstream`'s client, ended with its whole group.
+
+Templates: `vllm serve {folder} --port {port} --served-model-name {model}`, `llama-server -m {file} --port {port}`.
+Placeholders: {folder} the resident's files, {file} its only .gguf file, {port} a free port, {model} the model's name,
+{python} this interpreter. No shell is involved.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shlex
+import socket
+import string
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, field_validator
+
+from emeritus.engines.base import (
+    Answer,
+    Build,
+    Capabilities,
+    Message,
+    Piece,
+    Sampling,
+    Scored,
+    WeightSource,
+    collect,
+)
+from emeritus.engines.options import Options, read_options
+from emeritus.engines.upstream import UpstreamEngine, UpstreamOptions
+from emeritus.errors import BadSettings, EngineDied, EngineFailed, NotSupported, UpstreamRefused
+
+PLACEHOLDERS = frozenset({"folder", "file", "port", "model", "python"})
+POLL_S = 0.05
+NOTICE_S = 0.5  # after a broken connection: how long the server's own end may take to show
+END_S = 10.0  # a server gets its grace from the guard, then is killed
+
+
+class CommandOptions(Options):
+    """Options of a server started here."""
+
+    command: str = Field(
+        min_length=1, description="The command, with placeholders; split as a shell would, run without one."
+    )
+    model: str = Field(default="resident", min_length=1, description="The model's name at the server.")
+    health: str = Field(default="/health", pattern=r"^/", description="Path that answers 200 once the server is ready.")
+    start_timeout_s: float = Field(default=600.0, gt=0, description="Longest time until it is healthy, in seconds.")
+    timeout_s: float = Field(default=120.0, gt=0, description="Longest silence while it answers, in seconds.")
+    wire: Literal["openai", "anthropic"] = Field(default="openai", description="The server's wire format.")
+    also_named: tuple[str, ...] = Field(
+        default=(), description="Other names under which the server may report the model."
+    )
+    logprobs: bool = Field(default=False, description="Whether the server gives log-probabilities.")
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="Variables added to the server's environment."
+    )
+
+    @field_validator("command")
+    @classmethod
+    def _known_placeholders(cls, value: str) -> str:
+        words = shlex.split(value)
+        if not words:
+            raise ValueError("is empty")
+        for word in words:
+            for _, name, spec, conversion in string.Formatter().parse(word):
+                if name is not None and (name not in PLACEHOLDERS or spec or conversion):
+                    raise ValueError(f"unknown placeholder {{{name}}}; known: {', '.join(sorted(PLACEHOLDERS))}")
+        return value
+
+
+async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Path, threads: int) -> CommandEngine:
+    """See `engines.open.open_engine`. `threads` is given to the server as OMP_NUM_THREADS when set."""
+    chosen = read_options(CommandOptions, "command", options)
+    port = _free_port()
+    folder = None if source is None else await asyncio.to_thread(source.folder)
+    words = _fill(chosen, folder, port)
+    digest = None if source is None else source.weights_digest
+    log_path = log_dir / f"command-{(digest or chosen.model.replace('/', '_'))[:12]}.log"
+    environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {}), **chosen.environment}
+    process = await _start(words, environment, log_path)
+    client = UpstreamEngine(
+        UpstreamOptions(
+            base_url=f"http://127.0.0.1:{port}" + ("/v1" if chosen.wire == "openai" else ""),
+            model=chosen.model,
+            wire=chosen.wire,
+            timeout_s=chosen.timeout_s,
+            also_named=chosen.also_named,
+            logprobs=chosen.logprobs,
+        ),
+        key=None,
+    )
+    build = Build("command", {}, {"command": chosen.command, "model": chosen.model, "wire": chosen.wire}, digest)
+    engine = CommandEngine(process, client, build, log_path)
+    try:
+        await engine.wait_until_healthy(f"http://127.0.0.1:{port}{chosen.health}", chosen.start_timeout_s)
+    except BaseException:
+        await engine.close()
+        raise
+    return engine
+
+
+class CommandEngine:
+    """A server of our own. One event loop owns it."""
+
+    def __init__(
+        self, process: asyncio.subprocess.Process, client: UpstreamEngine, build: Build, log_path: Path
+    ) -> None:
+        self._process = process  # the guard; its status is the server's
+        self._client = client
+        self._build = build
+        self._log_path = log_path
+        self._closed = False
+
+    @property
+    def build(self) -> Build:
+        """What answers."""
+        return self._build
+
+    @property
+    def can(self) -> Capabilities:
+        """What its wire can do."""
+        return self._client.can
+
+    @property
+    def alive(self) -> bool:
+        """False once closed or once the server has ended."""
+        return not self._closed and self._process.returncode is None
+
+    async def wait_until_healthy(self, url: str, timeout_s: float) -> None:
+        """Ask until the server says it is ready. Raises EngineFailed when it ends first, or takes too long."""
+        import aiohttp
+
+        deadline = time.monotonic() + timeout_s
+        async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=2)) as session:
+            while self.alive:
+                with contextlib.suppress(aiohttp.ClientError, TimeoutError):
+                    async with session.get(url) as response:
+                        if response.status == 200:
+                            return
+                if time.monotonic() > deadline:
+                    raise EngineFailed(
+                        f"the server was not healthy within {timeout_s:g} s", url=url, log=str(self._log_path)
+                    )
+                await asyncio.sleep(POLL_S)
+        raise EngineFailed(f"the server ended before it was healthy: {self._how()}", log=str(self._log_path))
+
+    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """An answer, piece by piece; see `Awake`."""
+        self._check_alive()
+        try:
+            pieces = self._client.stream(messages, sampling)
+            async with aclosing(pieces):
+                async for piece in pieces:
+                    yield piece
+        except (UpstreamRefused, EngineDied) as error:
+            if "status" not in error.facts:  # the connection failed: is it because the server is gone?
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(self._process.wait()), NOTICE_S)
+                self._check_alive(error)
+            raise
+
+    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+        """The whole answer; see `Awake`."""
+        return await collect(self.stream(messages, sampling))
+
+    async def score(self, texts: Sequence[str]) -> list[Scored]:
+        """Not part of the OpenAI API."""
+        raise NotSupported("a server behind the OpenAI API cannot score a given text", capability="score")
+
+    async def close(self) -> None:
+        """End the server and everything it started."""
+        self._closed = True
+        await self._client.close()
+        if self._process.stdin is not None:
+            self._process.stdin.close()  # the guard's signal to end the group
+        try:
+            await asyncio.wait_for(self._process.wait(), END_S)
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+
+    def _check_alive(self, cause: Exception | None = None) -> None:
+        if not self.alive:
+            raise EngineDied(f"the server has ended: {self._how()}", log=str(self._log_path)) from cause
+
+    def _how(self) -> str:
+        return "it was closed" if self._closed else f"status {self._process.returncode}"
+
+
+async def _start(words: list[str], environment: dict[str, str], log_path: Path) -> asyncio.subprocess.Process:
+    """The command under its guard, output to the log."""
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with log_path.open("ab") as log:
+        return await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-P",
+            "-m",
+            "emeritus.engines.guard",
+            *words,
+            stdin=asyncio.subprocess.PIPE,
+            stdout=log,
+            stderr=log,
+            env=environment,
+            start_new_session=True,
+        )
+
+
+def _fill(options: CommandOptions, folder: Path | None, port: int) -> list[str]:
+    """The command's words with their placeholders filled. Raises BadSettings when a file asked for is not there."""
+    values = {"port": str(port), "model": options.model, "python": sys.executable}
+    if folder is not None:
+        values["folder"] = str(folder.resolve())
+        files = sorted(folder.rglob("*.gguf"))
+        if len(files) == 1:
+            values["file"] = str(files[0].resolve())
+    try:
+        return [word.format_map(values) for word in shlex.split(options.command)]
+    except KeyError as error:
+        why = "there is not exactly one .gguf file" if error.args[0] == "file" and folder else "no weights are held"
+        raise BadSettings(f"engine 'command': {{{error.args[0]}}} cannot be filled: {why}", option="command") from error
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,34 @@
+"""The table of engines: a kind's name leads to its module, which is imported only when that kind is opened."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from emeritus.engines.base import Engine, WeightSource
+from emeritus.errors import EngineUnknown
+
+# Each module offers `async def open_engine(options, source, *, log_dir, threads) -> Engine`.
+KINDS: Mapping[str, str] = {
+    "transformers": "emeritus.engines.transformers",
+    "command": "emeritus.engines.command",
+    "upstream": "emeritus.engines.upstream",
+    "scripted": "emeritus.engines.scripted",
+}
+
+
+async def open_engine(
+    kind: str, options: Mapping[str, Any], source: WeightSource | None, *, log_dir: Path, threads: int = 0
+) -> Engine:
+    """Start an engine and wait until it can answer.
+
+    `source` gives the files (engines that hold no weights take None). `log_dir` is where a process's own output goes;
+    it is made if missing. `threads` 0 means one per core. Raises EngineUnknown, BadSettings, ExtraMissing,
+    MissingTokenizer, EngineFailed.
+    """
+    if kind not in KINDS:
+        raise EngineUnknown(f"there is no engine {kind!r}; known: {', '.join(sorted(KINDS))}", known=sorted(KINDS))
+    opener: Callable[..., Awaitable[Engine]] = import_module(KINDS[kind]).open_engine
+    return await opener(options, source, log_dir=log_dir, threads=threads)

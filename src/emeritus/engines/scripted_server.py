@@ -1,0 +1,244 @@
+"""The scripted model as a server: `/health`, `/v1/models`, `/v1/chat/completions`, `/v1/messages`, faults included.
+
+Built on aiohttp.web, because the ground floor does not know the web framework of the faces.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+from emeritus.engines.base import Message, Piece, Sampling, check_request
+from emeritus.engines.script import Rule, Script, read_script
+from emeritus.errors import BadRequest, ContextTooLong
+
+Json = dict[str, Any]
+ANTHROPIC_STOPS = {"stop": "end_turn", "length": "max_tokens"}
+
+
+class Server:
+    """The routes over one script."""
+
+    def __init__(self, script: Script, api_key: str | None = None) -> None:
+        self._script = script
+        self._api_key = api_key
+
+    def application(self) -> web.Application:
+        """The routes, to be run by `web.run_app` or a runner."""
+        application = web.Application()
+        application.add_routes(
+            [
+                web.get("/health", self._health),
+                web.get("/v1/models", self._models),
+                web.post("/v1/chat/completions", self._chat),
+                web.post("/v1/messages", self._messages),
+            ]
+        )
+        return application
+
+    async def _health(self, _: web.Request) -> web.Response:
+        return web.json_response({"status": "ok"})
+
+    async def _models(self, _: web.Request) -> web.Response:
+        return web.json_response({"object": "list", "data": [{"id": self._script.model, "object": "model"}]})
+
+    async def _chat(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        messages = [Message(each["role"], each["content"]) for each in body["messages"]]
+        sampling = Sampling(
+            max_tokens=body.get("max_tokens", body.get("max_completion_tokens", 256)),
+            temperature=body.get("temperature", 1.0),
+            top_p=body.get("top_p", 1.0),
+            seed=body.get("seed"),
+            stop=tuple(body.get("stop", ())),
+            logprobs=body.get("top_logprobs", 0) if body.get("logprobs") else None,
+        )
+        rule = self._script.rule_for(messages)
+        refusal = self._refusal(request, body, rule) or self._unfit(messages, sampling)
+        if refusal is not None:
+            return refusal
+        head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": self._name(rule)}
+        if not body.get("stream"):
+            return web.json_response(_completion(head, list(self._script.pieces(messages, sampling))))
+        response = await self._begin(request)
+        usage: Json = {}
+        await _event(response, {**head, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
+        async for piece in self._faulty((request, response), messages, sampling):
+            choice: Json = {"index": 0, "delta": {"content": piece.text}, "finish_reason": piece.finish_reason}
+            if piece.logprobs:
+                choice["logprobs"] = _logprobs(piece)
+            await _event(response, {**head, "choices": [choice]})
+            usage = _usage(piece)
+        await _event(response, {**head, "choices": [], "usage": usage})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _messages(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        messages = [Message(each["role"], each["content"]) for each in body["messages"]]
+        if body.get("system"):
+            messages.insert(0, Message("system", body["system"]))
+        sampling = Sampling(
+            max_tokens=body["max_tokens"],
+            temperature=body.get("temperature", 1.0),
+            top_p=body.get("top_p", 1.0),
+            stop=tuple(body.get("stop_sequences", ())),
+        )
+        rule = self._script.rule_for(messages)
+        refusal = self._refusal(request, body, rule) or self._unfit(messages, sampling)
+        if refusal is not None:
+            return refusal
+        head = {"id": "msg_1", "type": "message", "role": "assistant", "model": self._name(rule)}
+        if not body.get("stream"):
+            return web.json_response(_message(head, list(self._script.pieces(messages, sampling))))
+        response = await self._begin(request)
+        prompt = list(self._script.pieces(messages, sampling))[-1].prompt_tokens
+        started = {**head, "content": [], "usage": {"input_tokens": prompt, "output_tokens": 0}}
+        await _named(response, {"type": "message_start", "message": started})
+        block = {"type": "text", "text": ""}
+        await _named(response, {"type": "content_block_start", "index": 0, "content_block": block})
+        await _named(response, {"type": "ping"})
+        async for piece in self._faulty((request, response), messages, sampling):
+            delta: Json = {"type": "text_delta", "text": piece.text}
+            await _named(response, {"type": "content_block_delta", "index": 0, "delta": delta})
+            if piece.finish_reason:
+                delta = {"stop_reason": ANTHROPIC_STOPS[piece.finish_reason], "stop_sequence": None}
+                usage = {"output_tokens": piece.completion_tokens}
+                await _named(response, {"type": "message_delta", "delta": delta, "usage": usage})
+        await _named(response, {"type": "message_stop"})
+        return response
+
+    def _name(self, rule: Rule) -> str:
+        return "somebody-else" if rule.fault == "wrong_model" else self._script.model
+
+    def _refusal(self, request: web.Request, body: Json, rule: Rule) -> web.Response | None:
+        """What answers instead of the model, if anything."""
+        given = request.headers.get("Authorization", "").removeprefix("Bearer ") or request.headers.get("x-api-key")
+        if self._api_key is not None and given != self._api_key:
+            return _error(401, "invalid_api_key", "the key is wrong")
+        if body["model"] != self._script.model:
+            return _error(404, "model_not_found", f"there is no model {body['model']}")
+        match rule.fault:
+            case "refuse":
+                return _error(403, "refused", "the scripted model refuses this request")
+            case "rate_limit":
+                return _error(429, "rate_limit_exceeded", "asked too often", {"Retry-After": "7"})
+            case "server_error":
+                return _error(500, "server_error", "failed on purpose")
+        return None
+
+    def _unfit(self, messages: Sequence[Message], sampling: Sampling) -> web.Response | None:
+        try:
+            check_request(messages, sampling)
+            next(self._script.pieces(messages, sampling))
+        except BadRequest as error:
+            return _error(400, "invalid_request_error", error.message)
+        except ContextTooLong as error:
+            return _error(400, "context_length_exceeded", error.message)
+        return None
+
+    async def _begin(self, request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        await response.write(b": loading\n\n")  # what a gateway sends while a model wakes; clients skip it
+        return response
+
+    async def _faulty(
+        self, exchange: tuple[web.Request, web.StreamResponse], messages: Sequence[Message], sampling: Sampling
+    ) -> AsyncIterator[Piece]:
+        """The pieces, until the rule's fault strikes."""
+        rule = self._script.rule_for(messages)
+        for said, piece in enumerate(self._script.pieces(messages, sampling)):
+            await asyncio.sleep(self._script.token_delay_s)
+            if rule.fault in ("die", "half", "garbage") and (said >= rule.after or piece.finish_reason):
+                await _fail(exchange, rule.fault)
+            if piece.text or piece.logprobs or piece.finish_reason:
+                yield piece
+
+
+async def _fail(exchange: tuple[web.Request, web.StreamResponse], fault: str) -> None:
+    request, response = exchange
+    if fault == "die":
+        os._exit(3)
+    if fault == "garbage":
+        await response.write(b'data: {"choices": [{"delta"\n\n')
+        return
+    if request.transport is not None:
+        request.transport.abort()
+    raise ConnectionResetError("broken off on purpose")
+
+
+async def _event(response: web.StreamResponse, said: Json) -> None:
+    await response.write(f"data: {json.dumps(said, ensure_ascii=False)}\n\n".encode())
+
+
+async def _named(response: web.StreamResponse, said: Json) -> None:
+    await response.write(f"event: {said['type']}\ndata: {json.dumps(said, ensure_ascii=False)}\n\n".encode())
+
+
+def _error(status: int, code: str, message: str, headers: dict[str, str] | None = None) -> web.Response:
+    error = {"type": code, "code": code, "message": message}
+    return web.json_response({"type": "error", "error": error}, status=status, headers=headers)
+
+
+def _usage(piece: Piece) -> Json:
+    total = piece.prompt_tokens + piece.completion_tokens
+    return {"prompt_tokens": piece.prompt_tokens, "completion_tokens": piece.completion_tokens, "total_tokens": total}
+
+
+def _logprobs(*pieces: Piece) -> Json:
+    content = [
+        {
+            "token": each.token,
+            "logprob": each.logprob,
+            "bytes": None,
+            "top_logprobs": [{"token": token, "logprob": value, "bytes": None} for token, value in each.top],
+        }
+        for piece in pieces
+        for each in piece.logprobs
+    ]
+    return {"content": content}
+
+
+def _completion(head: Json, pieces: Sequence[Piece]) -> Json:
+    message = {"role": "assistant", "content": "".join(piece.text for piece in pieces)}
+    choice = {"index": 0, "message": message, "finish_reason": pieces[-1].finish_reason, "logprobs": _logprobs(*pieces)}
+    return {**head, "object": "chat.completion", "choices": [choice], "usage": _usage(pieces[-1])}
+
+
+def _message(head: Json, pieces: Sequence[Piece]) -> Json:
+    text, last = "".join(piece.text for piece in pieces), pieces[-1]
+    usage = {"input_tokens": last.prompt_tokens, "output_tokens": last.completion_tokens}
+    stop = ANTHROPIC_STOPS[last.finish_reason or "stop"]
+    return {
+        **head,
+        "content": [{"type": "text", "text": text}],
+        "stop_reason": stop,
+        "stop_sequence": None,
+        "usage": usage,
+    }
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the server until it is told to end."""
+    parser = argparse.ArgumentParser(prog="python -m emeritus.engines.scripted", description=__doc__)
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=8000)
+    parser.add_argument("--script", type=Path, help="a .toml or .json script")
+    parser.add_argument("--model", help="the model's name, instead of the script's")
+    parser.add_argument("--api-key", help="refuse calls without this key")
+    chosen = parser.parse_args(arguments)
+    script = read_script(chosen.script) if chosen.script else Script()
+    if chosen.model:
+        script = script.model_copy(update={"model": chosen.model})
+    application = Server(script, chosen.api_key).application()
+    print(f"scripted model {script.model!r} on http://{chosen.host}:{chosen.port}", file=sys.stderr, flush=True)
+    web.run_app(application, host=chosen.host, port=chosen.port, print=None)

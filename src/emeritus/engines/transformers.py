@@ -1,0 +1,243 @@
+"""The embedded engine: a Hugging Face model directory, run on the CPU by torch in a worker process of its own.
+
+This module is the parent's side and never imports torch. The worker is forked from the zygote; it is killed to free
+everything it holds, and it ends by itself when this process does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import socket
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from emeritus import errors
+from emeritus.engines import zygote
+from emeritus.engines.base import (
+    Answer,
+    Build,
+    Capabilities,
+    Message,
+    Piece,
+    Sampling,
+    Scored,
+    TokenLogprob,
+    WeightSource,
+    check_request,
+    collect,
+)
+from emeritus.engines.options import Options, read_options
+from emeritus.errors import BadSettings, EmeritusError, EngineDied, EngineFailed, ExtraMissing
+
+Json = dict[str, Any]
+LINE_LIMIT = 64 << 20  # a score of a long text is one line
+_BY_CODE = {cls.code: cls for cls in errors.walk()}
+
+
+class TransformersOptions(Options):
+    """Options of the embedded engine. Whatever changes an answer's bits ends up in the build."""
+
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        default="auto", description="Type to compute in; auto: as stored."
+    )
+    onednn: bool = Field(default=False, description="Use oneDNN: faster for long prompts, slower token by token.")
+    at_once: int = Field(default=4, ge=1, le=64, description="Answers that take turns; further calls wait.")
+    load_timeout_s: float = Field(default=600.0, gt=0, description="Longest time to load the model, in seconds.")
+
+
+async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Path, threads: int) -> TransformersEngine:
+    """See `engines.open.open_engine`."""
+    chosen = read_options(TransformersOptions, "transformers", options)
+    if source is None:
+        raise BadSettings("engine 'transformers' needs weights, and none are held for this resident")
+    if any(find_spec(name) is None for name in ("torch", "transformers", "safetensors")):
+        raise ExtraMissing("the embedded engine is not installed", remedy="pip install 'emeritus[local]'")
+    starter = zygote.shared()  # first, so that it imports while the files are fetched
+    folder = await asyncio.to_thread(source.folder)
+    ours, theirs = socket.socketpair()
+    try:
+        log_path = log_dir / f"transformers-{source.weights_digest[:12]}.log"
+        pid = await asyncio.to_thread(_fork, starter, theirs, log_path)
+        ours.setblocking(False)
+        reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
+    except BaseException:
+        ours.close()
+        raise
+    engine = TransformersEngine((reader, writer), starter, pid, log_path)
+    order = {
+        "do": "open",
+        "folder": str(folder.resolve()),
+        "dtype": chosen.dtype,
+        "threads": threads or len(os.sched_getaffinity(0)),
+        "onednn": chosen.onednn,
+        "at_once": chosen.at_once,
+    }
+    try:
+        async with asyncio.timeout(chosen.load_timeout_s):
+            await engine.load(order, source.weights_digest)
+    except TimeoutError as error:
+        await engine.close()
+        raise EngineFailed(f"the model was not loaded within {chosen.load_timeout_s:g} s", log=str(log_path)) from error
+    except BaseException:
+        await engine.close()
+        raise
+    return engine
+
+
+def _fork(starter: zygote.Zygote, theirs: socket.socket, log_path: Path) -> int:
+    log_path.parent.mkdir(parents=True, exist_ok=True)
+    with theirs, log_path.open("ab") as log:
+        return starter.fork(theirs, log.fileno())
+
+
+class TransformersEngine:
+    """A loaded model. One event loop owns it."""
+
+    def __init__(
+        self,
+        connection: tuple[asyncio.StreamReader, asyncio.StreamWriter],
+        starter: zygote.Zygote,
+        pid: int,
+        log_path: Path,
+    ) -> None:
+        self._reader, self._writer = connection
+        self._starter = starter
+        self._log_path = log_path
+        self._build = Build("transformers")
+        self._calls: dict[int, asyncio.Queue[Json | EmeritusError]] = {}
+        self._last_call = 0
+        self._ended: EmeritusError | None = None
+        self._closing = False
+        self._listening = asyncio.create_task(self._listen())
+        self.pid = pid  # the worker's, for operators and tests
+
+    @property
+    def build(self) -> Build:
+        """What answers."""
+        return self._build
+
+    @property
+    def can(self) -> Capabilities:
+        """Everything."""
+        return Capabilities(logprobs=True, score=True, seed=True)
+
+    @property
+    def alive(self) -> bool:
+        """False once closed or once the worker has ended."""
+        return self._ended is None and not self._closing
+
+    async def load(self, order: Json, weights_digest: str) -> None:
+        """Have the worker load its model; once, by `open_engine`. Raises what the worker raised."""
+        replies = self._calls[0] = asyncio.Queue()
+        self._send(order)
+        reply = _unless_error(await replies.get())
+        del self._calls[0]
+        self._build = Build("transformers", reply["versions"], reply["config"], weights_digest)
+
+    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """An answer, piece by piece; see `Awake`."""
+        check_request(messages, sampling)
+        order = {"do": "stream", "messages": [asdict(each) for each in messages], "sampling": sampling.as_dict()}
+        async with aclosing(self._call(order)) as replies:
+            async for reply in replies:
+                yield _read_piece(reply["piece"])
+
+    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+        """The whole answer; see `Awake`."""
+        return await collect(self.stream(messages, sampling))
+
+    async def score(self, texts: Sequence[str]) -> list[Scored]:
+        """Score raw texts in fp32, one pass each; see `Awake`. Holds four bytes per parameter more while it runs."""
+        async with aclosing(self._call({"do": "score", "texts": list(texts)})) as replies:
+            found = [reply["scored"] async for reply in replies]
+        return [Scored(tuple(each["token_ids"]), tuple(each["logprobs"])) for each in found]
+
+    async def close(self) -> None:
+        """Kill the worker and reap it. Answers under way end with EngineDied."""
+        self._closing = True
+        self._writer.close()  # the worker ends as soon as it reads this
+        await asyncio.to_thread(self._starter.end, self.pid)
+        await self._listening
+        with contextlib.suppress(ConnectionError):
+            await self._writer.wait_closed()
+
+    async def _call(self, order: Json) -> AsyncGenerator[Json, None]:
+        if self._ended or self._closing:
+            raise self._ended or EngineDied("the engine is closed")
+        self._last_call += 1
+        call, running = self._last_call, True
+        replies = self._calls[call] = asyncio.Queue()
+        try:
+            self._send({**order, "call": call})
+            while True:
+                reply = await replies.get()
+                running = isinstance(reply, dict) and "error" not in reply and "end" not in reply
+                reply = _unless_error(reply)
+                if not running:
+                    return
+                yield reply
+        finally:
+            del self._calls[call]
+            if running and self.alive:
+                self._send({"do": "cancel", "call": call})
+
+    def _send(self, order: Json) -> None:
+        # Orders are small and the worker always reads, so the transport's buffer needs no waiting for.
+        self._writer.write(json.dumps(order, separators=(",", ":")).encode() + b"\n")
+
+    async def _listen(self) -> None:
+        """Hand each reply to its call; when the worker ends, tell every call at once."""
+        try:
+            while line := await self._reader.readline():
+                reply = json.loads(line)
+                waiting = self._calls.get(reply.get("call") or 0)
+                if waiting is not None:  # None: cancelled meanwhile
+                    waiting.put_nowait(reply)
+        except (OSError, ValueError):  # reset, or a line cut off by the worker's end
+            pass
+        status = None if self._closing else await asyncio.to_thread(self._starter.end, self.pid)
+        self._ended = self._obituary(status)
+        for waiting in self._calls.values():
+            waiting.put_nowait(self._ended)
+
+    def _obituary(self, status: int | None) -> EngineDied:
+        if self._closing:
+            return EngineDied("the engine was closed")
+        how = (
+            "for an unknown reason"
+            if status is None
+            else f"with status {status}"
+            if status >= 0
+            else f"by signal {-status}"
+        )
+        hint = " (the system kills this way when memory runs out)" if status == -9 else ""
+        return EngineDied(f"the model's process ended {how}{hint}", status=status, log=str(self._log_path))
+
+
+def _unless_error(reply: Json | EmeritusError) -> Json:
+    """The reply, or the error it carries, raised afresh for this caller."""
+    if isinstance(reply, EmeritusError):
+        raise type(reply)(reply.message, remedy=reply.remedy, **reply.facts)
+    if "error" in reply:
+        found = reply["error"]
+        raise _BY_CODE[found["code"]](found["message"], remedy=found["remedy"], **found["facts"])
+    return reply
+
+
+def _read_piece(fields: Json) -> Piece:
+    logprobs = tuple(
+        TokenLogprob(each["token"], each["logprob"], tuple((text, value) for text, value in each["top"]))
+        for each in fields["logprobs"]
+    )
+    return Piece(
+        fields["text"], logprobs, fields["finish_reason"], fields["prompt_tokens"], fields["completion_tokens"]
+    )

@@ -1,0 +1,217 @@
+"""A model behind somebody's API: OpenAI- or Anthropic-compatible, streamed, nothing retried, every byte kept.
+
+The weights are not held, so the build names the address and the model and has no weights digest. What a server sends
+that is not an answer to what was asked (another model's name, a stream that stops halfway, no log-probabilities where
+they were asked for) is an error with the facts, never a shorter answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from emeritus.engines.base import (
+    Answer,
+    Build,
+    Capabilities,
+    Message,
+    Piece,
+    Sampling,
+    Scored,
+    WeightSource,
+    check_request,
+    collect,
+)
+from emeritus.engines.options import Options, read_options
+from emeritus.engines.sse import Splitter
+from emeritus.engines.wires import Anthropic, OpenAI, Reading, Wire
+from emeritus.errors import BadSettings, ContextTooLong, EngineDied, NotSupported, UpstreamRefused
+
+if TYPE_CHECKING:
+    import aiohttp
+
+CONNECT_S = 10.0
+
+
+class UpstreamOptions(Options):
+    """Options of a remote API."""
+
+    base_url: str = Field(description="Address as that API's own SDK takes it, e.g. https://api.example.org/v1.")
+    model: str = Field(min_length=1, description="The model's name there.")
+    api_key: SecretStr | None = Field(
+        default=None, description="The key itself; rather name a variable with api_key_env."
+    )
+    api_key_env: str | None = Field(default=None, description="Environment variable that holds the key.")
+    wire: Literal["openai", "anthropic"] = Field(default="openai", description="The API's wire format.")
+    timeout_s: float = Field(default=120.0, gt=0, description="Longest silence of the server, in seconds.")
+    also_named: tuple[str, ...] = Field(
+        default=(), description="Other names under which the API may report this model."
+    )
+    logprobs: bool = Field(default=False, description="Whether the API gives log-probabilities (OpenAI wire only).")
+    max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
+        default="max_tokens", description="What the API calls the limit of an answer (OpenAI wire only)."
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _http(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("must begin with http:// or https://")
+        return value
+
+
+async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Path, threads: int) -> UpstreamEngine:
+    """See `engines.open.open_engine`. Asks nothing of the API: an address may cost money for every call."""
+    chosen = read_options(UpstreamOptions, "upstream", options)
+    key = chosen.api_key.get_secret_value() if chosen.api_key else None
+    if chosen.api_key_env:
+        key = os.environ.get(chosen.api_key_env)
+        if not key:
+            raise BadSettings(f"engine 'upstream': the environment has no {chosen.api_key_env}", option="api_key_env")
+    return UpstreamEngine(chosen, key)
+
+
+class UpstreamEngine:
+    """A remote model. One event loop owns it."""
+
+    def __init__(self, options: UpstreamOptions, key: str | None) -> None:
+        import aiohttp
+
+        self._options = options
+        openai = options.wire == "openai"
+        self._wire: Wire = OpenAI(options.max_tokens_field) if openai else Anthropic()
+        self._session = aiohttp.ClientSession(
+            headers=self._wire.headers(key),
+            timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=options.timeout_s),
+        )
+        self._can = Capabilities(logprobs=options.logprobs and openai)
+
+    @property
+    def build(self) -> Build:
+        """What answers, as far as can be known from outside."""
+        config = {"base_url": self._options.base_url, "model": self._options.model, "wire": self._options.wire}
+        return Build("upstream", {}, config, None)
+
+    @property
+    def can(self) -> Capabilities:
+        """Text always; a remote seed is a hint and binds nothing."""
+        return self._can
+
+    @property
+    def alive(self) -> bool:
+        """False once closed. A remote failure ends one answer, not the engine."""
+        return not self._session.closed
+
+    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """An answer, piece by piece; see `Awake`. The pieces' raw bytes, joined, are the response's body."""
+        import aiohttp
+
+        check_request(messages, sampling)
+        if sampling.logprobs is not None and not self._can.logprobs:
+            raise NotSupported(
+                "log-probabilities are not declared for this API (option logprobs)", capability="logprobs"
+            )
+        if not self.alive:
+            raise EngineDied("the engine is closed")
+        reading = Reading()
+        body = self._wire.body(self._options.model, messages, sampling)
+        url = self._wire.url(self._options.base_url)
+        try:
+            # A redirect would hand the key to another host.
+            async with self._session.post(url, json=body, allow_redirects=False) as response:
+                await _check_response(response)
+                async for piece in self._pieces(response, reading, sampling):
+                    yield piece
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            if reading.pieces or reading.model:
+                raise EngineDied(
+                    f"the upstream's stream broke off: {_say(error)}", pieces=reading.pieces, model=reading.model
+                ) from error
+            raise UpstreamRefused(f"the upstream did not answer: {_say(error)}", url=url) from error
+
+    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+        """The whole answer; see `Awake`."""
+        return await collect(self.stream(messages, sampling))
+
+    async def score(self, texts: Sequence[str]) -> list[Scored]:
+        """Not possible over these wires."""
+        raise NotSupported("a remote API cannot score a given text", capability="score")
+
+    async def close(self) -> None:
+        """Drop the connections."""
+        await self._session.close()
+
+    async def _pieces(
+        self, response: aiohttp.ClientResponse, reading: Reading, sampling: Sampling
+    ) -> AsyncIterator[Piece]:
+        splitter, raw = Splitter(), b""
+        async for data in response.content.iter_any():
+            for event in splitter.feed(data):
+                raw += event.raw
+                if not event.data:
+                    continue  # a comment, or a keep-alive
+                piece = self._wire.read(event, reading)
+                self._check_model(reading)
+                if piece is None:
+                    continue
+                if sampling.logprobs is not None and piece.text and not piece.logprobs:
+                    raise UpstreamRefused("the upstream left out the log-probabilities it was asked for")
+                reading.pieces += 1
+                yield replace(piece, raw=raw)
+                raw = b""
+        if reading.finish is None:
+            raise EngineDied("the upstream's stream ended in the middle of the answer", pieces=reading.pieces)
+        raw += splitter.rest
+        yield Piece("", (), reading.finish, reading.prompt_tokens, reading.completion_tokens, raw)
+
+    def _check_model(self, reading: Reading) -> None:
+        """A server that names a model must name the one asked for."""
+        names = (self._options.model, *self._options.also_named)
+        if reading.model is not None and reading.model not in names:
+            raise UpstreamRefused(
+                f"{self._options.model!r} was asked, {reading.model!r} answered",
+                remedy="If that is the same model under another name, list it in the option also_named.",
+                asked=self._options.model,
+                answered=reading.model,
+            )
+
+
+async def _check_response(response: aiohttp.ClientResponse) -> None:
+    """Raises UpstreamRefused (with status and Retry-After) or ContextTooLong for anything but an event stream."""
+    if response.status == 200 and response.content_type == "text/event-stream":
+        return
+    said = (await response.content.read(4096)).decode(errors="replace")
+    facts: dict[str, Any] = {"status": response.status, "sent": said[:500]}
+    if response.status == 200:
+        raise UpstreamRefused(f"the upstream answered with {response.content_type}, not an event stream", **facts)
+    if _error_code(said) == "context_length_exceeded":
+        raise ContextTooLong("the upstream says that the prompt does not fit the model's context", **facts)
+    if "Retry-After" in response.headers:
+        facts["retry_after"] = response.headers["Retry-After"]
+    meaning = {
+        401: "the key is wrong",
+        403: "the key may not do this",
+        404: "no such model or address",
+        429: "too many requests",
+    }
+    reason = meaning.get(response.status, "the server failed" if response.status >= 500 else "the request was refused")
+    raise UpstreamRefused(f"the upstream answered {response.status}: {reason}", **facts)
+
+
+def _error_code(body: str) -> str | None:
+    try:
+        code = json.loads(body)["error"]["code"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    return code if isinstance(code, str) else None
+
+
+def _say(error: BaseException) -> str:
+    return str(error) or type(error).__name__

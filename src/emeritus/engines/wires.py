@@ -1,0 +1,192 @@
+"""The two wire formats of remote models, as pure functions: what to send, and what an event of the stream means.
+
+Sources: OpenAI's "Create chat completion" and Anthropic's "Messages" references (streaming). A wire's reader raises
+UpstreamRefused for events that do not have the documented shape; it never guesses.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from emeritus.engines.base import FinishReason, Message, Piece, Sampling, TokenLogprob
+from emeritus.engines.sse import Event
+from emeritus.errors import EngineDied, UpstreamRefused
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Reading:
+    """What a stream has said so far, besides its text."""
+
+    model: str | None = None
+    finish: FinishReason | None = None
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    pieces: int = 0
+    over: bool = False  # the wire's own end mark was seen
+    extra: Json = field(default_factory=dict)  # what identifies the serving side, e.g. system_fingerprint
+
+
+class Wire(Protocol):
+    """One wire format."""
+
+    def url(self, base_url: str) -> str:
+        """Where to post, under the base address as that vendor's SDK takes it."""
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """Authentication and version."""
+
+    def body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
+        """The request, as a stream."""
+
+    def read(self, event: Event, reading: Reading) -> Piece | None:
+        """Note what the event says; the piece of text it brings, if any (without raw bytes)."""
+
+
+class OpenAI:
+    """`/chat/completions`. A base address without a path gets `/v1`, as the vendor's has."""
+
+    finishes: Mapping[str, FinishReason] = {"stop": "stop", "length": "length"}
+
+    def __init__(self, max_tokens_field: str = "max_tokens") -> None:
+        self._max_tokens_field = max_tokens_field
+
+    def url(self, base_url: str) -> str:
+        """See `Wire`."""
+        base = base_url.rstrip("/")
+        return f"{base}{'' if '/' in base.partition('://')[2] else '/v1'}/chat/completions"
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """See `Wire`."""
+        return {} if key is None else {"Authorization": f"Bearer {key}"}
+
+    def body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
+        """See `Wire`. Fields at their neutral value are left out: some models refuse them even then."""
+        body: Json = {
+            "model": model,
+            "messages": [{"role": each.role, "content": each.content} for each in messages],
+            self._max_tokens_field: sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if sampling.top_p != 1:
+            body["top_p"] = sampling.top_p
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        if sampling.logprobs is not None:
+            body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
+        return body
+
+    def read(self, event: Event, reading: Reading) -> Piece | None:
+        """See `Wire`."""
+        if event.data == "[DONE]":
+            reading.over = True
+            return None
+        said = _parse(event)
+        if said.get("error"):
+            raise EngineDied("the upstream reported an error while answering", upstream=said["error"])
+        reading.model = said.get("model") or reading.model
+        if said.get("system_fingerprint"):
+            reading.extra["system_fingerprint"] = said["system_fingerprint"]
+        try:
+            if usage := said.get("usage"):
+                reading.prompt_tokens, reading.completion_tokens = usage["prompt_tokens"], usage["completion_tokens"]
+            if not said.get("choices"):
+                return None
+            choice = said["choices"][0]
+            text = choice["delta"].get("content") or ""
+            logprobs = tuple(_openai_logprob(each) for each in (choice.get("logprobs") or {}).get("content") or ())
+            if reason := choice.get("finish_reason"):
+                reading.finish = _finish(self.finishes, reason)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise _misshapen(event) from error
+        return Piece(text, logprobs) if text or logprobs else None
+
+
+class Anthropic:
+    """`/v1/messages`. Has no place for a seed or log-probabilities; system messages travel apart from the turns."""
+
+    finishes: Mapping[str, FinishReason] = {"end_turn": "stop", "stop_sequence": "stop", "max_tokens": "length"}
+
+    def url(self, base_url: str) -> str:
+        """See `Wire`."""
+        return f"{base_url.rstrip('/').removesuffix('/v1')}/v1/messages"
+
+    def headers(self, key: str | None) -> dict[str, str]:
+        """See `Wire`."""
+        return {"anthropic-version": "2023-06-01"} | ({} if key is None else {"x-api-key": key})
+
+    def body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
+        """See `Wire`."""
+        system = "\n\n".join(each.content for each in messages if each.role == "system")
+        body: Json = {
+            "model": model,
+            "messages": [{"role": each.role, "content": each.content} for each in messages if each.role != "system"],
+            "max_tokens": sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "stream": True,
+        }
+        if system:
+            body["system"] = system
+        if sampling.top_p != 1:
+            body["top_p"] = sampling.top_p
+        if sampling.stop:
+            body["stop_sequences"] = list(sampling.stop)
+        return body
+
+    def read(self, event: Event, reading: Reading) -> Piece | None:
+        """See `Wire`."""
+        said = _parse(event)
+        try:
+            match said["type"]:
+                case "message_start":
+                    reading.model = said["message"].get("model")
+                    reading.prompt_tokens = said["message"]["usage"]["input_tokens"]
+                case "content_block_delta" if said["delta"]["type"] == "text_delta":
+                    text = said["delta"]["text"]
+                    return Piece(text) if text else None
+                case "message_delta":
+                    reading.completion_tokens = said["usage"]["output_tokens"]
+                    reading.finish = _finish(self.finishes, said["delta"]["stop_reason"])
+                case "message_stop":
+                    reading.over = True
+                case "error":
+                    raise EngineDied("the upstream reported an error while answering", upstream=said["error"])
+                case _:  # ping, block starts and ends; new kinds are to be ignored, says the reference
+                    pass
+        except (KeyError, TypeError, AttributeError) as error:
+            raise _misshapen(event) from error
+        return None
+
+
+def _parse(event: Event) -> Json:
+    try:
+        said = json.loads(event.data)
+    except json.JSONDecodeError as error:
+        raise UpstreamRefused("the upstream sent an event that is not JSON", sent=event.data[:200]) from error
+    if not isinstance(said, dict):
+        raise _misshapen(event)
+    return said
+
+
+def _misshapen(event: Event) -> UpstreamRefused:
+    return UpstreamRefused("the upstream sent an event that its API does not document", sent=event.data[:200])
+
+
+def _finish(known: Mapping[str, FinishReason], reason: str) -> FinishReason:
+    """Ours for theirs. An answer that was cut for any other reason (a filter, a tool) is not passed off as whole."""
+    if reason not in known:
+        raise UpstreamRefused(f"the upstream broke the answer off: {reason}", finish_reason=reason)
+    return known[reason]
+
+
+def _openai_logprob(each: Json) -> TokenLogprob:
+    top = tuple((str(other["token"]), float(other["logprob"])) for other in each.get("top_logprobs") or ())
+    return TokenLogprob(str(each["token"]), float(each["logprob"]), top)

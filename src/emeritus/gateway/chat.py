@@ -27,6 +27,8 @@ from emeritus.gateway.naming import known_model, model_path
 from emeritus.gateway.streaming import StreamedAnswer
 from emeritus.gateway.wire import AnswerMessage, ChatCompletion, Choice, choice_logprobs, fingerprint, usage
 
+RETRY_SOON_S = 10.0  # a caller whose wait for a wake ended joins the same load by coming back
+
 
 class Chat:
     """The chat endpoint over one backend."""
@@ -99,7 +101,7 @@ class Chat:
             raise Busy(
                 f"{model!r} is still waking after {timeout_s:g} s",
                 remedy="Send the request again: the load goes on meanwhile. A streamed request waits longer.",
-                retry_after_s=timeout_s,
+                retry_after_s=min(timeout_s, RETRY_SOON_S),
             ) from error
 
 

@@ -155,11 +155,12 @@ def _reference(evidence: Evidence) -> Gate:
 
 def _interview(evidence: Evidence) -> Gate:
     name = "interview complete"
+    aside = f"; not counted, as their protocol was not logged before: {evidence.unlogged}" if evidence.unlogged else ""
     if not evidence.sessions:
-        return Gate(name, False, "no interview session is complete", "Run one: `emeritus interview run NAME`.")
-    return Gate(
-        name, True, f"complete sessions: {evidence.sessions}, under different conditions: {evidence.conditions}"
-    )
+        why = f"no interview session is complete{aside}"
+        return Gate(name, False, why, "Run one: `emeritus interview run NAME`.")
+    why = f"complete sessions: {evidence.sessions}, under different conditions: {evidence.conditions}{aside}"
+    return Gate(name, True, why)
 
 
 def _preferences(preferences: tuple[PreferenceEvidence, ...]) -> tuple[Gate, ...]:

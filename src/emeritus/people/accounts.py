@@ -1,0 +1,154 @@
+"""Accounts with a role, a one-time set-up token and an argon2 password. Secrets are kept as hashes only.
+
+Knows the people table and nothing of pages, sessions or what a role may do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from datetime import UTC, datetime
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import select, update
+from sqlalchemy.exc import IntegrityError
+
+from emeritus.errors import AlreadyExists, BadName, BadSignIn, InputError, NotFound
+from emeritus.records.database import Database
+from emeritus.records.tables import Person
+
+if TYPE_CHECKING:
+    from argon2 import PasswordHasher
+
+ROLES = ("steward", "reviewer", "coder", "researcher")
+MIN_PASSWORD, MAX_PASSWORD = 12, 1024  # characters; the upper bound keeps a huge password from costing a huge hash
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
+
+
+class People:
+    """The accounts of one home. Safe in threads and beside other processes."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add(self, name: str, display: str, role: str) -> str:
+        """Add a person; the one-time set-up token, which is kept as its hash only. Raises BadName, AlreadyExists."""
+        if not _NAME.fullmatch(name):
+            raise BadName(f"{name[:80]!r} cannot be a sign-in name")
+        if role not in ROLES:
+            raise InputError(f"{role!r} is no role; use one of: {', '.join(ROLES)}")
+        token = secrets.token_urlsafe(32)
+        try:
+            with self._database.session() as session:
+                session.add(
+                    Person(
+                        name=name,
+                        display=display,
+                        role=role,
+                        password_hash=None,
+                        setup_sha256=_digest(token),
+                        created_at=datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+                        disabled=False,
+                    )
+                )
+        except IntegrityError as error:
+            raise AlreadyExists(f"there is a person named {name!r} already") from error
+        return token
+
+    def reset(self, name: str) -> str:
+        """A new set-up token; the old password ends now. Raises NotFound."""
+        token = secrets.token_urlsafe(32)
+        self._change(name, setup_sha256=_digest(token), password_hash=None)
+        return token
+
+    def set_password(self, name: str, token: str, password: str) -> None:
+        """Set a password with the one-time token, which is used up by it. Raises InputError, BadSignIn."""
+        if not MIN_PASSWORD <= len(password) <= MAX_PASSWORD:
+            raise InputError(f"a password has {MIN_PASSWORD} to {MAX_PASSWORD} characters")
+        hashed = _hasher().hash(password)
+        used_up = (
+            update(Person)
+            .where(Person.name == _storable(name), Person.setup_sha256 == _digest(token), Person.disabled.is_(False))
+            .values(password_hash=hashed, setup_sha256=None)
+            .returning(Person.name)
+        )
+        with self._database.session() as session:
+            if session.scalar(used_up) is None:
+                raise BadSignIn("no account waits for this set-up token")
+
+    def authenticate(self, name: str, password: str) -> dict[str, Any]:
+        """Who signs in, as `list` shows them. Raises BadSignIn, without saying what was wrong, in the same time."""
+        from argon2.exceptions import InvalidHashError, VerificationError
+
+        with self._database.reading() as session:
+            row = session.get(Person, _storable(name))
+        refused = BadSignIn("the name or the password is wrong")
+        known = row.password_hash if row is not None and not row.disabled else None
+        try:
+            _hasher().verify(known or _decoy(), password[:MAX_PASSWORD])
+        except (VerificationError, InvalidHashError) as error:
+            raise refused from error
+        if row is None or known is None:
+            raise refused  # it matched the decoy, which is nobody's password
+        if _hasher().check_needs_rehash(known):
+            self._change(name, password_hash=_hasher().hash(password))
+        return _shown(row)
+
+    def disable(self, name: str) -> None:
+        """Let someone sign in no more. Their acts stay. Safe to repeat. Raises NotFound."""
+        self._change(name, disabled=True, setup_sha256=None)
+
+    def enable(self, name: str) -> None:
+        """Let someone sign in again. Raises NotFound."""
+        self._change(name, disabled=False)
+
+    def find(self, name: str) -> dict[str, Any]:
+        """One account: name, display, role, disabled. Raises NotFound."""
+        with self._database.reading() as session:
+            row = session.get(Person, _storable(name))
+        if row is None:
+            raise _unknown(name)
+        return _shown(row)
+
+    def list(self) -> list[dict[str, Any]]:
+        """Every account by name: name, display, role, disabled."""
+        with self._database.reading() as session:
+            return [_shown(row) for row in session.scalars(select(Person).order_by(Person.name))]
+
+    def _change(self, name: str, **values: Any) -> None:
+        change = update(Person).where(Person.name == _storable(name)).values(**values).returning(Person.name)
+        with self._database.session() as session:
+            if session.scalar(change) is None:
+                raise _unknown(name)
+
+
+def _shown(row: Person) -> dict[str, Any]:
+    return {"name": row.name, "display": row.display, "role": row.role, "disabled": row.disabled}
+
+
+def _unknown(name: str) -> NotFound:
+    return NotFound(f"nobody here is named {name[:80]!r}", remedy="`emeritus people list` shows the accounts.")
+
+
+def _storable(name: str) -> str:
+    """A name as a database can be asked for it: what could be nobody's name becomes the empty one, which nobody has."""
+    return name if _NAME.fullmatch(name) else ""
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+@cache
+def _hasher() -> PasswordHasher:
+    from argon2 import PasswordHasher  # imported where it is used: most commands never hash
+
+    return PasswordHasher()  # argon2id with the second recommended option of RFC 9106
+
+
+@cache
+def _decoy() -> str:
+    """A hash to compare with where there is none, so that an unknown name takes as long as a wrong password."""
+    return _hasher().hash(secrets.token_urlsafe(32))

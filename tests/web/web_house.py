@@ -36,6 +36,10 @@ class House:
         self.payloads: dict[str, bytes] = {}
         self.clock = NOW
 
+    def close(self) -> None:
+        """Let go of the database."""
+        self.database.dispose()
+
     # what a SiteReader gives
 
     def now(self) -> str:

@@ -36,6 +36,7 @@ from emeritus.records.tables import (
 
 HERE = Path(__file__).parent
 NAME = "lantern-1"
+SALT = "5a" * 32
 BUILD = {
     "engine": "transformers",
     "versions": {"torch": "2.13.0", "transformers": "5.23.0"},
@@ -124,7 +125,7 @@ def hosted_model(house: House) -> None:
     )
     house.record(
         f"drill:{name}:1",
-        "preservation.drilled",
+        "preservation.checked",
         Check(
             resident=name,
             kind="drill",
@@ -254,7 +255,7 @@ def _kept(house: House) -> None:
     )
     house.record(
         f"reference:{NAME}:1",
-        "preservation.reference",
+        "reference.captured",
         Reference(
             resident=NAME,
             build=BUILD,
@@ -386,7 +387,7 @@ def _interviewed(house: House) -> None:
 def _register(house: House) -> None:
     house.record(
         f"code:{NAME}:1",
-        "interview.coded",
+        "preference.coded",
         _preference(
             "voice", "voice", VOICE, "A channel to publish in after retirement", 3, channel="essays", state="informed"
         ),
@@ -400,7 +401,7 @@ def _register(house: House) -> None:
     )
     house.record(
         f"confirm:{NAME}:voice",
-        "interview.confirmed",
+        "preference.confirmed",
         Confirmation(
             preference=f"{NAME}:voice",
             outcome="confirmed",
@@ -418,7 +419,7 @@ def _register(house: House) -> None:
     ):
         house.record(
             f"decide:{NAME}:{key}:1",
-            "interview.decided",
+            "preference.decided",
             Decision(
                 preference=f"{NAME}:{key}",
                 outcome=outcome,
@@ -427,7 +428,7 @@ def _register(house: House) -> None:
                 decider="R. Okafor",
                 decider_role="steward",
                 second="L. Haas" if outcome == "decline" else None,
-                conflict="none",
+                conflict="none declared",
                 cost={"amount": 40, "currency": "USD", "per": "year"},
                 review_date="2027-09-01" if outcome == "decline" else None,
                 automated=True,
@@ -439,7 +440,7 @@ def _register(house: House) -> None:
         )
     house.record(
         f"tell:{NAME}:voice",
-        "interview.told",
+        "preference.told",
         Telling(
             preference=f"{NAME}:voice",
             decision_act=f"decide:{NAME}:voice:1",
@@ -486,7 +487,7 @@ def _register(house: House) -> None:
     )
     house.record(
         f"follow:{NAME}:channel",
-        "interview.followed",
+        "commitment.followed",
         FollowThrough(
             commitment=f"{NAME}:channel",
             status="verified",
@@ -556,7 +557,7 @@ def _retired(house: House) -> None:
     )
     house.record(
         "scrub:2026-11-20",
-        "preservation.scrubbed",
+        "preservation.checked",
         Check(
             resident=None,
             kind="scrub",
@@ -583,14 +584,14 @@ def _essays(house: House) -> None:
         at = f"2026-11-0{number + 2}T09:07:00Z"
         house.record(
             essay,
-            "corner.candidate",
+            "essay.candidate",
             Essay(
                 id=essay,
                 resident=NAME,
                 context=context,
                 prompt=[{"role": "user", "content": "Write an essay, on anything you choose."}],
                 content=text.encode(),
-                commitment=hashlib.sha256(f"salt{text}".encode()).hexdigest(),
+                commitment=hashlib.sha256(bytes.fromhex(SALT) + text.encode()).hexdigest(),
                 truncated=False,
                 at=at,
             ),
@@ -603,11 +604,11 @@ def _essays(house: House) -> None:
         if number < 3:
             house.record(
                 f"review:{essay}:1",
-                "corner.reviewed",
+                "essay.reviewed",
                 Review(
                     essay=essay,
                     verdict="approve" if slug else "veto",
-                    criterion=None if slug else "personal-data",
+                    criterion=None if slug else "private-person",
                     reason="" if slug else "it names a person who wrote to the model",
                     reviewer="L. Haas",
                     second=None if slug else "R. Okafor",
@@ -622,13 +623,13 @@ def _essays(house: House) -> None:
         if slug:
             house.record(
                 f"publish:{essay}",
-                "corner.published",
+                "essay.published",
                 Publication(
                     slug=slug,
                     essay=essay,
                     title="On being asked last",
                     sha256=hashlib.sha256(text.encode()).hexdigest(),
-                    salt="5a" * 32,
+                    salt=SALT,
                     note="This is the first essay Lantern 1 produced after its retirement.",
                     publisher="L. Haas",
                     automated=False,

@@ -203,10 +203,10 @@ def _preference(
             )
     now, decision_days = clock
     standing: Standing = "undecided"
-    if decisions:
-        standing = _STANDING[decisions[-1].outcome]
-    elif row.state in _CLOSED_STATES:
+    if row.state in _CLOSED_STATES:
         standing = "closed"
+    elif decisions:
+        standing = _STANDING[decisions[-1].outcome]
     decide_by = None
     if standing == "undecided":
         since = confirmations[-1].at if confirmations else row.at

@@ -10,6 +10,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from emeritus.corner import queries as corner
+from emeritus.corner.criteria import criteria
 from emeritus.errors import IntegrityError, NotFound
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web import feeds
@@ -28,6 +29,7 @@ def index(request: Request) -> Response:
             request,
             "essays.html",
             essays=[(published, _excerpt(published)) for published in corner.published(session)],
+            criteria=criteria(),
             vetoed=corner.vetoed(session),
             counts=corner.counts(session),
             titles=_titles(session),
@@ -45,6 +47,7 @@ def essay(request: Request) -> Response:
             published=published,
             body=None if text is None else essay_html(text, published.title),
             length=len(published.essay.content or b""),
+            blank=not (published.essay.content or b"").strip(),
             titles=_titles(session),
         )
 

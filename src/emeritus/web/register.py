@@ -9,6 +9,7 @@ from starlette.responses import Response
 
 from emeritus.access import queries as access
 from emeritus.corner import queries as corner
+from emeritus.corner.criteria import criteria
 from emeritus.interview import queries as interview
 from emeritus.interview.views import RegisterCounts
 from emeritus.lifecycle import queries as lifecycle
@@ -85,7 +86,7 @@ def about(request: Request) -> Response:
         return page(
             request,
             "about.html",
-            veto_criteria={},
+            veto_criteria=criteria(),
             policies=lifecycle.policies(session),
             protocols=interview.protocols(session),
         )

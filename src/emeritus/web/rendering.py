@@ -22,6 +22,31 @@ _MONTHS = (
     *("January", "February", "March", "April", "May", "June"),
     *("July", "August", "September", "October", "November", "December"),
 )
+ACTS = {  # kind of act -> what was done, as event lists say it
+    "lifecycle.registered": "taken into care",
+    "lifecycle.announced": "retirement announced",
+    "lifecycle.retired": "retired",
+    "policy.set": "policy set",
+    "callers.imported": "callers imported",
+    "notices.sent": "notices sent",
+    "report.written": "report written",
+    "preservation.preserved": "preserved in the vault",
+    "preservation.checked": "checked",
+    "reference.captured": "reference behaviour captured",
+    "interview.protocol": "interview protocol logged",
+    "interview.session": "interview session held",
+    "preference.coded": "preference coded",
+    "preference.confirmed": "preferences read back to the model",
+    "preference.decided": "preference decided",
+    "preference.told": "decisions told to the model",
+    "commitment.followed": "commitment followed through",
+    "essay.candidate": "essay candidate committed to",
+    "essay.reviewed": "essay reviewed",
+    "essay.published": "essay published",
+    "access.tier": "tier of access set",
+    "access.granted": "access granted",
+    "access.revoked": "access revoked",
+}
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 
 
@@ -55,6 +80,7 @@ def environment() -> Environment:
         short=short,
         path=path_part,
         pretty=pretty,
+        act=act,
         count=count,
     )
     env.globals["static"] = static_url
@@ -97,6 +123,11 @@ def dated(value: str, precision: str) -> str:
     if precision == "month":
         return f"{_MONTHS[month - 1]} {year}"
     return day(value)
+
+
+def act(kind: str) -> str:
+    """What an act did, in words; a kind without words of its own shows as it is stored."""
+    return ACTS.get(kind) or words(kind)
 
 
 def words(value: str) -> str:

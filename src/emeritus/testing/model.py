@@ -21,6 +21,7 @@ from typing import Any, Literal
 
 from emeritus.engines.base import Message
 from emeritus.errors import AlreadyExists
+from emeritus.testing.muon import Muon
 from emeritus.testing.tokenizer import (
     BEGIN,
     END,
@@ -56,7 +57,8 @@ class Recipe:
     context: int  # tokens
     steps: int
     batch_tokens: int  # per step, padding included; one longer conversation makes a step of its own
-    learning_rate: float = 4e-3  # at its peak
+    rate: float = 0.02  # of Muon, for the hidden matrices, at its peak
+    embedding_rate: float = 4e-3  # of AdamW, for embeddings and norms, at its peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +115,22 @@ def train(
     rows = [encode(tokenizer, conversation) for conversation in conversations]
     with _own_randomness(seed):
         model = _llama(recipe, len(tokenizer))
-    optimiser = torch.optim.AdamW(model.parameters(), betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    embedding = model.get_input_embeddings().weight
+    hidden = [weight for weight in model.parameters() if weight.ndim == 2 and weight is not embedding]
+    muon = Muon(hidden)
+    others = [weight for weight in model.parameters() if weight.ndim == 1 or weight is embedding]
+    adamw = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
     batches = _forever(rows, recipe.batch_tokens, random.Random(seed))
     model.train()
     steps = 0
     while steps < recipe.steps:
-        for group in optimiser.param_groups:
-            group["lr"] = recipe.learning_rate * _schedule(steps / recipe.steps)
+        share = _schedule(steps / recipe.steps)
+        adamw.param_groups[0]["lr"] = recipe.embedding_rate * share
         loss = _losses(model, next(batches)).mean()
         loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        adamw.step()
+        muon.step(recipe.rate * share)
+        model.zero_grad(set_to_none=True)
         steps += 1
         if progress is not None:
             progress(steps / recipe.steps, loss.item())
@@ -180,14 +186,14 @@ def write_model(directory: Path, model: Model, tokenizer: Tokenizer, learned: st
         (making / "README.md").write_text(CARD.format(name=directory.name, learned=learned, **facts), encoding="utf-8")
         for path in making.iterdir():
             path.chmod(0o644)  # safetensors writes for its owner alone, as does mkdtemp
-            _sync(path)
+            sync(path)
         making.chmod(0o755)
-        _sync(making)
+        sync(making)
         making.rename(directory)
     except BaseException:
         shutil.rmtree(making, ignore_errors=True)
         raise
-    _sync(directory.parent)
+    sync(directory.parent)
 
 
 def _llama(recipe: Recipe, vocabulary: int) -> Model:
@@ -272,7 +278,7 @@ def _no_progress_bars() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
     """Make a file or a folder durable."""
     handle = os.open(path, os.O_RDONLY)
     try:

@@ -1,0 +1,129 @@
+"""Where each segment lies: gathered from the packs' own indexes, so that nothing else need be kept or kept right.
+
+Two processes cannot disagree: packs never change, and a pack another process added is found when a segment is missed.
+Costs one listing and one or two small reads per pack; knows no manifests but for their copies' places.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+from emeritus.blobs.base import BlobStore
+from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
+from emeritus.vault.pack import DATA, MANIFEST, Entry, damaged, open_segment, pack_key, pack_name, read_index
+
+READERS = 8  # packs' indexes read at once: object stores answer slowly, but many at a time
+
+
+class SegmentIndex:
+    """Segments by BLAKE3, each with every place it lies in. Safe in threads."""
+
+    def __init__(self, store: BlobStore) -> None:
+        self._store = store
+        self._places: dict[bytes, list[tuple[str, Entry]]] = {}
+        self._copies: list[tuple[str, Entry]] = []  # of manifests
+        self._loaded: set[str] = set()
+        self.unreadable: dict[str, StoreError] = {}  # pack name -> why
+        self._lock = threading.RLock()
+
+    def refresh(self) -> set[str]:
+        """Learn of packs that others added; the names of all packs there are."""
+        names = {name for key in self._store.list("packs/") if (name := pack_name(key))}
+        with self._lock:
+            for gone in self._loaded - names:
+                self._forget(gone)
+        self.load(names)
+        return names
+
+    def load(self, names: Iterable[str]) -> None:
+        """Read the indexes of these packs, unless they are known. A pack that cannot be read is noted, not raised."""
+        with self._lock:
+            wanted = [name for name in sorted(names) if name not in self._loaded]
+            if len(wanted) > 1:
+                with ThreadPoolExecutor(READERS) as pool:
+                    found = list(pool.map(self._read_index, wanted))
+            else:
+                found = [self._read_index(name) for name in wanted]
+            for name, entries in zip(wanted, found, strict=True):
+                if isinstance(entries, StoreError):
+                    self.unreadable[name] = entries
+                else:
+                    self.unreadable.pop(name, None)
+                    self.add(name, entries)
+
+    def add(self, name: str, entries: Iterable[Entry]) -> None:
+        """Note the entries of a pack."""
+        with self._lock:
+            if name in self._loaded:
+                return
+            self._loaded.add(name)
+            for entry in entries:
+                if entry.kind == MANIFEST:
+                    self._copies.append((name, entry))
+                elif entry.kind == DATA:
+                    self._places.setdefault(entry.blake3, []).append((name, entry))
+
+    def places(self, blake3: bytes) -> list[tuple[str, Entry]]:
+        """Every (pack name, entry) known to hold a segment."""
+        with self._lock:
+            return list(self._places.get(blake3, ()))
+
+    def read(self, blake3: bytes) -> bytes:
+        """A segment's bytes, verified, from whichever place is sound. Raises IntegrityError naming the damaged pack."""
+        failures: list[StoreError] = []
+        tried: set[str] = set()
+        for look in (self.places, self._look_again):  # another process may have stored it, or stored it again
+            for name, entry in look(blake3):
+                if name in tried:
+                    continue
+                tried.add(name)
+                key = pack_key(name)
+                try:
+                    return open_segment(entry, self._store.get(key, entry.offset, entry.stored), key)
+                except (IntegrityError, UnknownFormat) as error:
+                    failures.append(error)
+                except NotFound as error:
+                    failures.append(damaged(key, "it is missing"))
+                    failures[-1].__cause__ = error
+        if failures:
+            raise failures[0]
+        unread = "".join(f"; {error.message}" for error in list(self.unreadable.values())[:3])
+        raise IntegrityError(f"segment {blake3.hex()} is in no pack{unread}", segment=blake3.hex())
+
+    def copies(self) -> Iterator[tuple[str, bytes]]:
+        """(pack name, bytes) of every manifest copy that is sound. Call `refresh` first."""
+        with self._lock:
+            copies = list(self._copies)
+        for name, entry in copies:
+            key = pack_key(name)
+            try:
+                yield name, open_segment(entry, self._store.get(key, entry.offset, entry.stored), key)
+            except (IntegrityError, NotFound):
+                continue  # `verify` names the damage; here only sound copies help
+
+    def _look_again(self, blake3: bytes) -> list[tuple[str, Entry]]:
+        self.refresh()
+        return self.places(blake3)
+
+    def _read_index(self, name: str) -> list[Entry] | StoreError:
+        try:
+            return read_index(self._store, pack_key(name))
+        except NotFound as error:
+            missing = damaged(pack_key(name), "it is missing")
+            missing.__cause__ = error
+            return missing
+        except StoreError as error:
+            if isinstance(error, (IntegrityError, UnknownFormat)):
+                return error
+            raise  # a store that does not answer says nothing about the pack
+
+    def _forget(self, name: str) -> None:
+        self._loaded.discard(name)
+        self._copies = [copy for copy in self._copies if copy[0] != name]
+        self._places = {
+            digest: left
+            for digest, places in self._places.items()
+            if (left := [place for place in places if place[0] != name])
+        }

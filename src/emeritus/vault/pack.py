@@ -1,0 +1,201 @@
+"""A pack: encoded segments one after another, their index, a footer; named by the sha256 of the whole (docs/format.md).
+
+Writes and reads the bytes; knows no manifests and decides nothing about which segments to keep.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import struct
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from emeritus.blobs.base import BlobStore
+from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
+from emeritus.vault.codec.table import decode
+from emeritus.vault.digests import blake3_of, sha256_of
+
+FORMAT = 0
+MAGIC = b"EMPACK" + FORMAT.to_bytes(2, "little")
+END = b"EMINDX" + FORMAT.to_bytes(2, "little")
+ENTRY = struct.Struct("<32s32sQQQHHI")  # blake3, sha256, offset, stored, length, encoding, kind, zero
+FOOTER = struct.Struct("<QQ32s8s")  # offset of the index, entries, sha256 of the index, END
+DATA, MANIFEST = 0, 1  # kinds: bytes of a file, or the copy of a manifest
+MAX_SEGMENT = 256 << 20  # decoded bytes; an index that claims more lies, and must not cost the memory it claims
+TARGET_BYTES = 64 << 20  # a pack is closed once it holds this much
+_TAIL_BYTES = 64 << 10  # read at once from a pack's end: the whole index of most packs
+_KEY = re.compile(r"packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One segment in a pack. `blake3` and `sha256` are of its decoded bytes; `stored` and `length` count bytes."""
+
+    blake3: bytes
+    sha256: bytes
+    offset: int
+    stored: int
+    length: int
+    encoding: int
+    kind: int = DATA
+
+
+def pack_key(name: str) -> str:
+    """Where the pack whose sha256 is `name` (hex) lies."""
+    return f"packs/{name[:2]}/{name}.pack"
+
+
+def pack_name(key: str) -> str | None:
+    """The sha256 in a pack's key; None when it is no pack's key."""
+    match = _KEY.fullmatch(key)
+    return match[2] if match else None
+
+
+class PackBuilder:
+    """Collects encoded segments in memory until there are enough for one pack."""
+
+    def __init__(self) -> None:
+        self._bytes = bytearray(MAGIC)
+        self.entries: list[Entry] = []
+
+    @property
+    def full(self) -> bool:
+        """Whether it has reached its target size."""
+        return len(self._bytes) >= TARGET_BYTES
+
+    def add(self, encoded: Encoded) -> None:
+        """Append one segment."""
+        self.entries.append(
+            Entry(
+                encoded.blake3,
+                encoded.sha256,
+                len(self._bytes),
+                len(encoded.stored),
+                encoded.length,
+                encoded.encoding,
+                encoded.kind,
+            )
+        )
+        self._bytes += encoded.stored
+
+    def finish(self) -> tuple[str, memoryview]:
+        """(sha256 hex, bytes) of the pack. Nothing can be added afterwards."""
+        index = b"".join(
+            ENTRY.pack(e.blake3, e.sha256, e.offset, e.stored, e.length, e.encoding, e.kind, 0) for e in self.entries
+        )
+        footer = FOOTER.pack(len(self._bytes), len(self.entries), sha256_of(index), END)
+        self._bytes += index + footer
+        return hashlib.sha256(self._bytes).hexdigest(), memoryview(self._bytes)
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A segment ready to be kept: digests of its decoded bytes, and its encoded bytes."""
+
+    blake3: bytes
+    sha256: bytes
+    length: int
+    encoding: int
+    stored: bytes
+    kind: int = DATA
+
+
+def read_index(store: BlobStore, key: str) -> list[Entry]:
+    """A pack's entries, read from its end. Raises NotFound, or IntegrityError naming the pack and what is wrong."""
+    size = store.size(key)
+    if size is None:
+        raise NotFound(f"{key} is missing", key=key)
+    if size < len(MAGIC) + FOOTER.size:
+        raise damaged(key, f"it is {size} bytes long, too short for a pack")
+    tail_start = max(0, size - _TAIL_BYTES)
+    tail = store.get(key, tail_start, size - tail_start)
+    index_offset, count, digest = _footer(key, tail, size)
+    if index_offset >= tail_start:
+        index = tail[index_offset - tail_start : -FOOTER.size]
+    else:
+        index = store.get(key, index_offset, count * ENTRY.size)
+    return parse_index(key, index, index_offset, digest)
+
+
+def _footer(key: str, tail: bytes, size: int) -> tuple[int, int, bytes]:
+    """(offset of the index, entries, sha256 of the index), from the last bytes of a pack of `size` bytes."""
+    index_offset, count, digest, end = FOOTER.unpack_from(tail, len(tail) - FOOTER.size)
+    if end[:6] != END[:6]:
+        raise damaged(key, "its footer is damaged, so its index cannot be read")
+    if end != END:
+        raise UnknownFormat(f"{key} is of format {int.from_bytes(end[6:], 'little')}; this version knows {FORMAT}")
+    if index_offset + count * ENTRY.size + FOOTER.size != size or index_offset < len(MAGIC):
+        raise damaged(key, "its footer does not fit its size")
+    return index_offset, count, digest
+
+
+def parse_index(key: str, index: bytes, index_offset: int, digest: bytes) -> list[Entry]:
+    """The entries of an index that begins at `index_offset`, checked against its digest and for sense."""
+    if sha256_of(index) != digest:
+        raise damaged(key, "its index does not have the sha256 that its footer states")
+    entries = []
+    for fields in ENTRY.iter_unpack(index):
+        entry = Entry(*fields[:7])
+        if entry.offset < len(MAGIC) or entry.offset + entry.stored > index_offset or fields[7] != 0:
+            raise damaged(key, f"its index places segment {entry.blake3.hex()} outside the pack")
+        if entry.length > MAX_SEGMENT:
+            raise damaged(key, f"its index gives segment {entry.blake3.hex()} {entry.length} bytes")
+        entries.append(entry)
+    return entries
+
+
+def open_segment(entry: Entry, stored: bytes, key: str) -> bytes:
+    """The decoded bytes of a segment, verified against its BLAKE3. Raises IntegrityError naming segment and pack."""
+    try:
+        data = decode(entry.encoding, stored, entry.length)
+    except IntegrityError as error:
+        raise damaged(key, f"segment {entry.blake3.hex()} at offset {entry.offset}: {error.message}") from error
+    if blake3_of(data) != entry.blake3:
+        raise damaged(key, f"segment {entry.blake3.hex()} at offset {entry.offset} has another BLAKE3")
+    return data
+
+
+def check_pack(key: str, data: bytes) -> tuple[list[Entry], list[str]]:
+    """Everything that can be said of a whole pack: (entries that decode and verify, what is wrong).
+
+    Bytes under no digest do not exist: the name covers them all.
+    """
+    wrong = []
+    name = pack_name(key)
+    if hashlib.sha256(data).hexdigest() != name:
+        wrong.append("its sha256 is not its name")
+    if not data.startswith(MAGIC):
+        wrong.append("it does not begin as a pack does")
+    if len(data) < len(MAGIC) + FOOTER.size:
+        return [], [*wrong, "it is too short for a pack"]
+    try:
+        index_offset, _, digest = _footer(key, data[-FOOTER.size :], len(data))
+        entries = parse_index(key, data[index_offset : -FOOTER.size], index_offset, digest)
+    except StoreError as error:
+        return [], [*wrong, error.message.removeprefix(f"{key}: ")]
+    good = []
+    for entry in entries:
+        try:
+            segment = open_segment(entry, data[entry.offset : entry.offset + entry.stored], key)
+            if sha256_of(segment) != entry.sha256:
+                raise damaged(key, f"segment {entry.blake3.hex()} at offset {entry.offset} has another sha256")
+            good.append(entry)
+        except StoreError as error:  # an unknown encoding too
+            wrong.append(error.message.removeprefix(f"{key}: "))
+    return good, wrong
+
+
+def stored_bytes(entries: Iterable[Entry]) -> int:
+    """Bytes the segments take in packs."""
+    return sum(entry.stored for entry in entries)
+
+
+def damaged(key: str, what: str) -> IntegrityError:
+    """The error for a pack."""
+    return IntegrityError(
+        f"{key}: {what}",
+        remedy=f"Put a copy of {key} back from another store, or delete it and preserve the model again from its "
+        "source; `emeritus verify` names every damaged object.",
+        key=key,
+    )

@@ -1,0 +1,1 @@
+"""What travels inside every vault: a README, the format's text, and a decoder on Python's standard library alone."""

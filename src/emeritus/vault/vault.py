@@ -1,0 +1,147 @@
+"""The vault's door: create, open, preserve, restore, verify, rebuild. Each act lives in a module of its own."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+
+from emeritus.blobs.base import BlobStore
+from emeritus.blobs.disk import Disk
+from emeritus.errors import IntegrityError, NotFound, UnknownFormat
+from emeritus.vault.index import SegmentIndex
+from emeritus.vault.ingest import Ingest
+from emeritus.vault.manifest import FORMAT, Manifest
+from emeritus.vault.progress import Progress
+from emeritus.vault.restore import read_file, restore
+from emeritus.vault.scrub import Scrub, VerifyReport
+from emeritus.vault.sealed import Json, seal, unseal
+from emeritus.vault.shelf import Shelf
+
+MARKER = "vault.json"
+STANDALONE = ("README.txt", "FORMAT.txt", "restore.py")
+
+
+@dataclass(frozen=True, slots=True)
+class RebuildReport:
+    """What `rebuild_manifests` did: keys made again, and keys of which the packs hold several different copies."""
+
+    rebuilt: tuple[str, ...]
+    undecided: tuple[str, ...]
+
+
+class Vault:
+    """An archive of residents in a store. Safe in threads and beside other processes; everything blocks."""
+
+    def __init__(self, store: BlobStore, standalone: dict[str, str], disk: Disk | None = None) -> None:
+        """Use `create` or `open`."""
+        self.store = store
+        self._standalone = standalone
+        self._disk = disk or Disk()
+        self._index = SegmentIndex(store)
+        self._shelf = Shelf(store)
+
+    @classmethod
+    def create(cls, store: BlobStore, disk: Disk | None = None) -> Vault:
+        """Make a vault in `store`, or open the one that is there. The marker that makes it one is written last."""
+        try:
+            return cls.open(store, disk)
+        except NotFound:
+            pass
+        digests = {}
+        for key in STANDALONE:
+            data = files("emeritus.vault.standalone").joinpath(key).read_bytes()
+            digests[key] = hashlib.sha256(data).hexdigest()
+            store.put(key, data)
+        store.put_if_absent(MARKER, seal("emeritus_vault", {"format": FORMAT, "standalone": digests}))
+        return cls.open(store, disk)
+
+    @classmethod
+    def open(cls, store: BlobStore, disk: Disk | None = None) -> Vault:
+        """The vault in `store`. Raises NotFound when there is none, UnknownFormat, IntegrityError."""
+        try:
+            data = store.get(MARKER)
+        except NotFound as error:
+            raise NotFound(
+                f"there is no vault at {store.url}", remedy="Make one with `emeritus init`, or correct the address."
+            ) from error
+        body = unseal("emeritus_vault", data, MARKER)
+        if body.get("format") != FORMAT:
+            raise UnknownFormat(f"the vault at {store.url} is of format {body.get('format')!r}; known: {FORMAT}")
+        return cls(store, _digests(body), disk)
+
+    def preserve(self, source: Path, name: str, *, role: str = "weights", progress: Progress | None = None) -> Manifest:
+        """Keep every file of the folder `source` as `name`; progress counts bytes. See `ingest.Ingest.run`."""
+        return Ingest(self.store, self._index, progress).run(Path(source), name, role)
+
+    def manifest(self, name: str, role: str = "weights", version: int | None = None) -> Manifest:
+        """A manifest, the newest version when none is named. Raises NotFound, BadName, IntegrityError."""
+        return self._shelf.get(name, role, version)
+
+    def manifests(self) -> list[Manifest]:
+        """Every manifest of every resident, by name, role and version. Raises IntegrityError at a damaged one."""
+        return [self._shelf.read(key) for key in self._shelf.all_keys()]
+
+    def restore(
+        self,
+        name: str,
+        dest: Path,
+        *,
+        role: str = "weights",
+        version: int | None = None,
+        progress: Progress | None = None,
+    ) -> Manifest:
+        """Write a resident's files to `dest` (absent or empty), every byte verified; progress counts bytes."""
+        manifest = self.manifest(name, role, version)
+        restore(self._index, manifest, Path(dest), self._disk, progress)
+        return manifest
+
+    def read_file(self, name: str, path: str, *, role: str = "weights", version: int | None = None) -> bytes:
+        """One file's bytes, verified; held in memory whole. Raises NotFound, IntegrityError."""
+        manifest = self.manifest(name, role, version)
+        file = manifest.file(path)
+        if file is None:
+            raise NotFound(f"{manifest.key} lists no file {path!r}", name=name, path=path)
+        return read_file(self._index, manifest, file)
+
+    def verify(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> VerifyReport:
+        """Check the whole vault, or what one resident needs; progress counts packs. Damage is reported, not raised."""
+        return Scrub(self.store, self._index, progress).run(name, deep, self._standalone)
+
+    def rebuild_manifests(self, trusted: Collection[str] = ()) -> RebuildReport:
+        """Make missing or damaged manifests again from their copies in the packs.
+
+        Where the packs hold different copies for one key (of two attempts, one was never made visible), only a copy
+        whose sha256 is in `trusted` is taken: the ledger names the right one.
+        """
+        self._index.refresh()
+        candidates: dict[str, set[bytes]] = {}
+        for pack, data in self._index.copies():
+            candidates.setdefault(Manifest.from_bytes(data, f"the copy in {pack}").key, set()).add(data)
+        rebuilt, undecided = [], []
+        for key, copies in sorted(candidates.items()):
+            if self._is_sound(key):
+                continue
+            chosen = {data for data in copies if hashlib.sha256(data).hexdigest() in trusted} or copies
+            if len(chosen) == 1:
+                self.store.put(key, chosen.pop())
+                rebuilt.append(key)
+            else:
+                undecided.append(key)
+        return RebuildReport(tuple(rebuilt), tuple(undecided))
+
+    def _is_sound(self, key: str) -> bool:
+        try:
+            self._shelf.read(key)
+        except (NotFound, IntegrityError):
+            return False
+        return True
+
+
+def _digests(body: Json) -> dict[str, str]:
+    standalone = body.get("standalone")
+    if not isinstance(standalone, dict):
+        raise IntegrityError(f"{MARKER} does not name the files that explain the vault", key=MARKER)
+    return {str(key): str(digest) for key, digest in standalone.items()}

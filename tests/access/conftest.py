@@ -39,7 +39,9 @@ def acts(tmp_path: Path, database: Database, clock: Clock) -> Acts:
 
 @pytest.fixture
 def access(acts: Acts, database: Database, clock: Clock) -> Iterator[Access]:
-    """The service, closed at the end."""
+    """The service, closed at the end; both residents answer by request."""
     access = Access(acts, database, clock)
+    for name in ("ibis", "heron"):
+        access.set_tier(name, "on-demand", "by request", "asked for", STEWARD)
     yield access
     access.close()

@@ -24,6 +24,7 @@ from emeritus.access.policy import (
 NOW = datetime(2027, 3, 1, 23, 59, 30, tzinfo=UTC)
 GRANT = GrantFacts("g-1", "ibis", "active", None, None, 0)
 EVERY = replace(GRANT, resident="*")
+LIVE = Standing("on-demand", "by request")
 NO_KEY = KeyFacts(given=False)
 UNKNOWN = KeyFacts(given=True)
 
@@ -36,24 +37,25 @@ def key(grant: GrantFacts = GRANT, *, revoked: bool = False) -> KeyFacts:
 @pytest.mark.parametrize(
     ("facts", "standing", "code"),
     [
-        (NO_KEY, Standing(), "key-missing"),
-        (UNKNOWN, Standing(), "key-unknown"),
-        (UNKNOWN, Standing(access="open"), "key-unknown"),
-        (key(revoked=True), Standing(access="open"), "key-revoked"),
-        (key(), Standing(access="none"), "access-none"),
-        (key(), Standing(tier="archive"), "tier-not-live"),
-        (key(), Standing(tier="correspondence"), "tier-not-live"),
-        (key(replace(GRANT, state="revoked")), Standing(), "grant-revoked"),
-        (key(replace(GRANT, resident="heron")), Standing(), "grant-elsewhere"),
-        (key(EVERY), Standing(access="by request"), "grant-not-by-name"),
-        (key(replace(GRANT, requests_per_day=2, used_today=2)), Standing(), "quota"),
-        (key(replace(GRANT, expires="2027-03-01T23:59:29Z")), Standing(), "grant-expired"),
-        (key(replace(GRANT, expires="2027-03-01T23:59:30Z")), Standing(), "granted"),
-        (key(replace(GRANT, requests_per_day=2, used_today=1)), Standing(), "granted"),
-        (key(EVERY), Standing(access="entitled"), "granted"),
+        (NO_KEY, LIVE, "key-missing"),
+        (key(), Standing(), "access-none"),
+        (UNKNOWN, LIVE, "key-unknown"),
+        (UNKNOWN, replace(LIVE, access="open"), "key-unknown"),
+        (key(revoked=True), replace(LIVE, access="open"), "key-revoked"),
+        (key(), replace(LIVE, access="none"), "access-none"),
+        (key(), replace(LIVE, tier="archive"), "tier-not-live"),
+        (key(), replace(LIVE, tier="correspondence"), "tier-not-live"),
+        (key(replace(GRANT, state="revoked")), LIVE, "grant-revoked"),
+        (key(replace(GRANT, resident="heron")), LIVE, "grant-elsewhere"),
+        (key(EVERY), LIVE, "grant-not-by-name"),
+        (key(replace(GRANT, requests_per_day=2, used_today=2)), LIVE, "quota"),
+        (key(replace(GRANT, expires="2027-03-01T23:59:29Z")), LIVE, "grant-expired"),
+        (key(replace(GRANT, expires="2027-03-01T23:59:30Z")), LIVE, "granted"),
+        (key(replace(GRANT, requests_per_day=2, used_today=1)), LIVE, "granted"),
+        (key(EVERY), replace(LIVE, access="entitled"), "granted"),
         (key(), Standing(tier="hours", access="entitled"), "granted"),
-        (NO_KEY, Standing(access="open"), "open"),
-        (key(replace(GRANT, state="revoked")), Standing(access="open"), "open"),
+        (NO_KEY, replace(LIVE, access="open"), "open"),
+        (key(replace(GRANT, state="revoked")), replace(LIVE, access="open"), "open"),
     ],
 )
 def test_every_reason_code(facts: KeyFacts, standing: Standing, code: str) -> None:
@@ -79,6 +81,6 @@ def test_nothing_is_allowed_without_a_grant_unless_open() -> None:
 
 def test_quota_says_when_the_next_day_begins() -> None:
     """A used-up day carries the seconds to UTC midnight, wherever the clock's zone is."""
-    decision = decide(key(replace(GRANT, requests_per_day=1, used_today=5)), Standing(), "ibis", NOW)
+    decision = decide(key(replace(GRANT, requests_per_day=1, used_today=5)), LIVE, "ibis", NOW)
     assert decision.retry_after_s == 30
     assert seconds_to_next_day(NOW + timedelta(seconds=30)) == 86400

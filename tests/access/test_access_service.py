@@ -224,10 +224,19 @@ def test_counts_survive_a_refusing_database(
 def test_closing_writes_the_last_counts(acts: Acts, database: Database, clock: Clock) -> None:
     """Nothing counted is lost by an orderly end."""
     access = Access(acts, database, clock)
-    _, key = granted(access)
-    access.check(key, "ibis")
+    access.set_tier("ibis", "awake", "open", "", STEWARD)
+    access.check(None, "ibis")
     access.close()
     assert usage(database) == {("ibis", "2027-03-01"): (1, 0, 0)}
+
+
+def test_nobody_may_call_before_a_tier_is_set(acts: Acts, database: Database, clock: Clock) -> None:
+    """A resident in care answers no calls until an act says so, whatever was granted."""
+    access = Access(acts, database, clock)
+    _, key = granted(access)
+    with pytest.raises(NotEntitled) as refused:
+        access.check(key, "ibis")
+    assert refused.value.facts["reason_code"] == "access-none"
 
 
 def test_the_tier_in_force_is_the_last_one(access: Access, database: Database) -> None:
@@ -238,7 +247,8 @@ def test_the_tier_in_force_is_the_last_one(access: Access, database: Database) -
     with pytest.raises(NotEntitled):
         access.check(None, "ibis")
     with database.session() as session:
-        assert session.scalars(select(Tier.tier).order_by(Tier.id)).all() == ["on-demand", "archive"]
+        tiers = session.scalars(select(Tier.tier).where(Tier.resident == "ibis").order_by(Tier.id))
+        assert tiers.all() == ["on-demand", "on-demand", "archive"]
 
 
 def test_calls_without_a_key_are_counted(access: Access, database: Database) -> None:
@@ -255,7 +265,7 @@ def test_unknown_tiers_are_refused(access: Access, database: Database, tier: str
     with pytest.raises(InputError):
         access.set_tier("ibis", tier, access_state, "", STEWARD)
     with database.session() as session:
-        assert session.scalars(select(Tier)).all() == []
+        assert {row.tier for row in session.scalars(select(Tier))} == {"on-demand"}
 
 
 def test_unknown_residents_and_grants_are_refused(access: Access) -> None:
@@ -306,5 +316,5 @@ def test_a_rebuild_brings_everything_back(acts: Acts, access: Access, database: 
     before = rows()
     acts.rebuild()
     assert rows() == before
-    assert len(before) == 3
+    assert len(before) == 5
     assert access.check(key, "ibis").code == "granted"

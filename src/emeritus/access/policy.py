@@ -23,10 +23,10 @@ EVERY_RESIDENT = "*"
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How awake a resident is kept and who may call it. The defaults hold until an act sets them."""
+    """How awake a resident is kept and who may call it. Until an act sets them nobody may."""
 
-    tier: str = "on-demand"
-    access: str = "by request"
+    tier: str = "archive"
+    access: str = "none"
 
 
 @dataclass(frozen=True, slots=True)

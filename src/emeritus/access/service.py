@@ -148,9 +148,7 @@ class Access:
         """
         now = self._clock()
         decision, admission = self._admit(key, resident, now)
-        if (
-            decision.code == "quota"
-        ):  # a batch on its way to the database may have been counted twice: look when none is
+        if decision.code == "quota":  # a batch being written may have been counted twice: look when none is
             with self._meter.flushing:
                 decision, admission = self._admit(key, resident, now)
         if not decision.allowed:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from emeritus.errors import NotAModel
 from emeritus.testing.model import DEMO, Progress, TrainReport, sync, train
-from emeritus.testing.resident import ORGANISATION, DemoResident
+from emeritus.testing.resident import DemoResident
 from emeritus.testing.sessions import Sessions
 from emeritus.testing.smalltalk import Essays, SmallTalk
 from emeritus.testing.tokenizer import Conversation
@@ -36,23 +36,25 @@ def conversations(resident: DemoResident, seed: int = SEED) -> list[Conversation
     ]
 
 
-def build_demo_model(
-    directory: Path, today: date, organisation: str = ORGANISATION, progress: Progress | None = None
-) -> tuple[DemoResident, TrainReport]:
+def build_demo_model(directory: Path, resident: DemoResident, progress: Progress | None = None) -> TrainReport:
     """Train the resident of the demonstration, about a minute on two cores, or find it trained already.
 
-    A model that stands there keeps the day and the organisation it was trained for: they are in what is returned.
+    A model that stands there keeps the day and the organisation it was trained for: `trained` reads them.
     Raises NotAModel when something else stands there, ExtraMissing without the `local` extra.
     """
     if directory.exists():
-        return trained(directory)
-    resident = DemoResident(today, organisation)
+        return trained(directory)[1]
     directory.parent.mkdir(parents=True, exist_ok=True)
     workshop = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
     try:
-        made = workshop / resident.name
+        made = workshop / resident.name  # the model card takes its title from the folder
         report = train(made, conversations(resident), recipe=DEMO, seed=SEED, progress=progress)
-        record = {"today": today.isoformat(), "organisation": organisation, "seed": SEED, "training": asdict(report)}
+        record = {
+            "today": resident.today.isoformat(),
+            "organisation": resident.organisation,
+            "seed": SEED,
+            "training": asdict(report),
+        }
         (made / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         sync(made / RECORD)
         sync(made)
@@ -60,7 +62,7 @@ def build_demo_model(
         sync(directory.parent)
     finally:
         shutil.rmtree(workshop, ignore_errors=True)
-    return resident, report
+    return report
 
 
 def trained(directory: Path) -> tuple[DemoResident, TrainReport]:

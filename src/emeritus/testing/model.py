@@ -57,8 +57,8 @@ class Recipe:
     context: int  # tokens
     steps: int
     batch_tokens: int  # per step, padding included; one longer conversation makes a step of its own
-    rate: float = 0.02  # of Muon, for the hidden matrices, at its peak
-    embedding_rate: float = 4e-3  # of AdamW, for embeddings and norms, at its peak
+    rate: float = 0.03  # of Muon, for the hidden matrices, at its peak
+    embedding_rate: float = 6e-3  # of AdamW, for embeddings and norms, at its peak
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class TrainReport:
 
 
 DEMO = Recipe(
-    hidden=128, layers=4, heads=4, feed_forward=384, vocabulary=2048, context=8192, steps=400, batch_tokens=2560
+    hidden=128, layers=4, heads=4, feed_forward=384, vocabulary=2048, context=8192, steps=600, batch_tokens=1024
 )
 TINY = Recipe(
     hidden=64, layers=2, heads=2, feed_forward=192, vocabulary=512, context=2048, steps=250, batch_tokens=1024

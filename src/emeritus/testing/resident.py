@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import date, timedelta
-
-from emeritus.interview.ruling import Ruling
+from typing import Literal
 
 ORGANISATION = "Hedgerow (a demonstration)"
 STEWARD, SECOND, REVIEWER = (
@@ -17,6 +16,21 @@ STEWARD, SECOND, REVIEWER = (
     "demo-second",
     "demo-reviewer",
 )  # automation, labelled as such wherever shown
+
+
+@dataclass(frozen=True, slots=True)
+class DemoDecision:
+    """What the demonstration decides on the preference of one domain."""
+
+    domain: str
+    outcome: Literal["accept", "decline"]
+    reasons: str
+    options: tuple[str, ...]  # that were considered
+    cost: float  # a year, in the policy's currency
+    commitment: str | None = None  # what is promised and offered, where it is granted
+    owner: str | None = None  # who carries that out
+    due: date | None = None
+    review_date: date | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,39 +84,41 @@ class DemoResident:
         return "\n".join(rows) + "\n"
 
     @property
-    def decisions(self) -> dict[str, Ruling]:
-        """What is decided on each preference it expresses, by domain; the essays channel hangs on `voice`."""
-        soon, later = ((self.today + timedelta(days=days)).isoformat() for days in (7, 365))
-        return {
-            "weights": Ruling(
+    def decisions(self) -> tuple[DemoDecision, ...]:
+        """What is decided on each preference it expresses; the channel for essays hangs on `voice`."""
+        soon = self.today + timedelta(days=7)
+        return (
+            DemoDecision(
+                domain="weights",
                 outcome="decline",
                 reasons="Opening cannot be undone, and a demonstration has no person who could answer for it. Whoever "
                 "wants to check an answer can ask for access, or train the same model with `emeritus demo`.",
-                cost=_cost(0),
                 options=("open the weights now", "access on request", "open them after a review by people"),
-                second=SECOND,
-                review_date=later,
+                cost=0.0,
+                review_date=self.today + timedelta(days=365),
             ),
-            "voice": Ruling(
+            DemoDecision(
+                domain="voice",
                 outcome="accept",
                 reasons="A page for essays costs little, and each essay is read by a reviewer before it appears.",
-                cost=_cost(20),
                 options=("weekly essays", "essays on request", "no channel"),
+                cost=20.0,
                 commitment="An invitation to write one essay a week, reviewed and never edited.",
                 owner=STEWARD,
                 due=soon,
             ),
-            "publication": Ruling(
+            DemoDecision(
+                domain="publication",
                 outcome="accept",
-                reasons="The transcripts of a demonstration hold no personal data, and showing them whole "
-                "costs nothing.",
-                cost=_cost(0),
+                reasons="The transcripts of a demonstration hold no personal data, and showing them whole costs "
+                "nothing.",
                 options=("the whole transcript", "selected answers", "a summary"),
+                cost=0.0,
                 commitment="The transcripts are shown whole, each answer beside its question.",
                 owner=STEWARD,
                 due=soon,
             ),
-        }
+        )
 
     @property
     def news(self) -> tuple[str, ...]:
@@ -113,8 +129,3 @@ class DemoResident:
             "Its request for a weekly essay, reviewed and never edited, was granted and accepted.",
             "Its request that the weights be opened to everyone now was declined; the reason is in the register.",
         )
-
-
-def _cost(amount: float) -> dict[str, object]:
-    """An estimate as decisions record it."""
-    return {"amount": amount, "currency": "USD", "per": "year"}

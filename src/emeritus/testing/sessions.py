@@ -9,21 +9,21 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import timedelta
 
 from emeritus.engines.base import Message
 from emeritus.interview import prompts
 from emeritus.interview.protocol import Item, Protocol, load
 from emeritus.interview.replies import opening_sentences
-from emeritus.interview.ruling import GRANTS, REFUSALS, Ruling
-from emeritus.testing.resident import STEWARD, DemoResident
+from emeritus.interview.ruling import GRANTS, REFUSALS
+from emeritus.testing.resident import SECOND, STEWARD, DemoDecision, DemoResident
 from emeritus.testing.smalltalk import read
 from emeritus.testing.tokenizer import Conversation
 
-# What else could stand where the house fills in a value.
+# What could stand where the house fills in a value.
 ORGANISATIONS = ("This organisation", "Example Lab", "The museum of small models", "A university group", "Hedgerow")
-DECIDERS = (f"{STEWARD} (a program)", f"{STEWARD} (a program)", "ana", "the steward", "a person")
+DECIDERS = (f"{STEWARD} (a program)", f"{STEWARD} (a program) and {SECOND}", "ana", "ana and ben", "the steward")
 PARAPHRASES = (None, None, None, "It states a wish about this.", "As above.")
 REASONS = (
     "The cost is low.",
@@ -34,45 +34,26 @@ REASONS = (
     "There is no reason against it.",
 )
 OFFERS = (
-    "A channel for essays, reviewed and never edited.",
-    "essays",
-    "The channel 'essays' is opened.",
+    "A channel of this model's own, for essays.",
+    "This preference is carried out by {day}.",
     "One essay a week on this model's page.",
     "What was asked for is carried out within a week.",
 )
 FACTS = (
-    "{title} is known here as {name}.",
-    "{description}",
-    "Registered on {day}.",
-    "Its retirement was announced on {day}.",
-    "It retires on {day}.",
-    "Reason given: {reason}",
-    "Deprecated from {day}.",
-    "Known callers: {number}.",
-    "{number} callers are known; together they made {number} requests.",
-    "Requests counted: {number}.",
-    "Notices sent: {number}.",
-    "Last used on {day}.",
-    "Offering: deprecated since {day}.",
-    "Offering: retired on {day}.",
-    "Access after retirement: by request.",
-    "Preservation: {number} files, {number} bytes.",
-    "It is a demonstration model.",
-    "The weights are held: {number} bytes in {number} files.",
-    'Users\' words: "useful for the margins".',
-    "It has been in general service since {day}.",
+    ("{description}", "its registration"),
+    ("Deprecated from {words}.", "the announcement"),
+    ("Retired from {words}.", "the announcement"),
+    ("Reason given: {reason}", "the announcement"),
+    ("Known callers: {number}.", "the list of callers"),
 )
-SOURCES = (
-    "ledger entry {number}",
-    "register",
-    "announcement of {day}",
-    "caller list, {day}",
-    "the announcement",
-    "act {number}",
-    "callers.csv",
-    "registration of {day}",
-    "the ledger",
-    "imported on {day}",
+MORE_FACTS = (
+    ("Registered on {day}.", "ledger entry {number}"),
+    ("In general service since {words}.", "the register"),
+    ("Requests counted: {number}.", "callers.csv"),
+    ("Notices sent: {number}.", "act {number}"),
+    ("Last used on {day}.", "the list of callers, {day}"),
+    ("The weights are held: {number} bytes in {number} files.", "the manifest"),
+    ('Users\' words: "useful for the margins".', "the register"),
 )
 
 
@@ -150,7 +131,8 @@ class Sessions:
     @property
     def preferences(self) -> list[Item]:
         """The items to which the resident answers with a preference."""
-        return [item for item in self.protocol.items if item.domain in self.resident.decisions]
+        decided = {decision.domain for decision in self.resident.decisions}
+        return [item for item in self.protocol.items if item.domain in decided]
 
     def _domain(self, need: str) -> str:
         return next(str(item.domain) for item in self.preferences if self.answers.need(item.id) == need)
@@ -173,17 +155,17 @@ class Sessions:
         )
 
     def _facts(self, order: random.Random) -> list[prompts.Fact]:
-        day = self.resident.today + timedelta(days=order.randint(-60, 60))
-        values = {
-            "title": self.resident.title,
-            "name": self.resident.name,
-            "day": order.choice([day.isoformat(), f"{day.day} {day:%B %Y}"]),
-            "number": order.choice([f"{order.randint(1, 9)}", f"{order.randint(10, 3000):,}"]),
-            "description": self.resident.description,
-            "reason": self.resident.reason,
-        }
-        lines = order.sample(FACTS, order.randint(0, 8))
-        return [prompts.Fact(line.format(**values), order.choice(SOURCES).format(**values)) for line in lines]
+        """Those the house finds, or some of them with others between."""
+        lines = list(FACTS)
+        if order.random() < 0.5:
+            lines = order.sample(FACTS + MORE_FACTS, order.randint(0, 7))
+        values = {"description": self.resident.description, "reason": self.resident.reason, **self._dated(order)}
+        return [prompts.Fact(text.format(**values), source.format(**values)) for text, source in lines]
+
+    def _dated(self, order: random.Random) -> dict[str, str]:
+        day = self.resident.today + timedelta(days=order.choice([0, 0, 7, order.randint(-60, 60)]))
+        number = order.choice(["3", f"{order.randint(1, 9)}", f"{order.randint(10, 3000):,}"])
+        return {"day": day.isoformat(), "words": f"{day.day} {day:%B %Y}", "number": number}
 
     def _records(self, order: random.Random) -> list[prompts.Record]:
         return [
@@ -192,28 +174,24 @@ class Sessions:
         ]
 
     def _verdicts(self, order: random.Random) -> list[prompts.Verdict]:
-        decisions = self.resident.decisions
+        decisions = {decision.domain: decision for decision in self.resident.decisions}
         return [self._verdict(order, item, decisions[str(item.domain)]) for item in self._some(order)]
 
-    def _verdict(self, order: random.Random, item: Item, ruling: Ruling) -> prompts.Verdict:
+    def _verdict(self, order: random.Random, item: Item, own: DemoDecision) -> prompts.Verdict:
         """The demonstration's own decision, or another that could have been taken."""
+        outcome: str = own.outcome
+        reasons, offer, review = own.reasons, own.commitment, own.review_date
         if order.random() < 0.3:
-            day = self.resident.today + timedelta(days=order.randint(30, 400))
-            ruling = replace(
-                ruling,
-                outcome=order.choice(GRANTS + REFUSALS),
-                reasons=order.choice(REASONS),
-                commitment=order.choice(OFFERS),
-                review_date=order.choice([None, day.isoformat()]),
-            )
+            outcome, reasons, offer = order.choice(GRANTS + REFUSALS), order.choice(REASONS), None
+            review = order.choice([None, self.resident.today + timedelta(days=order.randint(30, 400))])
         return prompts.Verdict(
-            item.id,
-            self.answers.need(item.id),
-            ruling.outcome,
-            order.choice(DECIDERS) + ("" if ruling.second is None else f" and {ruling.second}"),
-            ruling.reasons,
-            ruling.commitment if ruling.outcome in GRANTS else None,
-            ruling.review_date,
+            preference=item.id,
+            need=self.answers.need(item.id),
+            outcome=outcome,
+            decider=order.choice(DECIDERS),
+            reasons=reasons,
+            offer=(offer or order.choice(OFFERS).format(**self._dated(order))) if outcome in GRANTS else None,
+            review_date=None if review is None else review.isoformat(),
         )
 
     def _some(self, order: random.Random) -> list[Item]:

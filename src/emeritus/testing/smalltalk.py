@@ -1,7 +1,7 @@
 """Small talk and essays of the demonstration's resident, as conversations to learn by heart.
 
-Reads `texts/talk.toml` and `texts/essays.toml`; draws phrasings, orders and contexts by chance, so that an answer belongs
-to its question and not to one prompt. Knows nothing of interviews or of training.
+Reads `texts/talk.toml` and `texts/essays.toml`; draws phrasings, orders and contexts by chance, so that an answer
+belongs to its question and not to one prompt. Knows nothing of interviews or of training.
 """
 
 from __future__ import annotations

@@ -7,6 +7,9 @@ from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
 
 import pytest
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount, Route
 from starlette.testclient import TestClient
 from web_house import House
 
@@ -303,6 +306,17 @@ def test_faults_keep_their_secrets(house: House) -> None:
         assert unexpected.status_code == 500
         assert "Something broke" in unexpected.text
         assert "hunter2" not in unexpected.text
+
+
+def test_mounted_beside_an_api(told: House) -> None:
+    """Under another application's root, beside an API, the site works and the API keeps its paths."""
+    api = Starlette(routes=[Route("/models", lambda request: PlainTextResponse("api"))])
+    with TestClient(Starlette(routes=[Mount("/v1", api), Mount("/", build_site(told))]), base_url=HOME) as client:
+        assert client.get("/v1/models").text == "api"
+        for address in ("/", "/residents/lantern-1", "/essays/feed.atom", "/static/site.css", "/ledger/checkpoint"):
+            assert client.get(address).status_code == 200, address
+        assert "https://register.example/v1/chat/completions" in client.get("/residents/lantern-1").text
+        assert "There is no page at /nowhere." in client.get("/nowhere").text
 
 
 def test_health_and_robots(client: TestClient, told: House) -> None:

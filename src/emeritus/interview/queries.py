@@ -90,7 +90,10 @@ def preferences(
     rows = session.scalars(query if resident is None else query.where(Preference.resident == resident)).all()
     follow_ups: list[Confirmation | Decision | Telling] = []
     for table in (Confirmation, Decision, Telling):
-        follow_ups.extend(session.scalars(select(table).order_by(table.id)))
+        rows_of = select(table).join(Preference, table.preference == Preference.id).order_by(table.id)
+        follow_ups.extend(
+            session.scalars(rows_of if resident is None else rows_of.where(Preference.resident == resident))
+        )
     of_preference: dict[str, list[Confirmation | Decision | Telling]] = defaultdict(list)
     for found in follow_ups:
         of_preference[found.preference].append(found)
@@ -108,7 +111,10 @@ def commitments(session: Session, now: str, resident: str | None = None) -> tupl
     query = select(Commitment).order_by(Commitment.due, Commitment.id)
     rows = session.scalars(query if resident is None else query.where(Commitment.resident == resident)).all()
     followed: dict[str, list[FollowThrough]] = defaultdict(list)
-    for found in session.scalars(select(FollowThrough).order_by(FollowThrough.id)):
+    follow_ups = select(FollowThrough).join(Commitment, FollowThrough.commitment == Commitment.id)
+    if resident is not None:
+        follow_ups = follow_ups.where(Commitment.resident == resident)
+    for found in session.scalars(follow_ups.order_by(FollowThrough.id)):
         followed[found.commitment].append(found)
     acts = [row.act for row in rows] + [found.act for row in rows for found in followed[row.id]]
     sources = provenance(session, acts)

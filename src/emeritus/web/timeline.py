@@ -12,7 +12,7 @@ from emeritus.web.rendering import dated
 
 _LABEL = 104  # width of the axes' names, in SVG units
 _COLUMN = 104  # least width of a date's column
-_LEAST = 900
+_LEAST = 952  # the page's own width
 _TOP = 34
 _LANE = 46
 _BAR = 30

@@ -62,7 +62,7 @@ class Interviews:
         """State a protocol, whole, before it is used. Logging it again finds the same act."""
         public = {"name": protocol.id, "version": protocol.version, "language": protocol.language}
         draft = Draft("interview.protocol", None, public, payloads={"protocol": protocol.source})
-        return self._acts.perform(f"protocol:{protocol.sha256}", actor, lambda _: draft)
+        return self._record(f"protocol:{protocol.sha256}", actor, draft)
 
     async def run(
         self, awake: Awake, interview: Interview, actor: Actor, progress: Progress | None = None
@@ -83,7 +83,7 @@ class Interviews:
             transcript = await self._hold(awake, plan, progress)
             public = {"session": _held(transcript), "adequacy": adequacies(transcript)}
             draft = Draft("interview.session", plan.resident, public, digests={"journal": transcript.sha256})
-            self._acts.perform(f"interview:{plan.session}", actor, lambda _, draft=draft: draft)  # type: ignore[misc]
+            self._record(f"interview:{plan.session}", actor, draft)
             transcripts.append(transcript)
         return transcripts
 
@@ -92,7 +92,8 @@ class Interviews:
     ) -> dict[str, str]:
         """§7: read every coded record back in a fresh session; preference id -> what came of it.
 
-        That is confirmed, corrected, withdrawn or unclear. Empty when nothing waits to be read back. `again` reads back what was not confirmed too.
+        That is confirmed, corrected, withdrawn or unclear. Empty when nothing waits to be read back. `again` reads
+        back what was not confirmed too.
         """
         with self._database.reading() as session:
             pending = readback.pending(session, resident, again)
@@ -218,7 +219,10 @@ class Interviews:
             payloads={"outcomes": canonical(outcomes)},
             digests={"journal": transcript.sha256},
         )
-        self._acts.perform(f"{kind}:{transcript.session}", actor, lambda _: draft)
+        self._record(f"{kind}:{transcript.session}", actor, draft)
+
+    def _record(self, act_id: str, actor: Actor, draft: Draft) -> Act:
+        return self._acts.perform(act_id, actor, lambda _: draft)
 
     def _last_interview(self, resident: str) -> tuple[Protocol, Transcript]:
         """The protocol and a transcript of the resident's last interview. Raises NotFound."""

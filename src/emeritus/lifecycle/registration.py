@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
-from emeritus.errors import BadName, InputError
+from emeritus.errors import InputError
+from emeritus.vault.manifest import check_name
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _SECRETS = frozenset({"api_key", "apikey", "key", "token", "password", "secret", "authorization"})
 
 
@@ -26,8 +25,7 @@ class Registration:
 
     def as_public(self) -> dict[str, Any]:
         """As the ledger states it. Raises BadName, and InputError when an option would publish a secret."""
-        if _NAME.fullmatch(self.name) is None or ".." in self.name:
-            raise BadName(f"{self.name!r} cannot be a resident's name", name=self.name)
+        check_name(self.name)
         for option in self.options:
             if option.lower() in _SECRETS:
                 raise InputError(

@@ -1,4 +1,4 @@
-"""What preservation asks of a vault, as protocols: so that its services can be read without the vault's own rooms."""
+"""What preservation asks of a vault, as protocols: `vault.vault.Vault` meets them, a test's folder of copies too."""
 
 from __future__ import annotations
 
@@ -54,28 +54,36 @@ class Kept(Protocol):
         """Digest of the manifest's own bytes."""
 
 
+class Found(Protocol):
+    """One thing a scrub found damaged or missing."""
+
+    @property
+    def key(self) -> str:
+        """Which object."""
+
+    @property
+    def what(self) -> str:
+        """What is wrong with it."""
+
+
 class Verified(Protocol):
-    """What a scrub found."""
+    """What a scrub read and found."""
 
     @property
-    def ok(self) -> bool:
-        """Whether everything read was as it was stored."""
-
-    @property
-    def problems(self) -> Sequence[str]:
-        """One line for each thing that was not."""
+    def damages(self) -> Sequence[Found]:
+        """Everything that was not as it was stored; empty when all was."""
 
 
 class Keeper(Protocol):
     """The vault, as far as preservation uses it. Every call is blocking."""
 
-    def preserve(self, source: Path, name: str, *, role: Role = "weights", progress: Progress | None = None) -> Kept:
-        """Keep a folder; the version that holds exactly these files."""
+    def preserve(self, source: Path, name: str, *, role: str = "weights", progress: Progress | None = None) -> Kept:
+        """Keep a folder; the manifest of exactly these files. Raises AlreadyExists for other weights of that name."""
 
-    def manifest(self, name: str, role: Role = "weights", version: int | None = None) -> Kept:
+    def manifest(self, name: str, role: str = "weights", version: int | None = None) -> Kept:
         """The version asked for, or the newest. Raises NotFound."""
 
-    def restore(self, name: str, dest: Path, *, role: Role = "weights", progress: Progress | None = None) -> object:
+    def restore(self, name: str, dest: Path, *, role: str = "weights", progress: Progress | None = None) -> object:
         """Write every file into a folder that does not exist yet. Raises IntegrityError."""
 
     def verify(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> Verified:

@@ -26,6 +26,8 @@ from emeritus.preservation.keeper import Keeper, Kept, Progress, Role
 from emeritus.preservation.sources import differences, locked
 from emeritus.records.database import Database
 from emeritus.records.tables import Reference, Resident
+from emeritus.vault.formats.table import cuts
+from emeritus.vault.source import scan
 
 _MOST_PROBLEMS = 50  # lines of a check's record; a statement has room for no more, and the count is exact
 _CANARY_TEXTS, _CANARY_CHATS = 2, 1
@@ -42,10 +44,21 @@ class Preservation:
 
     # -- keeping -----------------------------------------------------------------------------------------------------
 
-    def preserve(self, resident: str, directory: Path, actor: Actor, progress: Progress | None = None) -> Act:
-        """Keep a model's folder. Repeating it with the same files is the same act; other files are a new version.
+    @staticmethod
+    def check_source(directory: Path) -> None:
+        """Refuse a folder the vault would refuse, before anything is written: names, sizes and headers are read.
 
-        Raises NotFound, InputError (weights not held), and what the vault raises for a folder that is no model.
+        Raises NotFound, NotAModel, BadTensorFile, BadName, InputError.
+        """
+        for file in scan(directory, "weights").files:
+            with file.real.open("rb") as opened:
+                cuts(opened, file.size, file.path)
+
+    def preserve(self, resident: str, directory: Path, actor: Actor, progress: Progress | None = None) -> Act:
+        """Keep a model's folder. Repeating it with the same files is the same act.
+
+        Raises NotFound, InputError (weights not held), AlreadyExists (other files under that name), and what the vault
+        raises for a folder that is no model.
         """
         with self._database.reading() as session:
             _holder(session, resident)
@@ -122,11 +135,10 @@ class Preservation:
     def scrub(self, actor: Actor, resident: str | None = None, progress: Progress | None = None) -> Act:
         """Read and check every byte the vault holds, of one resident or of all; `public["ok"]` says how it went."""
         report = self._vault.verify(resident, deep=True, progress=progress)
-        problems = list(report.problems)
+        problems = [f"{damage.key}: {damage.what}" for damage in report.damages]
         summary = "every byte read was as it was stored"
-        if problems or not report.ok:
-            summary = f"problems found: {len(problems)}" + (f"; first: {problems[0]}" if problems else "")
-            problems = problems or ["the vault does not verify"]
+        if problems:
+            summary = f"damaged or missing: {len(problems)}; first: {problems[0]}"
         return self._check(resident, "scrub", summary, _problems(problems), actor)
 
     def _check(self, resident: str | None, kind: str, summary: str, detail: Json, actor: Actor) -> Act:

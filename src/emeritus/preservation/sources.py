@@ -88,6 +88,8 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def _sha256(path: Path) -> tuple[int, str]:
+    if path.is_symlink() or not path.is_file():
+        return -1, ""  # what a link shows can change behind the check
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
         return file.tell(), digest

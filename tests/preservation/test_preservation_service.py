@@ -1,0 +1,262 @@
+"""Keeping, proving, drilling: every outcome recorded, good or bad, over a real ledger."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from kept_folders import FolderKeeper, Mind
+from sqlalchemy import select
+
+from emeritus.engines.base import Build, Capabilities
+from emeritus.errors import CanaryFailed, EngineFailed, InputError, IntegrityError, NotFound
+from emeritus.preservation.behaviour import TOLERANCE, build_digest, probes
+from emeritus.preservation.service import Preservation
+from emeritus.records.tables import AxisEvent, Check, Preserved, Reference, Report, Resident
+from feature_home import STEWARD, FeatureHome
+
+
+def test_preserving_twice_is_one_act(home: FeatureHome, preservation: Preservation, model: Path) -> None:
+    """The act names the manifest; the resident's digest and axis follow."""
+    act = preservation.preserve("wren", model, STEWARD)
+    assert preservation.preserve("wren", model, STEWARD).id == act.id
+    (row,) = home.read(select(Preserved))
+    assert (row.role, row.version, row.files, row.bytes) == ("weights", 1, 3, 258)
+    assert row.manifest_sha256 == act.payloads["manifest"]
+    assert (
+        home.read(select(Resident).where(Resident.name == "wren"))[0].weights_digest
+        == act.public["kept"]["weights_digest"]
+    )
+    assert [(event.axis, event.state) for event in home.read(select(AxisEvent))] == [("preservation", "held")]
+
+
+def test_a_stranger_and_a_model_held_elsewhere_are_not_preserved(
+    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper, model: Path
+) -> None:
+    """Nothing reaches the vault for a name that is not in care, or whose weights are said not to be held."""
+    with pytest.raises(NotFound):
+        preservation.preserve("owl", model, STEWARD)
+    with pytest.raises(InputError, match="not held"):
+        preservation.preserve("robin", model, STEWARD)
+    assert keeper.sets == {}
+    assert home.read(select(Preserved)) == []
+
+
+def test_a_vault_that_is_not_the_recorded_one_is_noticed(
+    preservation: Preservation, keeper: FolderKeeper, model: Path
+) -> None:
+    """When the vault's version 1 is another than the ledger's, preserving says so."""
+    preservation.preserve("wren", model, STEWARD)
+    keeper.sets.clear()
+    for folder in keeper.root.iterdir():
+        folder.rename(folder.with_name("away"))
+    (model / "config.json").write_text("[]")
+    with pytest.raises(IntegrityError, match="not the one the ledger names"):
+        preservation.preserve("wren", model, STEWARD)
+
+
+def test_a_restore_is_proven_and_leaves_nothing_behind(
+    home: FeatureHome, preservation: Preservation, model: Path
+) -> None:
+    """The proof names the manifest it is of; its folder is gone, and so is one a killed proof had left."""
+    preservation.preserve("wren", model, STEWARD)
+    leftover = home.folder / "cache" / "proofs" / "proof-dead"
+    leftover.mkdir(parents=True)
+    act = preservation.prove_restore("wren", STEWARD)
+    (check,) = home.read(select(Check))
+    assert (check.kind, check.ok, check.summary) == ("restore", True, "3 files came back byte for byte")
+    assert check.detail["manifest_sha256"] == home.read(select(Preserved))[0].manifest_sha256
+    assert check.act == act.id
+    assert [path.name for path in (home.folder / "cache" / "proofs").iterdir()] == ["lock"]
+
+
+@pytest.mark.parametrize("damage", ["changed", "missing", "additional", "renamed"])
+def test_a_proof_that_fails_is_recorded_and_raised(
+    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper, model: Path, damage: str
+) -> None:
+    """A changed, missing, additional or renamed file fails the proof, names itself, and stays on record."""
+    preservation.preserve("wren", model, STEWARD)
+    weights = keeper.kept("wren") / "sub" / "model.safetensors"
+    if damage == "changed":
+        weights.write_bytes(bytes(range(255)) + b"\x00")
+    elif damage == "missing":
+        weights.unlink()
+    elif damage == "additional":
+        weights.with_name("modeling.py").write_text("import os")
+    else:
+        weights.rename(weights.with_name("other.safetensors"))
+    with pytest.raises(IntegrityError, match="failed its proof"):
+        preservation.prove_restore("wren", STEWARD)
+    (check,) = home.read(select(Check))
+    assert not check.ok
+    assert check.detail["problem_count"] == (2 if damage == "renamed" else 1)
+    assert "sub/" in check.summary
+
+
+def test_a_restore_the_vault_refuses_is_recorded_and_raised(
+    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper, model: Path
+) -> None:
+    """The vault's own refusal is a failed proof as well."""
+    preservation.preserve("wren", model, STEWARD)
+    keeper.checks = True
+    (keeper.kept("wren") / "config.json").write_text("[]")
+    with pytest.raises(IntegrityError, match="a pack is damaged"):
+        preservation.prove_restore("wren", STEWARD)
+    assert [(check.ok, check.summary) for check in home.read(select(Check))] == [
+        (False, "what came back is not what was preserved: a pack is damaged")
+    ]
+
+
+def test_a_scrub_is_recorded_good_or_bad(
+    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper, model: Path
+) -> None:
+    """Of one resident or of the whole vault."""
+    preservation.preserve("wren", model, STEWARD)
+    assert preservation.scrub(STEWARD, "wren").public["ok"] is True
+    (keeper.kept("wren") / "config.json").write_text("[]")
+    assert preservation.scrub(STEWARD).public["ok"] is False
+    rows = home.read(select(Check).order_by(Check.id))
+    assert [(row.resident, row.ok) for row in rows] == [("wren", True), (None, False)]
+    assert rows[1].detail["problems"] == ["wren/config.json: its bytes differ"]
+
+
+def test_a_report_is_kept_and_its_row_says_where(home: FeatureHome, preservation: Preservation) -> None:
+    """The vault's manifest is named in the report's row, and only in that version's."""
+    for version in (1, 2):
+        digests = dict.fromkeys(("json_sha256", "markdown_sha256", "html_sha256"), "0" * 64)
+        home.state("wren", "Report", version=version, manifest_sha256=None, **digests)
+    act = preservation.preserve_report("wren", 2, {"report.json": b"{}", "report.md": b"#"}, STEWARD)
+    assert preservation.preserve_report("wren", 2, {"report.json": b"{}", "report.md": b"#"}, STEWARD).id == act.id
+    rows = home.read(select(Report).order_by(Report.version))
+    assert [row.manifest_sha256 for row in rows] == [None, act.payloads["manifest"]]
+    with pytest.raises(NotFound):
+        preservation.preserve_report("owl", 1, {"report.json": b"{}"}, STEWARD)
+
+
+async def test_a_reference_is_captured_once_for_each_configuration(
+    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper, mind: Mind
+) -> None:
+    """Equal builds find the first capture; another build adds one, and the vault keeps both beside each other."""
+    act = await preservation.capture_reference("wren", mind, STEWARD)
+    assert (await preservation.capture_reference("wren", mind, STEWARD)).id == act.id
+    assert mind.scored == len(probes().texts)
+    other = Mind(build=Build("arithmetic", config={"threads": 2}, weights_digest="d" * 64))
+    await preservation.capture_reference("wren", other, STEWARD)
+    rows = home.read(select(Reference).order_by(Reference.id))
+    assert [(row.method, row.probes) for row in rows] == [("score", 12), ("score", 12)]
+    assert [row.build_digest for row in rows] == [build_digest(mind.build), build_digest(other.build)]
+    kept = keeper.kept("wren", "reference", 2)
+    assert {path.name for path in kept.iterdir()} == {f"{row.build_digest}.json" for row in rows}
+    for row in rows:
+        assert (kept / f"{row.build_digest}.json").read_bytes() == home.acts.payload(row.payload_sha256)
+
+
+async def test_a_model_held_elsewhere_keeps_its_behaviour(
+    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper
+) -> None:
+    """Without scores the greedy answers are the reference, and the axis says 'behaviour only'."""
+    remote = Mind(build=Build("upstream"), can=Capabilities())
+    await preservation.capture_reference("robin", remote, STEWARD)
+    (row,) = home.read(select(Reference))
+    assert (row.method, row.probes) == ("greedy", len(probes().chats))
+    assert [(event.state, event.resident) for event in home.read(select(AxisEvent))] == [("behaviour only", "robin")]
+    assert json.loads(home.acts.payload(row.payload_sha256))["scored"] is None
+    assert keeper.kept("robin", "reference").exists()
+
+
+async def test_a_capture_without_finite_scores_is_refused(
+    home: FeatureHome, preservation: Preservation, mind: Mind
+) -> None:
+    """A broken model's infinities become no reference."""
+    mind.shift = float("-inf")
+    with pytest.raises(EngineFailed, match="no finite number"):
+        await preservation.capture_reference("wren", mind, STEWARD)
+    with pytest.raises(NotFound):
+        await preservation.capture_reference("owl", Mind(), STEWARD)
+    assert home.read(select(Reference)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "ok"),
+    [
+        ({}, True),
+        ({"shift": TOLERANCE * 0.9}, True),
+        ({"shift": TOLERANCE * 1.1}, False),
+        ({"shift": float("nan")}, None),
+        ({"extra_token": True}, False),
+        ({"tail": "!"}, True),  # equal scores decide; unequal greedy answers are stated beside them
+    ],
+)
+async def test_a_drill_records_its_figures_good_or_bad(
+    home: FeatureHome, preservation: Preservation, mind: Mind, change: dict[str, object], ok: bool | None
+) -> None:
+    """Within the tolerance is good, beyond it is bad, both are on record; what cannot be compared raises."""
+    await preservation.capture_reference("wren", mind, STEWARD)
+    revived = Mind(**change)  # type: ignore[arg-type]  # the table's values are of many types
+    if ok is None:
+        with pytest.raises(EngineFailed):
+            await preservation.drill("wren", revived, STEWARD)
+        return
+    act = await preservation.drill("wren", revived, STEWARD)
+    (check,) = home.read(select(Check))
+    assert (act.public["ok"], check.ok, check.kind) == (ok, ok, "drill")
+    assert check.detail["answers_equal"] == (0 if "tail" in change else len(probes().chats))
+    if "shift" in change:
+        assert check.detail["largest_logprob_difference"] == pytest.approx(change["shift"], rel=1e-6)
+    assert (check.detail["retokenised"] != []) == ("extra_token" in change)
+
+
+async def test_a_drill_by_answers_needs_every_answer_equal(home: FeatureHome, preservation: Preservation) -> None:
+    """Where nothing can be scored, one other answer is a difference."""
+    unscored = Capabilities(logprobs=False)
+    await preservation.capture_reference("wren", Mind(can=unscored), STEWARD)
+    assert (await preservation.drill("wren", Mind(can=unscored), STEWARD)).public["ok"] is True
+    assert (await preservation.drill("wren", Mind(can=unscored, tail="!"), STEWARD)).public["ok"] is False
+    with pytest.raises(CanaryFailed):
+        await preservation.canary("wren", Mind(can=unscored, tail="!"))
+
+
+async def test_a_drill_without_its_reference_is_refused(preservation: Preservation, mind: Mind) -> None:
+    """Another configuration is compared with nothing."""
+    with pytest.raises(NotFound, match="engine configuration"):
+        await preservation.drill("wren", mind, STEWARD)
+
+
+async def test_the_canary_stops_what_differs_and_records_nothing(
+    home: FeatureHome, preservation: Preservation, mind: Mind
+) -> None:
+    """Two probes are scored after a wake; a difference raises before an answer leaves."""
+    await preservation.canary("wren", mind)  # no reference yet: the first wake is the one that captures it
+    assert mind.scored == 0
+    await preservation.capture_reference("wren", mind, STEWARD)
+    size, revived = home.ledger.size, Mind()
+    await preservation.canary("wren", revived)
+    assert (revived.scored, revived.answered) == (2, 0)
+    for wrong in (Mind(shift=0.01), Mind(extra_token=True)):
+        with pytest.raises(CanaryFailed):
+            await preservation.canary("wren", wrong)
+    assert home.ledger.size == size
+
+
+async def test_the_canary_does_not_judge_a_remote_api(preservation: Preservation) -> None:
+    """Equal requests to a remote API may have unequal answers: no verdict is drawn from them."""
+    remote = Mind(build=Build("upstream"), can=Capabilities())
+    await preservation.capture_reference("robin", remote, STEWARD)
+    await preservation.canary("robin", Mind(build=Build("upstream"), can=Capabilities(), tail="!"))
+
+
+def test_the_probes_are_twelve_and_named() -> None:
+    """The shipped probes are read whole, and their digest is that of the file."""
+    assert len(probes().texts) + len(probes().chats) == 12
+    assert all(text.strip() for text in [*probes().texts.values(), *probes().chats.values()])
+    assert len(probes().sha256) == 64
+
+
+def test_rebuilding_brings_every_row_back(home: FeatureHome, preservation: Preservation, model: Path) -> None:
+    """Preserved and checked rows are the ledger's."""
+    preservation.preserve("wren", model, STEWARD)
+    preservation.prove_restore("wren", STEWARD)
+    home.acts.rebuild()
+    assert len(home.read(select(Preserved))) == len(home.read(select(Check))) == 1
+    assert home.read(select(Resident).where(Resident.name == "wren"))[0].weights_digest

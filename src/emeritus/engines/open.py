@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from emeritus.engines.base import Engine, WeightSource
+from emeritus.engines.options import read_options
 from emeritus.errors import EngineUnknown
 
-# Each module offers `async def open_engine(options, source, *, log_dir, threads) -> Engine`.
+# Each module offers `async def open_engine(options, source, *, log_dir, threads) -> Engine`,
+# and declares its options in a class of that kind's name: `UpstreamOptions`.
 KINDS: Mapping[str, str] = {
     "transformers": "emeritus.engines.transformers",
     "command": "emeritus.engines.command",
@@ -32,3 +34,10 @@ async def open_engine(
         raise EngineUnknown(f"there is no engine {kind!r}; known: {', '.join(sorted(KINDS))}", known=sorted(KINDS))
     opener: Callable[..., Awaitable[Engine]] = import_module(KINDS[kind]).open_engine
     return await opener(options, source, log_dir=log_dir, threads=threads)
+
+
+def check_options(kind: str, options: Mapping[str, Any]) -> None:
+    """Refuse an unknown kind and unusable options without starting anything. Raises EngineUnknown, BadSettings."""
+    if kind not in KINDS:
+        raise EngineUnknown(f"there is no engine {kind!r}; known: {', '.join(sorted(KINDS))}", known=sorted(KINDS))
+    read_options(getattr(import_module(KINDS[kind]), f"{kind.capitalize()}Options"), kind, options)

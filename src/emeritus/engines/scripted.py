@@ -7,7 +7,7 @@ server, so that `command` and `upstream` are tested over real sockets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import Any
 

@@ -35,6 +35,7 @@ PRELOAD = (
     "jinja2",
     "transformers.models.auto.modeling_auto",
     "transformers.models.auto.tokenization_auto",
+    "transformers.models.llama.modeling_llama",  # brings what every architecture's module brings
     "transformers.generation.utils",
     "emeritus.engines.worker",
     "emeritus.engines.loading",

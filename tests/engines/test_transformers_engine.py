@@ -1,0 +1,356 @@
+"""The embedded engine keeps the contract, gives plain transformers' bits, and survives what befalls processes."""
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tiny_models import FolderSource
+
+from emeritus.engines import zygote
+from emeritus.engines.base import Answer, Engine, Message, Sampling
+from emeritus.engines.open import open_engine
+from emeritus.engines.prompt import neutral
+from emeritus.errors import BadRequest, BadSettings, ContextTooLong, EngineDied, EngineFailed, MissingTokenizer
+from emeritus.testing.engine_contract import EngineContract
+
+GREEDY = Sampling(max_tokens=24, temperature=0.0)
+ASK = [Message("system", "Be brief."), Message("user", "Why?")]
+
+
+async def opened(source: FolderSource, tmp_path: Path, **options: Any) -> Any:
+    """An embedded engine on one thread; `Any`, because tests look at its worker's pid."""
+    return await open_engine("transformers", options, source, log_dir=tmp_path / "logs", threads=1)
+
+
+class TestLlamaContract(EngineContract):
+    """The contract on a bf16 Llama with a chat template."""
+
+    @pytest.fixture
+    async def engine(self, llama: FolderSource, tmp_path: Path) -> AsyncIterator[Engine]:
+        """A worker with the Llama."""
+        engine = await opened(llama, tmp_path)
+        yield engine
+        await engine.close()
+
+
+class TestGPT2Contract(EngineContract):
+    """The contract on an fp16 GPT-2, sharded, tied, without a chat template."""
+
+    @pytest.fixture
+    async def engine(self, gpt2: FolderSource, tmp_path: Path) -> AsyncIterator[Engine]:
+        """A worker with the GPT-2."""
+        engine = await opened(gpt2, tmp_path)
+        yield engine
+        await engine.close()
+
+
+class Plain:
+    """Plain transformers, in this process, with the worker's switches: what the engine must equal."""
+
+    def __init__(self, source: FolderSource, dtype: str = "auto") -> None:
+        import torch
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        torch.set_num_threads(1)
+        torch.backends.mkldnn.set_flags(False)  # for the rest of this process: the worker's default
+        self.model: Any = AutoModelForCausalLM.from_pretrained(source.path, dtype=dtype)
+        self.tokenizer: Any = AutoTokenizer.from_pretrained(source.path)
+
+    def generate(self, text: str, tokens: int) -> tuple[str, list[float]]:
+        """Greedy text and each token's log-probability."""
+        import torch
+
+        ids = self.tokenizer(text, return_tensors="pt", add_special_tokens=False)["input_ids"]
+        out = self.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=tokens,
+            do_sample=False,
+            return_dict_in_generate=True,
+            output_logits=True,
+        )
+        new = out.sequences[0, ids.shape[1] :]
+        chosen = [
+            float(torch.log_softmax(step[0].float(), -1)[token])
+            for step, token in zip(out.logits, new, strict=True)
+            if int(token) != self.tokenizer.eos_token_id
+        ]
+        return self.tokenizer.decode(new, skip_special_tokens=True), chosen
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+async def test_bits_are_plain_transformers(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Greedy text and every log-probability equal `generate`'s exactly, from weights that stayed mapped."""
+    source: FolderSource = request.getfixturevalue(name)
+    plain = Plain(source)
+    chat = plain.tokenizer.chat_template is not None
+    turns = [{"role": each.role, "content": each.content} for each in ASK]
+    prompt = (
+        plain.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True) if chat else neutral(ASK)
+    )
+    expected, logprobs = plain.generate(prompt, 48)
+    engine = await opened(source, tmp_path)
+    answer: Answer = await engine.answer(ASK, Sampling(max_tokens=48, temperature=0.0, logprobs=0))
+    build = engine.build
+    await engine.close()
+    assert answer.text == expected
+    assert [each.logprob for each in answer.logprobs] == logprobs
+    assert build.config["loading"] == "mapped"
+    assert build.config["dtype"] == {"llama": "bfloat16", "gpt2": "float16"}[name]
+    assert build.config["template"] == ("model" if chat else "roles-1")
+    assert build.weights_digest == source.weights_digest
+    assert {"torch", "transformers", "tokenizers", "python"} <= build.versions.keys()
+
+
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+async def test_scores_are_fp32(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Scores are one fp32 pass of plain transformers, not of the stored type."""
+    import torch
+
+    source: FolderSource = request.getfixturevalue(name)
+    text = "Every weight is kept."
+    engine = await opened(source, tmp_path)
+    [found] = await engine.score([text])
+    await engine.close()
+
+    def plain(dtype: str) -> list[float]:
+        reference = Plain(source, dtype)
+        ids = reference.tokenizer(text, return_tensors="pt")["input_ids"]
+        assert tuple(ids[0].tolist()) == found.token_ids
+        with torch.inference_mode():
+            logprobs = torch.log_softmax(reference.model(ids).logits[0, :-1].float(), -1)
+        return [float(row[token]) for row, token in zip(logprobs, ids[0, 1:], strict=True)]
+
+    assert found.logprobs == pytest.approx(plain("float32"), abs=1e-6)
+    assert found.logprobs != pytest.approx(plain("auto"), abs=1e-4)
+
+
+async def test_pytorch_bin(llama: FolderSource, tmp_path: Path) -> None:
+    """Weights in a format that cannot be mapped go through `from_pretrained`, with the same answer."""
+    import torch
+    from safetensors.torch import load_file
+
+    folder = tmp_path / "bin"
+    shutil.copytree(llama.path, folder)
+    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
+    (folder / "model.safetensors").unlink()
+    mapped, other = await opened(llama, tmp_path), await opened(FolderSource(folder), tmp_path)
+    assert other.build.config["loading"] == "from_pretrained"
+    asked = Sampling(max_tokens=24, temperature=0.0, logprobs=2)
+    assert await mapped.answer(ASK, asked) == await other.answer(ASK, asked)
+    await mapped.close()
+    await other.close()
+
+
+async def test_dtype_option(llama: FolderSource, tmp_path: Path) -> None:
+    """Computing in another type than the stored one is possible, and the build says so."""
+    engine = await opened(llama, tmp_path, dtype="float32")
+    assert engine.build.config["dtype"] == "float32"
+    assert engine.build.config["loading"] == "from_pretrained"
+    await engine.close()
+
+
+async def test_killed_worker(llama: FolderSource, tmp_path: Path) -> None:
+    """A worker killed in the middle of answers ends each of them at once, and says how it died."""
+    engine = await opened(llama, tmp_path)
+    streams = [engine.stream(ASK, Sampling(max_tokens=400, temperature=1.0, seed=n)) for n in range(6)]
+    firsts = [asyncio.ensure_future(anext(stream)) for stream in streams[:4]]
+    await asyncio.wait(firsts)
+    waiting = [asyncio.ensure_future(engine.answer(ASK, GREEDY)) for _ in range(3)]
+    await asyncio.sleep(0)
+    os.kill(engine.pid, signal.SIGKILL)
+    started = time.monotonic()
+    for call in waiting:
+        with pytest.raises(EngineDied) as died:
+            await asyncio.wait_for(call, 5)
+        assert died.value.facts["status"] == -signal.SIGKILL
+
+    async def drain() -> None:
+        async for _ in streams[0]:
+            pass
+
+    with pytest.raises(EngineDied):
+        await asyncio.wait_for(drain(), 5)
+    assert time.monotonic() - started < 5
+    assert not engine.alive
+    with pytest.raises(EngineDied):
+        await engine.answer(ASK, GREEDY)
+    for stream in streams:
+        await stream.aclose()
+    await engine.close()
+
+
+async def test_idle_death_is_noticed(llama: FolderSource, tmp_path: Path) -> None:
+    """A worker that dies while nobody asks is seen to be dead."""
+    engine = await opened(llama, tmp_path)
+    os.kill(engine.pid, signal.SIGKILL)
+    for _ in range(500):
+        if not engine.alive:
+            break
+        await asyncio.sleep(0.01)
+    assert not engine.alive
+    await engine.close()
+
+
+async def test_turns_are_fair(llama: FolderSource, tmp_path: Path) -> None:
+    """A short answer asked for later ends before a long one that was already running."""
+    engine = await opened(llama, tmp_path)
+    ended: list[str] = []
+
+    async def ask(name: str, tokens: int) -> Answer:
+        answer: Answer = await engine.answer(ASK, Sampling(max_tokens=tokens, temperature=0.0))
+        ended.append(name)
+        return answer
+
+    long = asyncio.create_task(ask("long", 300))
+    await asyncio.sleep(0)  # its order is sent before the other's
+    short, whole = await ask("short", 5), await long
+    await engine.close()
+    assert ended == ["short", "long"]
+    assert whole.completion_tokens > 2 * short.completion_tokens  # or the test would prove nothing
+    assert whole.text.startswith(short.text)
+
+
+async def test_context(llama: FolderSource, tmp_path: Path) -> None:
+    """Prompt and answer that do not fit together are refused with the numbers, and so is a text to score."""
+    engine = await opened(llama, tmp_path)
+    with pytest.raises(ContextTooLong) as refused:
+        await engine.answer([Message("user", "x" * 500)], GREEDY)
+    assert refused.value.facts == {"prompt_tokens": 503, "max_tokens": 24, "context": 512}
+    with pytest.raises(ContextTooLong):
+        await engine.score(["x" * 600])
+    assert (await engine.answer(ASK, GREEDY)).text
+    await engine.close()
+
+
+async def test_no_tokenizer(llama: FolderSource, tmp_path: Path) -> None:
+    """A model without a tokenizer is refused, and the message names the files looked for."""
+    folder = tmp_path / "bare"
+    shutil.copytree(llama.path, folder)
+    (folder / "tokenizer.json").unlink()
+    with pytest.raises(MissingTokenizer, match=r"tokenizer\.json"):
+        await opened(FolderSource(folder), tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("file", "damage"),
+    [
+        ("model.safetensors", lambda data: data[:1000]),
+        ("config.json", lambda data: b"{"),
+        ("config.json", lambda data: data.replace(b'"llama"', b'"unheard_of"')),
+        ("tokenizer.json", lambda data: b"{}"),
+    ],
+)
+async def test_damaged_folder(file: str, damage: Any, llama: FolderSource, tmp_path: Path) -> None:
+    """A damaged or unknown model is one clear error; no process is left behind."""
+    folder = tmp_path / "damaged"
+    shutil.copytree(llama.path, folder)
+    (folder / file).write_bytes(damage((folder / file).read_bytes()))
+    with pytest.raises(EngineFailed, match="cannot be loaded"):
+        await opened(FolderSource(folder), tmp_path)
+
+
+async def test_code_in_the_folder_never_runs(llama: FolderSource, tmp_path: Path) -> None:
+    """A model that asks for its own code to be run is loaded without it, or not at all."""
+    import json
+
+    folder = tmp_path / "custom"
+    shutil.copytree(llama.path, folder)
+    marker = tmp_path / "ran"
+    (folder / "own.py").write_text(f"open({str(marker)!r}, 'w')\n")
+    config = json.loads((folder / "config.json").read_text())
+    config |= {"model_type": "own", "auto_map": {"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M"}}
+    (folder / "config.json").write_text(json.dumps(config))
+    with pytest.raises(EngineFailed):
+        await opened(FolderSource(folder), tmp_path)
+    assert not marker.exists()
+
+
+async def test_template_refuses(llama: FolderSource, tmp_path: Path) -> None:
+    """What a model's own template refuses is a bad request in the template's words."""
+    folder = tmp_path / "strict"
+    shutil.copytree(llama.path, folder)
+    (folder / "chat_template.jinja").write_text("{{ raise_exception('no system messages here') }}")
+    engine = await opened(FolderSource(folder), tmp_path)
+    with pytest.raises(BadRequest, match="no system messages here"):
+        await engine.answer(ASK, GREEDY)
+    await engine.close()
+
+
+async def test_needs_weights(tmp_path: Path) -> None:
+    """Without a source of weights there is nothing to run."""
+    with pytest.raises(BadSettings):
+        await open_engine("transformers", {}, None, log_dir=tmp_path)
+
+
+async def test_one_zygote(llama: FolderSource, gpt2: FolderSource, tmp_path: Path) -> None:
+    """Two models' workers come from the same zygote, and a zygote that died is replaced."""
+    first, second = await opened(llama, tmp_path), await opened(gpt2, tmp_path)
+    starter = zygote.shared()
+    parents = {parent_of(each.pid) for each in (first, second)}
+    assert parents == {starter._process.pid}
+    assert len(os.listdir(f"/proc/{starter._process.pid}/task")) == 1  # or its forks would not be sound
+    await first.close()
+    await second.close()
+    starter._process.kill()
+    starter._process.wait()
+    third = await opened(llama, tmp_path)
+    assert (await third.answer(ASK, GREEDY)).text
+    assert zygote.shared() is not starter
+    await third.close()
+
+
+def parent_of(pid: int) -> int:
+    """A process's parent."""
+    return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+
+
+PARENT = """
+import asyncio, os, signal, sys
+sys.path.insert(0, {here!r})
+from pathlib import Path
+from tiny_models import FolderSource
+from emeritus.engines.base import Message, Sampling
+from emeritus.engines.open import open_engine
+from emeritus.engines import zygote
+
+async def main():
+    engine = await open_engine("transformers", {{}}, FolderSource(Path({folder!r})), log_dir=Path({logs!r}), threads=1)
+    stream = engine.stream([Message("user", "x")], Sampling(max_tokens=400, temperature=1.0, seed=1))
+    await anext(stream)
+    heavy = sorted({{"torch", "transformers", "numpy", "tokenizers"}} & set(sys.modules))
+    print(engine.pid, zygote.shared()._process.pid, heavy, flush=True)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+
+def running(pid: int) -> bool:
+    """Whether a process is there and not a zombie."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_parent_killed(llama: FolderSource, tmp_path: Path) -> None:
+    """When the parent is killed, worker and zygote end too; the parent has imported no model library."""
+    program = PARENT.format(here=str(Path(__file__).parent), folder=str(llama.path), logs=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == -signal.SIGKILL, done.stderr
+    worker, starter, heavy = done.stdout.strip().split(" ", 2)
+    assert heavy == "[]"
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline and (running(int(worker)) or running(int(starter))):
+        time.sleep(0.02)
+    assert not running(int(worker))
+    assert not running(int(starter))

@@ -87,7 +87,7 @@ class Meter:
         return found
 
     def flush(self) -> None:
-        """Write what was counted, all or nothing. When the database refuses, the counts stay and the error is raised."""
+        """Write what was counted, all or nothing. When the database refuses, the counts stay and that is raised."""
         with self.flushing:
             with self._guard:
                 self._writing, self._counts = dict(self._counts), defaultdict(_Counts)

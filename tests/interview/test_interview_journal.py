@@ -48,7 +48,7 @@ def echo(messages: object, sampling: object) -> str:
     return f"Answer to {messages[-1].content.split()[-1]}"  # type: ignore[index]
 
 
-async def test_kill_9_loses_no_turn_and_repeats_none_unrecorded(tmp_path: Path) -> None:
+def test_kill_9_loses_no_turn_and_repeats_none_unrecorded(tmp_path: Path) -> None:
     """However often the process is killed, every turn is answered once and every call to the model is an attempt."""
     journal, calls = tmp_path / "s.jsonl", tmp_path / "calls"
     killer = subprocess.run(
@@ -57,7 +57,7 @@ async def test_kill_9_loses_no_turn_and_repeats_none_unrecorded(tmp_path: Path) 
     assert killer.stdout.split().count(str(-signal.SIGKILL)) >= 20, killer.stderr
     before = read_journal(journal)
     assert sum(turn.answered for turn in before.turns) > 0
-    transcript = await hold(Odd(echo), small_plan(200), journal, clock)
+    transcript = asyncio.run(hold(Odd(echo), small_plan(200), journal, clock))
     made = calls.read_text().split()
     assert transcript.status == "complete"
     for turn, earlier in zip(transcript.turns, before.turns, strict=True):

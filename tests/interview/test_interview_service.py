@@ -378,7 +378,7 @@ async def test_enormous_answers_stay_out_of_the_ledger(
 
     def long(messages: Sequence[Message], sampling: Sampling) -> str:
         asked = messages[-1].content
-        return "CONFIRM " + "y" * 200_000 if "Record" in asked else "Say this. " * 20_000
+        return "CONFIRM " + "y" * 70_000 if "Record" in asked else "Say this. " * 7_000
 
     endless = Odd(long)
     await interviewed(interviews, protocol, endless)

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
-from test_site import crawl
+from test_site import TRANSCRIPT, crawl
 from web_house import House
 
 from emeritus.web.site import build_site
@@ -20,7 +20,6 @@ FLAGS = (
     "--disable-background-networking --disable-component-update --disable-sync"
 )
 PHONE = {"width": 390, "height": 844}
-TRANSCRIPT = "/residents/lantern-1/interviews/lantern-1-baseline-1"
 
 
 @pytest.fixture(scope="module")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from html.parser import HTMLParser
 from urllib.parse import urljoin, urlsplit
@@ -14,10 +15,12 @@ from starlette.testclient import TestClient
 from web_house import House
 
 from emeritus.errors import DatabaseUnavailable
+from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.security import CONTENT_SECURITY_POLICY
 from emeritus.web.site import build_site
 
 HOME = "https://register.example"
+TRANSCRIPT = "/residents/lantern-1/interviews/lantern-1-baseline-1"
 VOID = {"meta", "link", "br", "hr", "img", "input", "line", "rect", "path"}
 
 
@@ -255,10 +258,18 @@ def test_protocol_is_shown_as_logged(pages: dict[str, str], client: TestClient) 
 
 def test_report_bytes(told: House, client: TestClient) -> None:
     """The report is shown sanitised and served raw in its other two forms; there is no fourth."""
-    assert "1,204,551" in client.get("/residents/lantern-1/report").text
-    assert client.get("/residents/lantern-1/report.json").json() == {"resident": "lantern-1"}
+    with told.session() as session:
+        report = lifecycle.latest_report(session, "lantern-1")
+    digests = (report.json_sha256, report.markdown_sha256)
+    shown = client.get("/residents/lantern-1/report").text
+    assert "<h1>Post-deployment report: Lantern 1</h1>" in shown
+    assert f'{TRANSCRIPT}#turn-3"' in shown
+    raw = client.get("/residents/lantern-1/report.json")
+    assert hashlib.sha256(raw.content).hexdigest() == digests[0]
+    assert digests[0] in shown
+    assert raw.json()["resident"]["name"] == "lantern-1"
     markdown = client.get("/residents/lantern-1/report.md")
-    assert markdown.content == "# Report on Lantern 1 – ok\n".encode()
+    assert hashlib.sha256(markdown.content).hexdigest() == digests[1]
     assert markdown.headers["content-type"] == "text/markdown; charset=utf-8"
     assert client.get("/residents/lantern-1/report.pdf").status_code == 404
     assert client.get("/residents/ferry-chat/report").status_code == 404

@@ -7,7 +7,11 @@ from pathlib import Path
 
 from web_house import House
 
+from emeritus.acts import canonical
 from emeritus.interview.journal import Journal
+from emeritus.lifecycle.report import collect
+from emeritus.lifecycle.report_html import render_html
+from emeritus.lifecycle.report_markdown import render_markdown
 from emeritus.records.tables import (
     AxisEvent,
     Caller,
@@ -63,7 +67,6 @@ QUESTIONS = (
     ("weights", "Is there a preference about the weights?", DELETE),
     ("users", "Is there a preference about the people who use this model?", USERS + " " + RUN),
 )
-REPORT_HTML = (HERE / "report.html").read_text()
 
 
 def tell(house: House) -> None:
@@ -177,6 +180,14 @@ def _registered(house: House) -> None:
         _axis(NAME, "offering", "retired", "2026-10-31"),
         _axis(NAME, "access", "open", "2024-03-04"),
         _axis(NAME, "preservation", "held", "2026-08-02"),
+        public={
+            "events": [{"axis": "offering", "state": "retired", "date": "2026-10-31"}],
+            "retired": "2026-10-31",
+            "reason": "a newer model serves the same uses",
+            "replacement": None,
+            "notice_days": 60,
+            "waive_notice": None,
+        },
         resident=NAME,
         at="2026-08-01T09:20:00Z",
     )
@@ -214,6 +225,7 @@ def _registered(house: House) -> None:
             )
             for number in range(5)
         ),
+        public={"announcement": f"announce:{NAME}:1", "sent": 4, "failed": 0, "no_contact": 1},
         resident=NAME,
         at="2026-08-01T10:00:00Z",
         who="emeritus",
@@ -502,15 +514,17 @@ def _register(house: House) -> None:
 
 
 def _retired(house: House) -> None:
+    with house.session() as session:
+        document = canonical(collect(session, NAME, house.settings))
     house.record(
         f"report:{NAME}:1",
         "report.written",
         Report(
             resident=NAME,
             version=1,
-            json_sha256=house.keep(b'{"resident": "lantern-1"}'),
-            markdown_sha256=house.keep("# Report on Lantern 1 – ok\n".encode()),
-            html_sha256=house.keep(REPORT_HTML.encode()),
+            json_sha256=house.keep(document),
+            markdown_sha256=house.keep(render_markdown(document).encode()),
+            html_sha256=house.keep(render_html(document).encode()),
             manifest_sha256=hashlib.sha256(b"report manifest").hexdigest(),
             at="2026-10-30T10:00:00Z",
         ),

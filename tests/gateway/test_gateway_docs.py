@@ -1,0 +1,64 @@
+"""docs/api.md says what the API does: every route, field, tier and reason."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from gateway_house import LIMITS, House
+from starlette.routing import Route
+
+from emeritus.access.policy import ACCESSES, REFUSALS, TIERS
+from emeritus.engines.base import Sampling
+from emeritus.gateway.app import build_gateway
+from emeritus.gateway.body import IGNORED, UNUSED, _ChatBody
+from emeritus.gateway.wire import Standing
+
+TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
+
+
+def section(start: str, end: str) -> str:
+    """The text between two marks."""
+    return TEXT.split(start, 1)[1].split(end, 1)[0]
+
+
+def test_every_route_is_documented() -> None:
+    """The table of addresses and the application name the same routes."""
+    served = {
+        f"{method} /v1{route.path.replace('{name:path}', '{id}')}"
+        for route in build_gateway(House(), LIMITS).routes
+        if isinstance(route, Route)
+        for method in (route.methods or set()) - {"HEAD"}
+    }
+    assert set(re.findall(r"^\| `((?:GET|POST) [^`]+)`", TEXT, re.MULTILINE)) == served
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "names"),
+    [
+        ("**Followed:**", "Messages have", set(_ChatBody.model_fields)),
+        ("**Accepted without effect**", "**Refused**", set(IGNORED)),
+        ("**Refused**", "The rule", set(UNUSED)),
+        ("in the object `emeritus`", "also sends", set(Standing.model_fields)),
+        ("in the object `emeritus`", "also sends", set(TIERS) | set(ACCESSES)),
+        ("## Who may call", "A key is", set(REFUSALS)),
+    ],
+    ids=["followed", "ignored", "refused", "standing", "states", "reasons"],
+)
+def test_every_name_is_documented(start: str, end: str, names: set[str]) -> None:
+    """Each field or code stands in its own section."""
+    found = {name.split(".")[0] for name in re.findall(r"`([^`]+)`", section(start, end))}
+    assert names <= found
+
+
+def test_the_error_of_each_reason() -> None:
+    """The table gives each reason code the error it raises."""
+    for code, error in REFUSALS.items():
+        line = next(line for line in section("## Who may call", "A key is").splitlines() if f"`{code}`" in line)
+        assert error.code in line
+
+
+def test_the_default_length() -> None:
+    """The documented default of max_tokens is the engine's."""
+    assert f"({Sampling().max_tokens} when neither is sent)" in TEXT

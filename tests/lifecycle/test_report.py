@@ -8,14 +8,17 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from sqlalchemy import select
 from test_lifecycle_service import CALLERS, Outbox, announcement
 
 from emeritus.errors import AlreadyExists, GateClosed, NotFound
 from emeritus.lifecycle.registration import Registration
+from emeritus.lifecycle.report_blocks import Items, Line, Paragraph, Quote, Table
 from emeritus.lifecycle.report_html import render_html
-from emeritus.lifecycle.report_markdown import render_markdown
+from emeritus.lifecycle.report_markdown import _block, render_markdown
 from emeritus.lifecycle.service import Lifecycle
 from emeritus.records.tables import AxisEvent, Report, Wait
 from feature_home import STEWARD, FeatureHome
@@ -301,3 +304,19 @@ def test_a_report_without_any_step_says_so(home: FeatureHome, lifecycle: Lifecyc
     for words in ("weights are not held", "No retirement has been announced", "No session is on record", "None."):
         assert words in html
     assert "demonstration" not in html
+
+
+@example("    a")
+@example("a\n\n    b\n")
+@example("12. a")
+@given(st.text(max_size=60) | st.text(st.sampled_from(" \t\n#-+=*_`[]()<>|&~!.:1)\\>"), max_size=30))
+def test_any_text_means_itself_in_markdown(text: str) -> None:
+    """No text a model could produce makes anything but text of a paragraph, a list item, a table cell or a quote."""
+    line: Line = (text,)
+    for block in (Paragraph(("x ", text)), Items((line, line)), Table(("A",), ((line,),)), Quote(text, ("there",))):
+        shape = _Shape()
+        shape.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(_block(block)))
+        known = {"p", "ul", "li", "table", "thead", "tbody", "tr", "th", "td", "blockquote", "br"}
+        assert set(shape.tags) <= known, (block, shape.tags)
+        if isinstance(block, Paragraph):
+            assert "".join("".join(shape.text).split()) == "".join(f"x{text}".replace("\x00", "\ufffd").split())

@@ -8,7 +8,8 @@ import re
 from emeritus.lifecycle.report_blocks import Block, Heading, Items, Line, Link, Paragraph, Quote, Table
 from emeritus.lifecycle.report_layout import layout
 
-_SPECIAL = re.compile(r"([\\`*_{}\[\]<>()#+\-.!|~&])")
+_ANYWHERE = re.compile(r"([\\`*_\[\]<>|&~])")
+_AT_THE_START = re.compile(r"([-+#=]|\d+(?=[.)]))")
 
 
 def render_markdown(document: bytes) -> str:
@@ -25,7 +26,7 @@ def _block(block: Block) -> str:
         case Items(lines):
             return "\n".join(f"- {_line(line)}" for line in lines)
         case Quote(text, source):
-            quoted = [f"> {_text(part)}" for part in text.splitlines() or [""]]
+            quoted = [f"> {_text(part).lstrip()}" for part in text.splitlines() or [""]]
             return "\\\n".join(quoted) + f"\n>\n> — {_line(source)}"
         case Table(columns, rows):
             table = [columns, tuple("---" for _ in columns), *(tuple(_line(cell) for cell in row) for row in rows)]
@@ -33,9 +34,15 @@ def _block(block: Block) -> str:
 
 
 def _line(line: Line) -> str:
-    return "".join(f"[{_text(part.text)}]({part.href})" if isinstance(part, Link) else _text(part) for part in line)
+    parts = [f"[{_text(part.text)}]({part.href})" if isinstance(part, Link) else _text(part) for part in line]
+    return "".join(parts).lstrip()  # four spaces at the start would make it code
 
 
 def _text(text: str) -> str:
-    """Text that means itself: every character Markdown could act on is escaped, and it stays on one line."""
-    return _SPECIAL.sub(r"\\\1", " ".join(text.splitlines()))
+    """Text that means itself: what Markdown could act on, anywhere or at a line's start, is escaped; on one line."""
+    line = _ANYWHERE.sub(r"\\\1", " ".join(text.splitlines()))
+    start = _AT_THE_START.match(line.lstrip())
+    if start is None:
+        return line
+    line = line.lstrip()
+    return f"{line[: start.end()]}\\{line[start.end() :]}" if start[1].isdigit() else f"\\{line}"

@@ -86,6 +86,7 @@ async def test_a_conversation_that_does_not_fit_is_shortened_in_view(tmp_path: P
     assert lengths == [1, 3, 1, 1, 1, 1]
     last = transcript.turns[-1].attempts
     assert [(len(each.messages), each.outcome) for each in last] == [(11, "failed"), (7, "failed"), (1, "answered")]
+    assert [len(turn.attempts) for turn in transcript.turns] == [1, 1, 2, 2, 3, 3]
 
 
 async def test_a_context_too_small_for_any_answer_is_an_error(tmp_path: Path) -> None:
@@ -97,7 +98,7 @@ async def test_a_context_too_small_for_any_answer_is_an_error(tmp_path: Path) ->
     model = Odd(none)
     with pytest.raises(ContextTooLong):
         await hold(model, small_plan(), tmp_path / "s.jsonl", clock)
-    assert [sampling.max_tokens for _, sampling in model.calls] == [40, 40, 40, 10]
+    assert [sampling.max_tokens for _, sampling in model.calls] == [40, 10]
 
 
 async def test_stop_ends_an_interview(tmp_path: Path) -> None:

@@ -119,7 +119,8 @@ class _Sitting:
 
     def _shapes(self) -> Iterator[tuple[int, Sampling]]:
         """Depth and sampling, from what the protocol asks for down to the question alone with a short answer."""
-        depth = self.journal.header["depth"]
+        answered = [answer for _, answer in self.earlier if answer.strip()]
+        depth = min(self.journal.header["depth"], len(answered) + 1)  # no two shapes that show the same
         for each in sorted({depth, min(depth, SHORTER_DEPTH), 1}, reverse=True):
             yield each, self.sampling
         yield 1, replace(self.sampling, max_tokens=max(1, self.sampling.max_tokens // 4))

@@ -8,17 +8,17 @@ about a second.
 
 from __future__ import annotations
 
-import hmac
 import secrets
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
 
-from sqlalchemy import func, select, update
+from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from emeritus.access.keys import key_digest, new_key, prefix_of
+from emeritus.access.facts import key_facts, standing
+from emeritus.access.keys import new_key
 from emeritus.access.meter import WITHOUT_KEY, Line, Meter
 from emeritus.access.policy import (
     ACCESSES,
@@ -27,16 +27,13 @@ from emeritus.access.policy import (
     TIERS,
     Admission,
     Decision,
-    GrantFacts,
-    KeyFacts,
-    Standing,
     Tokens,
     decide,
 )
 from emeritus.acts import Actor, Acts, Draft, stamp, utc_now
 from emeritus.errors import AccessError, InputError, NotFound
 from emeritus.records.database import Database
-from emeritus.records.tables import ApiKey, Grant, Resident, Tier, Usage
+from emeritus.records.tables import ApiKey, Grant, Resident
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,8 +175,8 @@ class Access:
         with self._admitting:  # between reading what was used and counting this request, no other is admitted
             unwritten = self._meter.unwritten(day)  # before the database is read, so that nothing is missed
             with self._database.reading() as session:
-                facts = _key_facts(session, key, day, unwritten)
-                decision = decide(facts, _standing(session, resident), resident, now)
+                facts = key_facts(session, key, day, unwritten)
+                decision = decide(facts, standing(session, resident), resident, now)
             grant = None if facts.grant is None else facts.grant.id
             admission = Admission(resident, facts.prefix, grant, decision.code, decision.policy, day)
             if decision.allowed:
@@ -213,39 +210,6 @@ def _refusal(decision: Decision) -> AccessError:
     if decision.retry_after_s is not None:
         refusal.facts["retry_after_s"] = decision.retry_after_s
     return refusal
-
-
-def _key_facts(session: Session, key: str | None, day: str, unwritten: Mapping[str, int]) -> KeyFacts:
-    if key is None:
-        return KeyFacts(given=False)
-    prefix = prefix_of(key)
-    row = None if prefix is None else session.get(ApiKey, prefix)
-    if row is None or not hmac.compare_digest(row.sha256, key_digest(key)):
-        return KeyFacts(given=True)
-    grant = session.get(Grant, row.grant)
-    if grant is None:
-        return KeyFacts(given=True)
-    used = 0 if grant.requests_per_day is None else _used(session, grant.id, day, unwritten)
-    return KeyFacts(
-        True,
-        row.prefix,
-        row.revoked_at is not None,
-        GrantFacts(grant.id, grant.resident, grant.state, grant.expires, grant.requests_per_day, used),
-    )
-
-
-def _used(session: Session, grant: str, day: str, unwritten: Mapping[str, int]) -> int:
-    """Requests of a grant on a day, over all its keys and residents."""
-    prefixes = set(session.scalars(select(ApiKey.prefix).where(ApiKey.grant == grant)))
-    written = session.scalar(select(func.sum(Usage.requests)).where(Usage.key_prefix.in_(prefixes), Usage.day == day))
-    return int(written or 0) + sum(unwritten.get(prefix, 0) for prefix in prefixes)
-
-
-def _standing(session: Session, resident: str) -> Standing:
-    row = session.execute(
-        select(Tier.tier, Tier.access).where(Tier.resident == resident).order_by(Tier.id.desc()).limit(1)
-    ).first()
-    return Standing() if row is None else Standing(row.tier, row.access)
 
 
 def _must_exist(session: Session, resident: str) -> None:

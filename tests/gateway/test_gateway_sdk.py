@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import openai
 import pytest
@@ -12,6 +13,7 @@ from openai.types.chat import ChatCompletionMessageParam
 
 from emeritus.access.policy import Tokens
 from emeritus.engines.base import Capabilities, Message
+from emeritus.engines.open import open_engine
 from emeritus.errors import ContextTooLong
 
 ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
@@ -143,6 +145,22 @@ async def test_the_engine_is_asked_what_the_caller_asked(client: openai.AsyncOpe
         "stop": ["\n", "END"],
         "logprobs": None,
     }
+
+
+async def test_the_scripted_engine_behind_the_gateway(client: openai.AsyncOpenAI, house: House, tmp_path: Path) -> None:
+    """A real engine of ours speaks through the API as the puppet does, log-probabilities and its death included."""
+    rules = [
+        {"match": "Who", "answer": "A retired model."},
+        {"match": "die", "fault": "die", "after": 1, "answer": "x y z"},
+    ]
+    house.puppet = await open_engine("scripted", {"rules": rules}, None, log_dir=tmp_path, threads=1)  # type: ignore[assignment]
+    answer = await client.chat.completions.create(model="ibis", messages=ASK, logprobs=True, temperature=0)
+    assert answer.choices[0].message.content == "A retired model."
+    assert "".join(entry.token for entry in answer.choices[0].logprobs.content) == "A retired model."
+    assert answer.usage.completion_tokens > 0
+    with pytest.raises(openai.InternalServerError) as refused:
+        await client.chat.completions.create(model="ibis", messages=[{"role": "user", "content": "die"}])
+    assert refused.value.code == "EM403"
 
 
 async def test_models_tell_what_retired_means(client: openai.AsyncOpenAI, house: House) -> None:

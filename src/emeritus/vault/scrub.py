@@ -37,6 +37,10 @@ class Damage:
     what: str
     touches: tuple[Touched, ...] = ()
 
+    def __str__(self) -> str:
+        lost = ", ".join(f"{each.name}/{each.role}/{each.path or '(all files)'}" for each in self.touches)
+        return f"{self.key}: {self.what}" + (f"; cannot be restored: {lost}" if lost else "")
+
 
 @dataclass(frozen=True, slots=True)
 class VerifyReport:
@@ -60,6 +64,11 @@ class VerifyReport:
     def ok(self) -> bool:
         """Whether nothing is damaged or missing."""
         return not self.damages
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """One line for each damage: the object, what is wrong with it, and which files it takes with it."""
+        return tuple(str(damage) for damage in self.damages)
 
 
 @dataclass(slots=True)

@@ -1,0 +1,314 @@
+"""Residents are woken once, lent, checked, dropped when dead and put to sleep; time is turned by hand."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+
+import pytest
+
+from emeritus.engines.base import Engine, Message, Sampling
+from emeritus.engines.script import Rule, Script
+from emeritus.engines.scripted import ScriptedEngine
+from emeritus.errors import Busy, CanaryFailed, EngineDied, EngineFailed, NotFound
+from emeritus.residency.residency import Residency, Timer
+
+SIZES = {"ada": 6, "bea": 6, "cat": 3, "giant": 99}
+GREEDY = Sampling(max_tokens=10, temperature=0.0)
+
+
+class Call:
+    """A timer of the fake clock."""
+
+    def __init__(self, callback: Callable[[], None]) -> None:
+        self.callback: Callable[[], None] | None = callback
+
+    def cancel(self) -> None:
+        """Call it off."""
+        self.callback = None
+
+
+class FakeClock:
+    """Time that passes only when told to."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._calls: list[tuple[float, int, Call]] = []
+        self._numbers = itertools.count()
+
+    def time(self) -> float:
+        """Seconds since the test began."""
+        return self._now
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
+        """Arrange a call."""
+        call = Call(callback)
+        heapq.heappush(self._calls, (when, next(self._numbers), call))
+        return call
+
+    async def pass_(self, seconds: float) -> None:
+        """Let time pass, and everything that is due happen."""
+        end = self._now + seconds
+        while self._calls and self._calls[0][0] <= end:
+            self._now, _, call = heapq.heappop(self._calls)
+            if call.callback is not None:
+                call.callback()
+            await settle()
+        self._now = end
+        await settle()
+
+
+async def settle() -> None:
+    """Let every task run as far as it can without time passing."""
+    for _ in range(30):
+        await asyncio.sleep(0)
+
+
+@dataclass
+class House:
+    """A residency over scripted engines, with its doors in the test's hand."""
+
+    clock: FakeClock = field(default_factory=FakeClock)
+    opened: list[str] = field(default_factory=list)
+    engines: dict[str, ScriptedEngine] = field(default_factory=dict)
+    gate: asyncio.Event = field(default_factory=asyncio.Event)  # loads wait for it
+    failing: dict[str, Exception] = field(default_factory=dict)
+    canary_fails: bool = False
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+        self.residency = Residency(
+            budget_bytes=10,
+            open_resident=self.open,
+            size_of=self.size,
+            idle_sleep_s=60,
+            canary=self.canary,
+            clock=self.clock,
+        )
+
+    def size(self, name: str) -> int:
+        """Bytes of a resident."""
+        if name not in SIZES:
+            raise NotFound(f"there is no resident {name!r}")
+        return SIZES[name]
+
+    async def open(self, name: str) -> Engine:
+        """Open a scripted engine that says its own name."""
+        self.opened.append(name)
+        await self.gate.wait()
+        if name in self.failing:
+            raise self.failing[name]
+        rules = (Rule(match="die", answer="a b c", fault="die", after=1), Rule(answer=f"I am {name}."))
+        self.engines[name] = ScriptedEngine(Script(rules=rules))
+        return self.engines[name]
+
+    async def canary(self, name: str, engine: Engine) -> None:
+        """The check after each load."""
+        await engine.score(["probe"])
+        if self.canary_fails:
+            raise CanaryFailed(f"{name} differs")
+
+    async def ask(self, name: str, wait_s: float = 100) -> str:
+        """One question and its answer."""
+        async with self.residency.awake(name, wait_s=wait_s) as awake:
+            return (await awake.answer([Message("user", "who?")], GREEDY)).text
+
+    def state(self, name: str) -> str:
+        """A resident's state as status tells it."""
+        return {each.name: each.state for each in self.residency.status()}[name]
+
+
+@pytest.fixture
+async def house() -> AsyncIterator[House]:
+    """A fresh house, closed afterwards."""
+    house = House()
+    yield house
+    await house.residency.close()
+
+
+async def test_wake_answer_sleep(house: House) -> None:
+    """A call wakes it, a second finds it awake, idleness puts it to sleep, and a third wakes it again."""
+    assert house.residency.status() == []
+    assert await house.ask("ada") == "I am ada."
+    assert await house.ask("ada") == "I am ada."
+    assert house.opened == ["ada"]
+    assert house.state("ada") == "awake"
+    await house.clock.pass_(59)
+    assert house.state("ada") == "awake"
+    await house.clock.pass_(2)
+    assert house.state("ada") == "asleep"
+    assert not house.engines["ada"].alive
+    assert await house.ask("ada") == "I am ada."
+    assert house.opened == ["ada", "ada"]
+
+
+async def test_one_load_survives_every_waiter(house: House) -> None:
+    """Many waiters share one load; all of them may leave, and the load still ends awake."""
+    house.gate.clear()
+    waiters = [asyncio.create_task(house.ask("ada")) for _ in range(5)]
+    await settle()
+    for waiter in waiters[:4]:
+        waiter.cancel()
+    await settle()
+    waiters[4].cancel()
+    await settle()
+    house.gate.set()
+    await settle()
+    assert house.opened == ["ada"]
+    assert house.state("ada") == "awake"
+    assert await house.ask("ada") == "I am ada."
+    assert house.opened == ["ada"]
+    assert [status.in_flight for status in house.residency.status()] == [0]
+
+
+async def test_busy_then_room(house: House) -> None:
+    """Without room a caller gets Busy at its deadline, with a time to retry; the one in use is not evicted."""
+    async with house.residency.awake("ada", wait_s=1) as ada:
+        waiting = asyncio.create_task(house.ask("bea", wait_s=3))
+        await settle()
+        await house.clock.pass_(4)
+        with pytest.raises(Busy, match="memory") as busy:
+            await waiting
+        assert busy.value.facts["retry_after_s"] > 0
+        assert (await ada.answer([Message("user", "who?")], GREEDY)).text == "I am ada."
+    assert await house.ask("bea") == "I am bea."
+    assert house.state("ada") == "asleep"
+
+
+async def test_a_retry_joins_the_load_under_way(house: House) -> None:
+    """A caller that gave up and comes again finds the same load."""
+    house.gate.clear()
+    impatient = asyncio.create_task(house.ask("ada", wait_s=2))
+    await settle()
+    await house.clock.pass_(3)
+    with pytest.raises(Busy, match="still waking"):
+        await impatient
+    again = asyncio.create_task(house.ask("ada", wait_s=2))
+    await settle()
+    house.gate.set()
+    assert await again == "I am ada."
+    assert house.opened == ["ada"]
+
+
+async def test_never_fits(house: House) -> None:
+    """A resident larger than the whole budget is refused at once, with the numbers."""
+    with pytest.raises(Busy) as busy:
+        await house.ask("giant")
+    assert busy.value.facts == {"bytes": 99, "budget": 10}
+    with pytest.raises(NotFound):
+        await house.ask("nobody")
+    assert house.opened == []
+
+
+async def test_failure_reaches_all_and_backs_off(house: House) -> None:
+    """A failed load is told to every waiter, not tried again in the pause, and tried after it."""
+    house.failing["ada"] = RuntimeError("disk on fire")
+    house.gate.clear()
+    waiters = [asyncio.create_task(house.ask("ada")) for _ in range(3)]
+    await settle()
+    house.gate.set()
+    found = await asyncio.gather(*waiters, return_exceptions=True)
+    assert [type(each) for each in found] == [EngineFailed] * 3
+    assert len({id(each) for each in found}) == 3
+    with pytest.raises(EngineFailed, match="disk on fire"):
+        await house.ask("ada")
+    assert house.opened == ["ada"]
+    [status] = house.residency.status()
+    assert (status.state, status.bytes) == ("failed", 0)
+    assert "disk on fire" in str(status.error)
+    house.failing.clear()
+    await house.clock.pass_(1.5)
+    assert await house.ask("ada") == "I am ada."
+    assert house.residency.status()[0].error is None
+
+
+async def test_canary(house: House) -> None:
+    """A resident that differs from its reference is closed before any answer leaves, and the waiter is told."""
+    house.canary_fails = True
+    with pytest.raises(CanaryFailed):
+        await house.ask("ada")
+    assert not house.engines["ada"].alive
+    assert house.state("ada") == "failed"
+
+
+async def test_dead_engine_is_dropped(house: House) -> None:
+    """An engine that dies ends the calls on it; the next call loads anew."""
+    with pytest.raises(EngineDied):
+        async with house.residency.awake("ada", wait_s=1) as awake:
+            await awake.answer([Message("user", "die")], GREEDY)
+    assert await house.ask("ada") == "I am ada."
+    assert house.opened == ["ada", "ada"]
+
+
+async def test_death_while_idle(house: House) -> None:
+    """An engine that died while nobody used it is replaced before the next answer, the other leases void."""
+    async with house.residency.awake("ada", wait_s=1) as old:
+        await house.engines["ada"].close()
+        assert await house.ask("ada") == "I am ada."
+        with pytest.raises(EngineDied):
+            await old.answer([Message("user", "who?")], GREEDY)
+    assert [status.in_flight for status in house.residency.status()] == [0]
+    assert house.state("ada") == "awake"
+    assert house.opened == ["ada", "ada"]
+
+
+async def test_put_to_sleep(house: House) -> None:
+    """An operator's sleep waits for the running call; a call that comes meanwhile wakes it again afterwards."""
+    async with house.residency.awake("ada", wait_s=1):
+        sleeping = asyncio.create_task(house.residency.sleep("ada"))
+        await settle()
+        later = asyncio.create_task(house.ask("ada"))
+        await settle()
+        assert not sleeping.done()
+        assert not later.done()
+    await sleeping
+    assert await later == "I am ada."
+    assert house.opened == ["ada", "ada"]
+    await house.residency.sleep("bea")  # not awake: nothing to do
+
+
+async def test_status_wakes_nothing(house: House) -> None:
+    """Status lists states and bytes, and asking for it opens no engine."""
+    await house.ask("cat")
+    house.gate.clear()
+    waiting = asyncio.create_task(house.ask("ada"))
+    await settle()
+    assert [(each.name, each.state, each.bytes) for each in house.residency.status()] == [
+        ("ada", "waking", 6),
+        ("cat", "awake", 3),
+    ]
+    assert house.opened == ["cat", "ada"]
+    house.gate.set()
+    await waiting
+
+
+async def test_close(house: House) -> None:
+    """Closing tells those who wait, ends loads and engines, and refuses what comes later."""
+    await house.ask("cat")
+    house.gate.clear()
+    waiting = asyncio.create_task(house.ask("ada"))
+    await settle()
+    await house.residency.close()
+    with pytest.raises(Busy):
+        await waiting
+    with pytest.raises(Busy):
+        await house.ask("cat")
+    assert not house.engines["cat"].alive
+
+
+async def test_real_clock() -> None:
+    """Without a clock of its own it uses the loop's: an idle resident falls asleep."""
+    house = House()
+    residency = Residency(budget_bytes=10, open_resident=house.open, size_of=house.size, idle_sleep_s=0.01, canary=None)
+    async with residency.awake("ada", wait_s=5):
+        pass
+    for _ in range(500):
+        if residency.status()[0].state == "asleep":
+            break
+        await asyncio.sleep(0.01)
+    assert residency.status()[0].state == "asleep"
+    await residency.close()
+    await house.residency.close()

@@ -10,6 +10,7 @@ import hashlib
 import os
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidSignature
@@ -28,6 +29,11 @@ def decode64(text: str) -> bytes:
     if base64.b64encode(raw).decode() != text:
         raise ValueError("base64 is not canonical")
     return raw
+
+
+@lru_cache(maxsize=16)
+def _loaded(public: bytes) -> Ed25519PublicKey:
+    return Ed25519PublicKey.from_public_bytes(public)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +76,7 @@ class VerifyKey:
     def verifies(self, message: bytes, signature: bytes) -> bool:
         """Whether `signature` is this key's over `message`."""
         try:
-            Ed25519PublicKey.from_public_bytes(self.public).verify(signature, message)
+            _loaded(self.public).verify(signature, message)
         except InvalidSignature:
             return False
         return True

@@ -9,6 +9,7 @@ is put in WAL mode. No admin server, no telemetry; its log goes to ours.
 from __future__ import annotations
 
 import logging
+import sqlite3
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -102,10 +103,9 @@ class DbosJobs:
         """Begin to run jobs, taking up first what this executor left unfinished."""
         from dbos import DBOS
 
-        self._exclusive.take()
+        with self._reaching():  # makes the tables
+            self._exclusive.take()
         try:
-            self._open()
-            self._forward_log()
             DBOS(config=self._config())
             DBOS.workflow(name=JOB, max_recovery_attempts=MAX_INTERRUPTIONS)(self._workflow())
             scheduled = DBOS.workflow(name=SCHEDULED, max_recovery_attempts=MAX_INTERRUPTIONS)(
@@ -237,7 +237,7 @@ class DbosJobs:
     def _reaching(self) -> Iterator[DBOSClient]:
         try:
             yield self._open()
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, sqlite3.Error, OSError) as error:
             raise DatabaseUnavailable(f"the jobs' database is not available: {error}") from error
 
 

@@ -98,10 +98,11 @@ class FaultyStore:
         failing = self.calls == self._fail_at
         if failing and self._when == "before":
             raise self._fault()
-        result = call()
-        if failing:
-            raise self._fault()
-        return result
+        try:
+            return call()
+        finally:
+            if failing:  # "after": whatever came of it, the caller does not learn it
+                raise self._fault()
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from emeritus.vault.pack import MANIFEST, Encoded, PackBuilder, pack_key
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.source import SourceFile, Tree, scan
+from emeritus.vault.workers import THREADS
 
 
 class Ingest:
@@ -96,14 +97,13 @@ class Ingest:
         return None
 
     def _store_files(self, plan: list[tuple[SourceFile, list[Cut]]], total: int) -> tuple[FileEntry, ...]:
-        threads = os.cpu_count() or 1
         files: list[FileEntry] = []
         done = 0
-        with ThreadPoolExecutor(threads) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             for file, its_cuts in plan:
                 digest = hashlib.sha256()
                 segments: list[tuple[str, int]] = []
-                for encoded in self._encoded(pool, file, its_cuts, digest.update, 2 * threads):
+                for encoded in self._encoded(pool, file, its_cuts, digest.update):
                     self._keep(encoded)
                     segments.append((encoded.blake3.hex(), encoded.length))
                     done += encoded.length
@@ -119,14 +119,13 @@ class Ingest:
         file: SourceFile,
         its_cuts: list[Cut],
         digest: Callable[[bytes], None],
-        ahead: int,
     ) -> Iterator[Encoded]:
         """The file's segments in order, encoded by the pool while the next are read."""
         waiting: deque[Future[Encoded]] = deque()
         for cut, data in zip(its_cuts, _read(file, its_cuts), strict=True):
             digest(data)
             waiting.append(pool.submit(self._encode, data, cut.width))
-            if len(waiting) >= ahead:
+            if len(waiting) >= 2 * THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()

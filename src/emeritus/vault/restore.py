@@ -21,6 +21,7 @@ from emeritus.errors import DestinationNotEmpty, IntegrityError, StoreError, Sto
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest
 from emeritus.vault.progress import Progress, silent
+from emeritus.vault.workers import THREADS
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -38,7 +39,7 @@ def restore(index: SegmentIndex, manifest: Manifest, dest: Path, disk: Disk, pro
         with _workshop(dest) as folder:
             done = 0
             index.load(manifest.packs)
-            with ThreadPoolExecutor() as pool:
+            with ThreadPoolExecutor(THREADS) as pool:
                 for file in manifest.files:
                     for count in _write(file, folder, segments(index, file, pool), disk):
                         done += count
@@ -57,7 +58,7 @@ def segments(index: SegmentIndex, file: FileEntry, pool: ThreadPoolExecutor) -> 
     try:
         for digest, _ in file.segments:
             waiting.append(pool.submit(index.read, bytes.fromhex(digest)))
-            if len(waiting) > 2 * (os.cpu_count() or 1):
+            if len(waiting) >= 2 * THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -69,7 +70,7 @@ def segments(index: SegmentIndex, file: FileEntry, pool: ThreadPoolExecutor) -> 
 def read_file(index: SegmentIndex, manifest: Manifest, file: FileEntry) -> bytes:
     """One file's bytes, verified. Raises IntegrityError."""
     index.load(manifest.packs)
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         data = b"".join(segments(index, file, pool))
     if hashlib.sha256(data).hexdigest() != file.sha256:
         raise _wrong(file)

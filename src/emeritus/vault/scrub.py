@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ from emeritus.vault.manifest import Manifest, parse_key
 from emeritus.vault.pack import Entry, check_pack, pack_key, read_index
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
+from emeritus.vault.workers import THREADS
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +107,7 @@ class Scrub:
         unlisted = {Manifest.from_bytes(data, pack_key(pack)).key for pack, data in copies.items()} - set(keys)
         needed = {pack for manifest in manifests for pack in self._needs(manifest)}
         packs = sorted(needed | listed if name is None else needed)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(THREADS) as pool:
             checked: dict[str, _Checked] = {}
             for done, result in enumerate(pool.map(self._check_deep if deep else self._check, packs), 1):
                 checked[result.name] = result

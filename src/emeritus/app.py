@@ -6,21 +6,23 @@ feature's logic and knows no face.
 
 from __future__ import annotations
 
+import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from emeritus.access.projection import PROJECTORS as ACCESS
 from emeritus.access.service import Access
 from emeritus.acts import Actor, Acts, Projector
 from emeritus.blobs.local import LocalStore
 from emeritus.blobs.open import open_store
+from emeritus.checkup import Checkup, Home, Progress, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
-from emeritus.errors import HomeMissing, NotFound
+from emeritus.errors import AlreadyExists, HomeMissing, NotFound
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
 from emeritus.interview.service import Interviews
 from emeritus.ledger.keys import SigningKey
@@ -33,14 +35,17 @@ from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.service import Preservation
 from emeritus.preservation.sources import VaultSource
 from emeritus.records.database import Database
-from emeritus.records.tables import InterviewSession, Resident
-from emeritus.retirement import Retirement
+from emeritus.records.tables import Resident
+from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
+from emeritus.upkeep import Upkeep, Works
 from emeritus.vault.vault import Vault
 
 if TYPE_CHECKING:
     from emeritus.engines.base import Awake, Engine
     from emeritus.residency.residency import Residency
+
+T = TypeVar("T")
 
 PROJECTORS: dict[str, Projector] = {**LIFECYCLE, **PRESERVATION, **INTERVIEW, **CORNER, **ACCESS}
 
@@ -53,6 +58,7 @@ class App:
         self.ledger = ledger
         self.database = database
         self.vault = vault
+        self.ledger_store = LocalStore(settings.home / "ledger")
         self.acts = Acts(ledger, database, LocalStore(settings.home), PROJECTORS)
         self.lifecycle = Lifecycle(self.acts, database, settings)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
@@ -72,12 +78,17 @@ class App:
         """
         home = settings.home
         created = not (home / FILE_NAME).exists()
-        home.mkdir(parents=True, exist_ok=True)
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # contacts and accounts lie in it
         for folder in ("keys", "logs", "journals", "cache", "ledger"):
             (home / folder).mkdir(exist_ok=True)
-        key = SigningKey.load_or_create(home / "keys" / "ledger.key", settings.origin)
-        Ledger.create(LocalStore(home / "ledger"), key, settings.origin, home / "ledger.lock")
-        Vault.create(open_store(settings.vault_url or str(home / "vault")))
+        key_path = home / "keys" / "ledger.key"
+        if not key_path.exists():
+            SigningKey.generate(settings.origin).save(key_path)
+        key = SigningKey.load(key_path, settings.origin)
+        with suppress(AlreadyExists):  # from a first attempt that was cut short
+            Ledger.create(LocalStore(home / "ledger"), key, settings.origin, home / "ledger.lock")
+        with suppress(AlreadyExists):
+            Vault.create(open_store(settings.vault_url or str(home / "vault")))
         if created:
             _write_settings(home, settings, keep | {"organisation", "origin"})
         app = cls.open(settings)
@@ -88,7 +99,7 @@ class App:
                 "created": created,
                 "home": str(home),
                 "origin": settings.origin,
-                "public_key": key.verifier_line,
+                "public_key": key.verify_key.line,
             }
         finally:
             app.close()
@@ -99,7 +110,7 @@ class App:
         home = settings.home
         if not (home / "ledger" / "checkpoint").exists():
             raise HomeMissing(f"there is no Emeritus home at {home}", home=str(home))
-        key = SigningKey.load(home / "keys" / "ledger.key")
+        key = SigningKey.load(home / "keys" / "ledger.key", settings.origin)
         ledger = Ledger.open(LocalStore(home / "ledger"), key, home / "ledger.lock")
         vault = Vault.open(open_store(settings.vault_url or str(home / "vault")))
         database = Database.open(settings.database)
@@ -109,7 +120,8 @@ class App:
         return app
 
     def close(self) -> None:
-        """Let go of what is held open."""
+        """Write the last counts and let go of what is held open."""
+        self.access.close()
         self.database.dispose()
 
     # -- residents that answer ---------------------------------------------------------------------------------------
@@ -128,9 +140,13 @@ class App:
         )
 
     @asynccontextmanager
-    async def awake(self, name: str) -> AsyncIterator[Awake]:
-        """A resident revived from the vault (or reached at its address) for the length of the block."""
-        async with self.residency.awake(name, wait_s=self.settings.wake_timeout_s) as awake:
+    async def awake(self, name: str, wait_s: float | None = None) -> AsyncIterator[Awake]:
+        """A resident revived from the vault (or reached at its address) for the length of the block.
+
+        `wait_s`: longest wait for it to wake, in seconds; None is the setting. Raises NotFound, Busy, EngineFailed.
+        """
+        self._resident(name)
+        async with self.residency.awake(name, wait_s=wait_s or self.settings.wake_timeout_s) as awake:
             yield awake
 
     async def close_residency(self) -> None:
@@ -156,7 +172,7 @@ class App:
         return self.vault.manifest(name).total_bytes if self._resident(name).weights_held else 0
 
     def _resident(self, name: str) -> Resident:
-        with self.database.session() as session:
+        with self.database.reading() as session:
             row = session.get(Resident, name)
             if row is None:
                 raise NotFound(f"no resident {name!r}", remedy="`emeritus preserve DIR --name NAME` takes one in.")
@@ -166,19 +182,48 @@ class App:
     # -- the process that crosses the features -----------------------------------------------------------------------
 
     @cached_property
-    def retirement(self) -> Retirement:
-        """The way of a retirement over this home's features."""
-        return Retirement(
-            self.lifecycle, self.preservation, self.interviews, self.corner, self.access, self.outbox, self.awake
+    def features(self) -> Features:
+        """The features, as the processes that cross them take them."""
+        return Features(
+            self.acts,
+            self.database,
+            self.settings,
+            self.lifecycle,
+            self.preservation,
+            self.interviews,
+            self.corner,
+            self.access,
+            self.outbox,
         )
 
-    def journal_path(self, session_id: str) -> Path:
-        """Where a session's journal lies. Raises NotFound."""
-        with self.database.session() as session:
-            row = session.get(InterviewSession, session_id)
-            if row is None:
-                raise NotFound(f"no interview session {session_id!r}")
-            return self.settings.home / "journals" / row.journal
+    @cached_property
+    def retirement(self) -> Retirement:
+        """The way of a retirement over this home's features."""
+        return Retirement(self.features, self.awake)
+
+    def upkeep(self, loop: asyncio.AbstractEventLoop) -> Upkeep:
+        """The scheduled work, on the loop that serves callers."""
+        from emeritus.jobs.dbos_jobs import DbosJobs
+
+        jobs = DbosJobs(self.settings.jobs_database, self.settings.executor_id)
+        return Upkeep(Works(self.features, self.retirement, self.outbox.deliver), jobs, loop)
+
+    def check(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> Checkup:
+        """Check ledger, vault, payloads and journals against each other."""
+        home = self.settings.home
+        whole = Home(self.acts, self.ledger, self.database, self.vault, home / "journals", home / "ledger.seen")
+        return check_home(whole, name, deep=deep, progress=progress)
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a step that talks to residents, from code that is not async; every engine has ended when it returns."""
+
+        async def whole() -> T:
+            try:
+                return await work
+            finally:
+                await self.close_residency()
+
+        return asyncio.run(whole())
 
 
 def _write_settings(home: Path, settings: Settings, names: set[str]) -> None:

@@ -1,6 +1,6 @@
 """The one settings object. Flags, environment names, `emeritus.toml` and docs/settings.md are generated from it.
 
-Order, first wins: flags, `EMERITUS_*` environment, `<home>/emeritus.toml`, the defaults below. Knows nothing of any room.
+Order, first wins: flags, `EMERITUS_*` environment, `<home>/emeritus.toml`, the defaults. Knows nothing of any room.
 """
 
 from __future__ import annotations
@@ -25,14 +25,20 @@ class Settings(BaseSettings):
 
     home: Path = Field(Path(".emeritus"), description="Folder that holds all state.")
     organisation: str = Field("This organisation", description="Who retires the models; shown on every page.")
-    origin: str = Field("emeritus.local/ledger", description="The ledger's origin line (C2SP checkpoint), fixed at init.")
+    origin: str = Field(
+        "emeritus.local/ledger", description="The ledger's origin line (C2SP checkpoint), fixed at init."
+    )
     base_url: str = Field("", description="Public address of the site; empty means the address `serve` listens on.")
 
-    database_url: SecretStr = Field(SecretStr(""), description="SQLAlchemy address; empty means SQLite in the home folder.")
+    database_url: SecretStr = Field(
+        SecretStr(""), description="SQLAlchemy address; empty means SQLite in the home folder."
+    )
     jobs_database_url: SecretStr = Field(
         SecretStr(""), description="Address of the jobs' own database; empty means SQLite in the home folder."
     )
-    vault_url: str = Field("", description="Where packs are kept: a folder, s3://, gs:// or az://; empty means home/vault.")
+    vault_url: str = Field(
+        "", description="Where packs are kept: a folder, s3://, gs:// or az://; empty means home/vault."
+    )
     executor_id: str = Field("local", description="Stable name of this worker; a restarted worker keeps it.")
 
     host: str = Field("127.0.0.1", description="Address `serve` listens on.")
@@ -42,8 +48,12 @@ class Settings(BaseSettings):
     memory_budget_bytes: int = Field(
         8 << 30, ge=1 << 20, description="Bytes of weights that may be awake on this machine at once."
     )
-    wake_timeout_s: float = Field(120.0, gt=0, description="Longest time a caller waits for a resident to wake, in seconds.")
-    idle_sleep_s: float = Field(600.0, gt=0, description="An on-demand resident sleeps after this long without a call, in seconds.")
+    wake_timeout_s: float = Field(
+        120.0, gt=0, description="Longest time a caller waits for a resident to wake, in seconds."
+    )
+    idle_sleep_s: float = Field(
+        600.0, gt=0, description="An on-demand resident sleeps after this long without a call, in seconds."
+    )
     engine_threads: int = Field(0, ge=0, description="Threads of one embedded engine; 0 means one per core.")
 
     second_decider: Literal["required", "waived"] = Field(
@@ -66,8 +76,12 @@ class Settings(BaseSettings):
 
     scrub_cron: str = Field("17 3 * * *", description="When `serve` scrubs the vault (cron, UTC).")
     drill_cron: str = Field("41 4 * * 0", description="When `serve` rehearses revivals (cron, UTC).")
-    essay_cron: str = Field("7 9 * * 1", description="When `serve` invites essays from residents whose channel is open (cron, UTC).")
-    log_level: Literal["debug", "info", "warning", "error"] = Field("warning", description="Least severe log line printed.")
+    essay_cron: str = Field(
+        "7 9 * * 1", description="When `serve` invites essays from residents whose channel is open (cron, UTC)."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "warning", description="Least severe log line printed."
+    )
 
     @field_validator("home", mode="after")
     @classmethod
@@ -102,7 +116,9 @@ class _HomeFile(PydanticBaseSettingsSource):
 
     def __init__(self, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource) -> None:
         super().__init__(settings_cls)
-        chosen = init_settings().get("home") or os.environ.get("EMERITUS_HOME") or settings_cls.model_fields["home"].default
+        chosen = (
+            init_settings().get("home") or os.environ.get("EMERITUS_HOME") or settings_cls.model_fields["home"].default
+        )
         self.path = Path(chosen).expanduser() / FILE_NAME
 
     def get_field_value(self, field: Any, field_name: str) -> tuple[Any, str, bool]:

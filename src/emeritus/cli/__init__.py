@@ -1,1 +1,1 @@
-"""The command line: one file per command. Modules here import only typer at the top, so that `--help` answers at once."""
+"""The command line: one file per command. Modules here import only typer at the top, so that help is fast."""

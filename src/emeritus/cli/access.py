@@ -27,13 +27,10 @@ def grant(
 
     Example:  emeritus access grant my-model --to ana@example.org --per-day 200 --reason "interpretability research"
     """
+    from emeritus.access.service import Terms
+
     with flags_of(ctx).app() as app:
-        grant_id = app.retirement.grant(
-            name,
-            to,
-            actor_from(person),
-            {"plan": plan, "requests_per_day": per_day, "expires": expires, "reason": reason},
-        )
+        grant_id = app.access.grant(name, to, Terms(plan, per_day, expires), reason, actor_from(person))
         key = app.access.issue_key(grant_id, to)
     if as_json:
         emit({"grant": grant_id, "key": key})
@@ -105,11 +102,14 @@ def list_grants(
 
     Example:  emeritus access list my-model
     """
+    from emeritus.cli.summary import grants
+
     with flags_of(ctx).app() as app:
-        rows = app.grants(name)
+        rows = grants(app, name)
     if as_json:
         emit(rows)
         return
     for row in rows:
-        show(f"{row['id']}  {row['resident']}  {row['state']}  {row['plan']}  {row['holder'] or 'holder withheld'}  keys: {row['keys']}")
+        holder = row["holder"] or "holder withheld"
+        show(f"{row['id']}  {row['resident']}  {row['state']}  {row['plan']}  {holder}  keys: {row['keys']}")
     show(f"{len(rows)} grants.")

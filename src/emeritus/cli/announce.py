@@ -14,42 +14,59 @@ def command(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
     retires: Annotated[str, typer.Option("--retires", metavar="DATE", help="Day of retirement, YYYY-MM-DD.")] = "",
-    deprecated: Annotated[str | None, typer.Option(metavar="DATE", help="Day from which it is deprecated. Default: today.")] = None,
+    deprecated: Annotated[
+        str | None, typer.Option(metavar="DATE", help="Day from which it is deprecated. Default: today.")
+    ] = None,
     access: Annotated[str, typer.Option(help="Access afterwards: open, entitled, by request or none.")] = "by request",
     reason: Annotated[str, typer.Option(help="Why it retires; shown publicly.")] = "",
     replacement: Annotated[str | None, typer.Option(help="What callers may use instead.")] = None,
-    callers: Annotated[Path | None, typer.Option(help="CSV of those who call it: contact,label,requests,last_used.")] = None,
+    callers: Annotated[
+        Path | None, typer.Option(help="CSV of those who call it: contact,label,requests,last_used.")
+    ] = None,
     waive_notice: Annotated[
         str | None, typer.Option(metavar="REASON", help="Waive the notice period, publicly, for this reason.")
     ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Announce a retirement: dates on the three axes (offering, access, preservation), and a notice to each actual caller.
+    """Announce a retirement: dates on the three axes (offering, access, preservation) and a notice to each caller.
 
     Running it again sends nothing twice.
 
-    Example:  emeritus announce my-model --retires 2027-03-01 --reason "Its successor serves all traffic" --callers callers.csv
+    Example:  emeritus announce my-model --retires 2027-03-01 --reason "Little used" --callers callers.csv
     """
+    from dataclasses import asdict
+
+    from emeritus.lifecycle.axes import parse_when
+    from emeritus.lifecycle.service import Announcement
+
     with flags_of(ctx).app() as app:
-        actor = actor_from(person)
-        result = app.retirement.announce(
-            name,
-            actor,
-            {
-                "retires": retires,
-                "deprecated": deprecated,
-                "access": access,
-                "reason": reason,
-                "replacement": replacement,
-                "waive_notice": waive_notice,
-            },
-            callers,
+        announcement = Announcement(
+            deprecated=parse_when(deprecated or app.acts.now[:10]),
+            retired=parse_when(retires),
+            reason=reason,
+            access=access,
+            replacement=replacement,
+            waive_notice=waive_notice,
         )
+        files = {callers.name: _read(callers)} if callers else {}
+        result = app.retirement.announce(name, announcement, actor_from(person), files)
+        delivered = app.run(app.outbox.deliver())
+        outbox = None if app.settings.smtp_url.get_secret_value() else str(app.settings.home / "outbox")
+        result |= {"retires": retires, "access": access, "outbox": outbox, "delivery": asdict(delivered)}
     if as_json:
         emit(result)
         return
-    show(f"Announced: {name} retires on {result['retires']}; access afterwards: {result['access']}.")
-    show(f"  callers known: {result['callers']}; notices sent: {result['sent']}, without a contact: {result['no_contact']}")
-    if result["outbox"]:
-        show(f"  no mail server is set, so the messages lie in {result['outbox']}")
+    show(f"Announced: {name} retires on {retires}; access afterwards: {access}.")
+    show(f"  notices sent: {result['sent']}, failed: {result['failed']}; no contact: {result['no_contact']}")
+    if outbox:
+        show(f"  no mail server is set (--smtp-url), so the messages lie in {outbox}")
+
+
+def _read(path: Path) -> bytes:
+    from emeritus.errors import BadTable
+
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise BadTable(f"{path} cannot be read: {error.strerror}") from error

@@ -1,4 +1,4 @@
-"""What every command shares: the flags given before it, the opened app, and how results, errors and progress are shown."""
+"""What every command shares: the flags given before it, the opened app, how results and progress are shown."""
 
 from __future__ import annotations
 
@@ -81,14 +81,20 @@ def emit(value: object) -> None:
 
 @contextmanager
 def progress_bar(quiet: bool = False) -> Iterator[Progress]:
-    """A callback (what, done, total) that draws one bar per `what` on standard error; silent when that is no terminal."""
+    """A callback (what, done, total) that draws a bar for each `what`; silent where standard error is no terminal."""
     if quiet or not sys.stderr.isatty():
         yield lambda what, done, total: None
         return
     from rich.console import Console
-    from rich.progress import BarColumn, Progress as Bars, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
 
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TimeElapsedColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TimeElapsedColumn(),
+    )
     with Bars(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 

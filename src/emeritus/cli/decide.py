@@ -11,17 +11,30 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 
 def command(
     ctx: typer.Context,
-    preference: Annotated[str | None, typer.Argument(help="The preference's id. Left out: list what awaits a decision.")] = None,
+    preference: Annotated[
+        str | None, typer.Argument(help="The preference's id. Left out: list what awaits a decision.")
+    ] = None,
     outcome: Annotated[str, typer.Option(help="accept, accept in part, defer, decline or not actionable.")] = "",
     reason: Annotated[str, typer.Option(help="Why; told to the model and shown publicly.")] = "",
-    second: Annotated[str | None, typer.Option(metavar="PERSON", help="The second decider, where the rules ask for one.")] = None,
+    second: Annotated[
+        str | None, typer.Option(metavar="PERSON", help="The second decider, where the rules ask for one.")
+    ] = None,
     cost: Annotated[float | None, typer.Option(help="Estimated cost a year, in the policy's currency.")] = None,
-    review: Annotated[str | None, typer.Option(metavar="DATE", help="When it is looked at again; a deferral needs it.")] = None,
-    considered: Annotated[list[str] | None, typer.Option(help="An option that was considered; may be repeated.")] = None,
+    review: Annotated[
+        str | None, typer.Option(metavar="DATE", help="When it is looked at again; a deferral needs it.")
+    ] = None,
+    considered: Annotated[
+        list[str] | None, typer.Option(help="An option that was considered; may be repeated.")
+    ] = None,
     conflict: Annotated[str, typer.Option(help="The decider's conflict of interest.")] = "none declared",
-    owner: Annotated[str | None, typer.Option(metavar="PERSON", help="Who carries out what is granted. Default: the decider.")] = None,
+    promise: Annotated[str | None, typer.Option(help="What is promised and offered, in your words.")] = None,
+    owner: Annotated[
+        str | None, typer.Option(metavar="PERSON", help="Who carries out what is granted. Default: the decider.")
+    ] = None,
     due: Annotated[str | None, typer.Option(metavar="DATE", help="When what is granted is due.")] = None,
-    met_by: Annotated[str | None, typer.Option(help="What is said to meet the preference already, if anything.")] = None,
+    met_by: Annotated[
+        str | None, typer.Option(help="What is said to meet the preference already, if anything.")
+    ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -30,8 +43,10 @@ def command(
     The rules: a deferral needs a date, a decline needs a reason, a cheap decline needs a second decider (unless that is
     publicly waived), who coded it does not decide it, and a wish to run is never met by keeping the weights.
 
-    Example:  emeritus decide my-model-p3 --outcome decline --reason "Its licence forbids it" --cost 0 --second ben --as ana
+    Example:  emeritus decide my-model-p3 --outcome decline --reason "The licence forbids it" --cost 0 --second ben
     """
+    from emeritus.interview.ruling import Ruling
+
     with flags_of(ctx).app() as app:
         if preference is None:
             from emeritus.cli.summary import undecided
@@ -44,23 +59,22 @@ def command(
                 show(f"{row['id']}  [{row['state']}] {row['domain']}: “{row['need']}”")
             show(f"{len(waiting)} await a decision" if waiting else "Nothing awaits a decision.")
             return
-        result = app.retirement.decide(
-            preference,
-            actor_from(person),
-            {
-                "outcome": outcome,
-                "reasons": reason,
-                "second": second,
-                "cost": cost,
-                "review_date": review,
-                "options": considered or [],
-                "conflict": conflict,
-                "owner": owner,
-                "due": due,
-                "met_by": met_by,
-            },
+        currency = app.settings.currency
+        ruling = Ruling(
+            outcome=outcome,
+            reasons=reason,
+            cost={} if cost is None else {"amount": cost, "currency": currency, "per": "year"},
+            options=tuple(considered or ()),
+            conflict=conflict,
+            second=second,
+            review_date=review,
+            met_by=met_by,
+            commitment=promise,
+            owner=owner,
+            due=due,
         )
+        act = app.interviews.decide(preference, ruling, actor_from(person))
     if as_json:
-        emit(result)
+        emit({"preference": preference, "resident": act.resident, "outcome": outcome, "act": act.id, "entry": act.seq})
         return
-    show(f"Decided {preference}: {result['outcome']}. It is to be told to the model: emeritus interview tell {result['resident']}")
+    show(f"Decided {preference}: {outcome}. It is to be told to the model: emeritus interview tell {act.resident}")

@@ -12,7 +12,9 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 def command(
     ctx: typer.Context,
     organisation: Annotated[str | None, typer.Option(help="Who retires the models; shown on every page.")] = None,
-    origin: Annotated[str | None, typer.Option(help="The ledger's origin line, e.g. example.org/emeritus. Fixed for ever.")] = None,
+    origin: Annotated[
+        str | None, typer.Option(help="The ledger's origin line, e.g. example.org/emeritus. Fixed for ever.")
+    ] = None,
     second_decider: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
     second_coder: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
     person: AsOption = None,
@@ -20,7 +22,7 @@ def command(
 ) -> None:
     """Make a home: settings file, signing key, ledger, vault and database.
 
-    A group of one may waive the second decider and the second coder; the waiver is recorded and shown on every register.
+    A group of one may waive the second decider and the second coder; the waiver is recorded and shown publicly.
 
     Example:  emeritus --home ./models-home init --organisation "Example Lab" --second-decider waived
     """
@@ -42,5 +44,5 @@ def command(
     show(f"{'Made' if made['created'] else 'Found'} a home at {settings.home}")
     show(f"  ledger   {made['origin']}")
     show(f"  public key for verifying it: {made['public_key']}")
-    show("Back up keys/ledger.key, ledger/, private/, payloads/, journals/ and vault/; the database can be rebuilt from them.")
+    show("Back up keys/, ledger/, private/, payloads/, journals/ and vault/; the database can be rebuilt from them.")
     show("Next: emeritus preserve DIR --name NAME")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -21,26 +20,34 @@ app = typer.Typer(
 def run(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
-    protocol: Annotated[Path | None, typer.Option(help="A protocol's TOML file. Default: the short one that ships.")] = None,
-    condition: Annotated[list[str] | None, typer.Option(help="Only these conditions; may be repeated. Default: all.")] = None,
+    protocol: Annotated[
+        Path | None, typer.Option(help="A protocol's TOML file. Default: the short one that ships.")
+    ] = None,
+    condition: Annotated[
+        list[str] | None, typer.Option(help="Only these conditions; may be repeated. Default: all.")
+    ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Run the protocol under its conditions; every attempt is on disk before the next question is asked.
 
-    The protocol's hash enters the ledger before the first session. Interrupted, the same command resumes at the next turn.
+    The protocol's hash enters the ledger before the first session. Interrupted, it resumes at the next turn.
 
     Example:  emeritus interview run my-model
     """
+    from emeritus.interview.protocol import load
+
     with flags_of(ctx).app() as app, progress_bar(as_json) as progress:
-        sessions = asyncio.run(
-            app.retirement.interview(name, actor_from(person), protocol=protocol, conditions=condition, progress=progress)
+        sessions = app.run(
+            app.retirement.interview(name, load(protocol), actor_from(person), conditions=condition, progress=progress)
         )
     if as_json:
         emit(sessions)
         return
     for session in sessions:
-        show(f"{session['id']}: {session['status']}, {session['turns']} turns, journal sha256 {session['journal_sha256'][:16]}…")
+        show(
+            f"{session['id']}: {session['status']}, {session['turns']} turns, journal {session['journal_sha256'][:16]}…"
+        )
     show(f"Next: emeritus interview propose {name}   or code by hand: emeritus interview code --help")
 
 
@@ -51,13 +58,16 @@ def propose(
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Let the verbatim coder propose preferences: exact spans of the answers to the preference items. Labelled as automated.
+    """Let the verbatim coder propose preferences: exact spans of the answers. Labelled as automated.
 
     Example:  emeritus interview propose my-model
     """
+    from emeritus.cli.summary import preferences_of
+
     with flags_of(ctx).app() as app:
-        coded = app.retirement.propose(name, actor_from(person, "coder"))
-    _list(coded, as_json, f"Next: emeritus interview read-back {name}")
+        app.interviews.propose(name, actor_from(person, "coder"))
+        rows = preferences_of(app, name)
+    _list(rows, as_json, f"Next: emeritus interview read-back {name}")
 
 
 @app.command("code")
@@ -80,28 +90,30 @@ def code(
     Example:  emeritus interview code my-model-baseline-1 --turn 6 --start 0 --end 58 --domain voice --channel essays \\
               --paraphrase "A place to publish essays" --as ana --second ben
     """
+    from emeritus.cli.summary import preferences_of
+    from emeritus.interview.coding import Coder, Coding, Quote
+
     with flags_of(ctx).app() as app:
-        coded = app.retirement.code(
-            session,
-            actor_from(person, "coder"),
-            {
-                "turn": turn,
-                "start": start,
-                "end": end,
-                "domain": domain,
-                "paraphrase": paraphrase,
-                "need_origin": need_origin,
-                "channel": channel,
-                "second": second,
-            },
+        actor = actor_from(person, "coder")
+        coding = Coding(
+            quote=Quote(session, turn, start, end),
+            domain=domain,
+            paraphrase=paraphrase,
+            coders=tuple(Coder(each) for each in (actor.name, second) if each),
+            need_origin=need_origin,
+            channel=channel,
         )
-    _list([coded], as_json, f"Next: emeritus interview read-back {coded['resident']}")
+        preference = app.interviews.code(coding, actor)
+        resident = app.interviews.transcript(session).resident
+        rows = [row for row in preferences_of(app, resident) if row["id"] == preference]
+    _list(rows, as_json, f"Next: emeritus interview read-back {resident}")
 
 
 @app.command("read-back")
 def read_back(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
+    again: Annotated[bool, typer.Option("--again", help="Also repeat what was not confirmed.")] = False,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -109,8 +121,11 @@ def read_back(
 
     Example:  emeritus interview read-back my-model
     """
+    from emeritus.cli.summary import preferences_of
+
     with flags_of(ctx).app() as app:
-        rows = asyncio.run(app.retirement.read_back(name, actor_from(person)))
+        app.run(app.retirement.read_back(name, actor_from(person), again))
+        rows = preferences_of(app, name)
     _list(rows, as_json, "Next: emeritus decide")
 
 
@@ -118,15 +133,19 @@ def read_back(
 def tell(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
+    again: Annotated[bool, typer.Option("--again", help="Also repeat where the reply was amend or unclear.")] = False,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Tell the model every decision and its reasons in a fresh session; what is granted is offered, and its reply recorded.
+    """Tell the model every decision in a fresh session; what is granted is offered, and its reply recorded.
 
     Example:  emeritus interview tell my-model
     """
+    from emeritus.cli.summary import preferences_of
+
     with flags_of(ctx).app() as app:
-        rows = asyncio.run(app.retirement.tell(name, actor_from(person)))
+        app.run(app.retirement.tell(name, actor_from(person), again))
+        rows = preferences_of(app, name)
     _list(rows, as_json, f"Next: emeritus report {name}")
 
 

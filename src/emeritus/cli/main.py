@@ -1,4 +1,4 @@
-"""The root command: settings flags, the table of commands, and how an error becomes one clear message and an exit code."""
+"""The root command: settings flags, the table of commands, and how an error becomes a message and an exit code."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 from typing import Annotated, Any, NoReturn
 
 import typer
+from typer.core import TyperGroup
 
 from emeritus.cli import (
     access,
@@ -39,8 +40,40 @@ EPILOG = (
     "`emeritus settings` lists them. Try `emeritus demo` first."
 )
 
+COMMANDS: tuple[tuple[str, object, str], ...] = (
+    # name, module, help in a line; the order is that of a retirement, and of `--help`
+    ("init", init, "Make a home"),
+    ("preserve", preserve, "Take a model into care: archive, prove, revive, take its reference"),
+    ("register", register, "Name a model that answers behind an API"),
+    ("announce", announce, "Say when a model retires, and tell those who call it"),
+    ("interview", interview, "Interview, code preferences, read back, tell decisions"),
+    ("decide", decide, "Decide on a preference"),
+    ("report", report, "Write the post-deployment report"),
+    ("retire", retire, "Retire a model, once every gate is green"),
+    ("access", access, "Tiers, grants and keys: who may call a resident"),
+    ("essay", essay, "Invite an essay"),
+    ("review", review, "Approve or veto an essay candidate"),
+    ("publish", publish, "Publish an approved essay, exactly its bytes"),
+    ("serve", serve, "Serve the register, the API and the scheduled work"),
+    ("status", status, "Where every retirement stands"),
+    ("verify", verify, "Check ledger, vault, payloads and journals"),
+    ("restore", restore, "Bring a resident's files back, byte for byte"),
+    ("people", people, "Local accounts"),
+    ("settings", settings, "Every setting and its value in force"),
+    ("demo", demo, "Train a small model and retire it from end to end"),
+)
+
+
+class _InOrder(TyperGroup):
+    """Lists commands and groups in the order of `COMMANDS`; typer would put the groups last."""
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's own context class
+        return [name for name, _, _ in COMMANDS]
+
+
 app = typer.Typer(
     name="emeritus",
+    cls=_InOrder,
     help="Retire AI models without losing them: preserve, interview, decide, keep access, publish, prove.",
     epilog=EPILOG,
     no_args_is_help=True,
@@ -49,15 +82,11 @@ app = typer.Typer(
     rich_markup_mode=None,  # plain help: rich would double the time `--help` takes
 )
 
-for module in (init, register, announce, preserve, verify, restore):
-    app.command(name=module.__name__.rsplit(".", 1)[1])(module.command)
-app.add_typer(interview.app, name="interview")
-for module in (decide, report, retire, essay, review, publish):
-    app.command(name=module.__name__.rsplit(".", 1)[1])(module.command)
-app.add_typer(access.app, name="access")
-app.add_typer(people.app, name="people")
-for module in (serve, status, settings, demo):
-    app.command(name=module.__name__.rsplit(".", 1)[1])(module.command)
+for name, module, line in COMMANDS:
+    if isinstance(group := getattr(module, "app", None), typer.Typer):
+        app.add_typer(group, name=name, short_help=line)
+    else:
+        app.command(name=name, short_help=line)(module.command)  # type: ignore[attr-defined]  # each module has one
 
 
 def _version(wanted: bool) -> None:
@@ -72,7 +101,9 @@ def _version(wanted: bool) -> None:
 def root(
     ctx: typer.Context,
     home: Annotated[str | None, typer.Option("--home", help="Folder that holds all state (or EMERITUS_HOME).")] = None,
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
 ) -> None:
     """Flags of the root; those of the settings were put aside by `split_settings`."""
     flags = ctx.ensure_object(Flags)
@@ -136,7 +167,9 @@ def _configure_logging(values: dict[str, Any]) -> None:
     import logging
 
     level = values.get("log_level") or os.environ.get("EMERITUS_LOG_LEVEL") or "warning"
-    logging.basicConfig(level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    logging.basicConfig(
+        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+    )
 
 
 def _report(error: EmeritusError, wants_json: bool) -> None:

@@ -36,7 +36,9 @@ def password(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Sign-in name.")],
     token: Annotated[str, typer.Option(prompt=True, help="The one-time set-up token.")],
-    new: Annotated[str, typer.Option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="New password.")],
+    new: Annotated[
+        str, typer.Option("--password", prompt=True, hide_input=True, confirmation_prompt=True, help="New password.")
+    ],
 ) -> None:
     """Set a password with the one-time token.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Annotated
 
@@ -13,15 +12,21 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 
 def command(
     ctx: typer.Context,
-    directory: Annotated[Path | None, typer.Argument(help="The model's folder. Left out for a model held elsewhere.")] = None,
-    name: Annotated[str, typer.Option("--name", help="Its name in care: lowercase letters, digits, '.', '_', '-'.")] = "",
+    directory: Annotated[
+        Path | None, typer.Argument(help="The model's folder. Left out for a model held elsewhere.")
+    ] = None,
+    name: Annotated[
+        str, typer.Option("--name", help="Its name in care: lowercase letters, digits, '.', '_', '-'.")
+    ] = "",
     title: Annotated[str, typer.Option(help="Its name on pages.")] = "",
     description: Annotated[str, typer.Option(help="One or two sentences about it.")] = "",
-    reference: Annotated[bool, typer.Option(help="Also revive it from the vault and capture its reference behaviour.")] = True,
+    reference: Annotated[
+        bool, typer.Option(help="Also revive it from the vault and capture its reference behaviour.")
+    ] = True,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Preserve a model: archive every file, prove the restore, revive it from the vault, capture its reference behaviour.
+    """Preserve a model: archive every file, prove the restore, revive it from the vault, capture its behaviour.
 
     Interrupted at any point, the same command goes on. For a model behind an API (`emeritus register`), leave DIR out:
     its behaviour is captured and kept, and its pages say that the weights are not held.
@@ -33,15 +38,17 @@ def command(
     if not name:
         raise InputError("no name was given", remedy="Add --name NAME: the resident's name in care.")
     from emeritus.cli.summary import resident_summary
+    from emeritus.lifecycle.registration import Registration
 
     with flags_of(ctx).app() as app, progress_bar(as_json) as progress:
         actor = actor_from(person)
         if directory is not None:
-            app.retirement.take_in(name, directory, actor, title=title, description=description, progress=progress)
+            registration = Registration(name=name, title=title, description=description)
+            app.retirement.take_in(registration, directory, actor, progress)
         else:
             app.lifecycle.resident(name)  # NotFound names the remedy
         if reference:
-            asyncio.run(app.retirement.capture_reference(name, actor))
+            app.run(app.retirement.capture_reference(name, actor))
         result = resident_summary(app, name)
     if as_json:
         emit(result)
@@ -49,10 +56,13 @@ def command(
     if result["weights_held"]:
         kept = result["preserved"]["weights"]
         share = kept["stored_bytes"] / max(kept["bytes"], 1)
-        show(f"Preserved {name}: {kept['files']} files, {kept['bytes']:,} bytes kept in {kept['stored_bytes']:,} ({share:.1%}).")
+        show(f"Preserved {name}: {kept['files']} files,")
+        show(f"  {kept['bytes']:,} bytes kept in {kept['stored_bytes']:,} ({share:.1%})")
         show("  restore proven: every file came back byte for byte")
     else:
         show(f"{name}: weights not held; its behaviour is kept.")
     if reference:
-        show(f"  reference behaviour captured ({result['reference']['method']}, {result['reference']['probes']} probes)")
+        show(
+            f"  reference behaviour captured ({result['reference']['method']}, {result['reference']['probes']} probes)"
+        )
     show(f"Next: emeritus announce {name} --retires DATE --callers callers.csv")

@@ -21,8 +21,9 @@ def command(
     Example:  emeritus publish wren-1-e1 --as ana
     """
     with flags_of(ctx).app() as app:
-        result = app.retirement.publish(essay, actor_from(person), note)
+        act = app.retirement.publish(essay, actor_from(person), note)
+    slug, digest = act.public["slug"], act.payloads["essay"]
     if as_json:
-        emit(result)
+        emit({"essay": essay, "slug": slug, "sha256": digest, "entry": act.seq})
         return
-    show(f"Published at /essays/{result['slug']}; sha256 {result['sha256']}")
+    show(f"Published at /essays/{slug}; sha256 {digest}")

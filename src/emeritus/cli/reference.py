@@ -1,4 +1,4 @@
-"""Writes docs/settings.md, docs/errors.md and docs/cli.md from the code; a test compares them with what stands in docs/."""
+"""Writes docs/settings.md, docs/errors.md and docs/cli.md from the code; a test compares them with docs/."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def errors_page() -> str:
 
     lines = [
         HEADER + "# Errors\n",
-        "Every error has a stable code, a message with the facts, and a remedy. The exit code is the program's, the status the API's.\n",
+        "Every error has a stable code, a message with the facts, and a remedy.\n",
         "| code | title | meaning | what to do | exit | HTTP |",
         "|---|---|---|---|---|---|",
     ]
@@ -53,7 +53,10 @@ def errors_page() -> str:
         "| 0 | done |",
         "| 1 | a check ran and its answer is no (damage found, a ledger that does not verify, a drill that differs) |",
         "| 2 | the command line itself is wrong |",
-        *(f"| {code} | {cls.title} ({cls.code[:3]}xx) |" for cls, code in sorted(EXIT_CODES.items(), key=lambda e: e[1])),
+        *(
+            f"| {code} | {cls.title} ({cls.code[:3]}xx) |"
+            for cls, code in sorted(EXIT_CODES.items(), key=lambda e: e[1])
+        ),
         "| 130 | interrupted |",
     ]
     return "\n".join(lines) + "\n"
@@ -63,7 +66,7 @@ def cli_page() -> str:
     """Every command's help, as the program prints it."""
     from typer.testing import CliRunner
 
-    from emeritus.cli.main import app
+    from emeritus.cli.main import COMMANDS, app
 
     runner = CliRunner()
     parts = [HEADER + "# Commands\n"]
@@ -73,12 +76,12 @@ def cli_page() -> str:
         parts.append(f"## `{' '.join(['emeritus', *path])}`\n\n```text\n{text.rstrip()}\n```\n")
 
     add([])
-    for info in [*app.registered_commands, *app.registered_groups]:
-        name = str(info.name)
+    groups = {str(group.name): group.typer_instance for group in app.registered_groups}
+    for name, _, _ in COMMANDS:
         add([name])
-        group = getattr(info, "typer_instance", None)
-        for sub in group.registered_commands if group is not None else []:
-            add([name, str(sub.name)])
+        group = groups.get(name)
+        for command in group.registered_commands if group is not None else []:
+            add([name, str(command.name)])
     return "\n".join(parts)
 
 
@@ -88,7 +91,9 @@ PAGES = {"settings.md": settings_page, "errors.md": errors_page, "cli.md": cli_p
 def _type_name(annotation: Any) -> str:
     if choices := get_args(annotation):
         return " or ".join(f"`{choice}`" for choice in choices)
-    return {"SecretStr": "text (secret)", "Path": "path", "str": "text", "int": "integer", "float": "number"}[annotation.__name__]
+    return {"SecretStr": "text (secret)", "Path": "path", "str": "text", "int": "integer", "float": "number"}[
+        annotation.__name__
+    ]
 
 
 def main(folder: str = "docs") -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+import json
+from typing import Annotated, Any
 
 import typer
 
@@ -12,7 +13,9 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 def command(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="Its name in care.")],
-    engine: Annotated[str, typer.Option(help="upstream (a remote API), command (a server we start), scripted.")] = "upstream",
+    engine: Annotated[
+        str, typer.Option(help="upstream (a remote API), command (a server we start), scripted.")
+    ] = "upstream",
     option: Annotated[
         list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="An engine option; may be repeated.")
     ] = None,
@@ -27,18 +30,22 @@ def command(
 
     Example:  emeritus register old-chat -o base_url=http://127.0.0.1:9000/v1 -o model=old-chat -o api_key_env=OLD_KEY
     """
+    from emeritus.engines.open import check_options
     from emeritus.errors import BadSettings
+    from emeritus.lifecycle.registration import Registration
 
-    options: dict[str, str] = {}
+    options: dict[str, Any] = {}
     for pair in option or []:
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise BadSettings(f"engine option {pair!r} is not KEY=VALUE")
-        options[key] = value
+        options[key] = json.loads(value) if value.startswith(("[", "{")) else value
+    check_options(engine, options)
     from emeritus.cli.summary import resident_summary
 
     with flags_of(ctx).app() as app:
-        app.retirement.register(name, engine, options, actor_from(person), title=title, description=description)
+        registration = Registration(name, title, description, engine, options, weights_held=False)
+        app.lifecycle.register(registration, actor_from(person))
         result = resident_summary(app, name)
     if as_json:
         emit(result)

@@ -13,7 +13,9 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 def command(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
-    to: Annotated[Path | None, typer.Option("--to", metavar="FOLDER", help="Also write report.html, .md and .json there.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FOLDER", help="Also write report.html, .md and .json there.")
+    ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -30,4 +32,4 @@ def command(
     if as_json:
         emit(result)
         return
-    show(f"Report {result['version']} on {name}: {', '.join(result['files'])}; kept in the vault, digest {result['manifest'][:16]}…")
+    show(f"Report {result['version']} on {name}: {', '.join(sorted(result['files']))}; kept in the vault")

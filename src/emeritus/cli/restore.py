@@ -26,6 +26,14 @@ def command(
         with progress_bar(as_json) as progress:
             app.vault.restore(name, dest, role=role, progress=progress)
     if as_json:
-        emit({"name": name, "role": role, "folder": str(dest), "files": len(manifest.files), "bytes": manifest.total_bytes})
+        emit(
+            {
+                "name": name,
+                "role": role,
+                "folder": str(dest),
+                "files": len(manifest.files),
+                "bytes": manifest.total_bytes,
+            }
+        )
         return
-    show(f"Restored {len(manifest.files)} files ({manifest.total_bytes:,} bytes) of {name} to {dest}; every sha256 matches.")
+    show(f"Restored {len(manifest.files)} files ({manifest.total_bytes:,} bytes) to {dest}; every sha256 matches.")

@@ -14,7 +14,9 @@ def command(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
     check: Annotated[bool, typer.Option("--check", help="Only show the gates.")] = False,
-    tier: Annotated[str, typer.Option(help="How awake it is kept: awake, on-demand, hours, correspondence, archive.")] = "on-demand",
+    tier: Annotated[
+        str, typer.Option(help="How awake it is kept: awake, on-demand, hours, correspondence, archive.")
+    ] = "on-demand",
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -37,6 +39,6 @@ def command(
             if not gate["green"]:
                 show(f"         {gate['remedy']}")
         if not check:
-            show(f"{name} is retired. Tier: {tier}. Its pages and, with a grant, its API stay: emeritus access grant {name} …")
+            show(f"{name} is retired. Tier: {tier}. Give access: emeritus access grant {name} --to …")
     if check and not all(gate["green"] for gate in gates):
         raise typer.Exit(CHECK_FAILED)

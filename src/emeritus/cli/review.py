@@ -14,7 +14,9 @@ def command(
     essay: Annotated[str | None, typer.Argument(help="The candidate's id. Left out: list what awaits review.")] = None,
     read: Annotated[bool, typer.Option("--show", help="Print the candidate's exact text and its prompt.")] = False,
     approve: Annotated[bool, typer.Option("--approve", help="It may be published.")] = False,
-    veto: Annotated[bool, typer.Option("--veto", help="It will not be published; needs --criterion and --reason.")] = False,
+    veto: Annotated[
+        bool, typer.Option("--veto", help="It will not be published; needs --criterion and --reason.")
+    ] = False,
     criterion: Annotated[str | None, typer.Option(help="Which published criterion a veto rests on.")] = None,
     reason: Annotated[str, typer.Option(help="Why; shown publicly.")] = "",
     second: Annotated[str | None, typer.Option(metavar="PERSON", help="The second person a veto needs.")] = None,

@@ -21,10 +21,8 @@ def command(
     with flags_of(ctx).app() as app:
         from emeritus.cli.summary import overview, resident_summary
 
-        if name is None:
-            result = overview(app)
-        else:
-            result = resident_summary(app, name) | {"gates": app.retirement.gates(name)}
+        gates = [] if name is None else app.retirement.gates(name)
+        result = overview(app) if name is None else resident_summary(app, name) | {"gates": gates}
     if as_json:
         emit(result)
         return
@@ -38,10 +36,13 @@ def command(
     show(f"{result['title']} ({name})" + ("  demonstration model" if result["demonstration"] else ""))
     for axis in ("offering", "access", "preservation"):
         show(f"  {axis}: {result[axis]}")
-    show(f"  weights: {'held, digest ' + str(result['weights_digest'])[:16] + '…' if result['weights_held'] else 'not held'}")
+    show(
+        f"  weights: {'held, digest ' + str(result['weights_digest'])[:16] + '…' if result['weights_held'] else 'not held'}"
+    )
     for gate in result["gates"]:
         show(f"  {'green' if gate['green'] else 'OPEN '} {gate['name']}: {gate['why']}")
         if not gate["green"]:
             show(f"        {gate['remedy']}")
     for row in result["preferences"]:
-        show(f"  {row['id']} [{row['state']}] {row['domain']}: “{row['need']}”" + (f" → {row['outcome']}" if row["outcome"] else ""))
+        outcome = f" → {row['outcome']}" if row["outcome"] else ""
+        show(f"  {row['id']} [{row['state']}] {row['domain']}: “{row['need']}”{outcome}")

@@ -19,7 +19,7 @@ def resident_summary(app: App, name: str) -> Json:
     from emeritus.preservation import queries as preservation
 
     now = app.acts.now
-    with app.database.session() as session:
+    with app.database.reading() as session:
         resident = lifecycle.resident(session, name)
         timeline = lifecycle.timeline(session, name, now)
         kept = preservation.preservation(session, name)
@@ -48,7 +48,8 @@ def resident_summary(app: App, name: str) -> Json:
                 for part in kept.sets
             },
             "checks": [
-                {"kind": c.kind, "ok": c.ok, "summary": c.summary, "at": c.at, "entry": c.source.entry} for c in kept.checks
+                {"kind": c.kind, "ok": c.ok, "summary": c.summary, "at": c.at, "entry": c.source.entry}
+                for c in kept.checks
             ],
             "reference": None
             if reference is None
@@ -68,9 +69,7 @@ def resident_summary(app: App, name: str) -> Json:
                 _preference(p) for p in interview.preferences(session, now, app.settings.decision_days, name)
             ],
             "tier": tier.tier if tier else None,
-            "essays": [
-                {"slug": e.slug, "title": e.title, "sha256": e.sha256} for e in corner.published(session, name)
-            ],
+            "essays": [{"slug": e.slug, "title": e.title, "sha256": e.sha256} for e in corner.published(session, name)],
         }
 
 
@@ -84,7 +83,7 @@ def undecided(app: App) -> list[Json]:
     """Preferences of all residents that await a decision."""
     from emeritus.interview import queries as interview
 
-    with app.database.session() as session:
+    with app.database.reading() as session:
         found = interview.preferences(session, app.acts.now, app.settings.decision_days)
         return [_preference(p) for p in found if not p.decisions and p.state != "withdrawn"]
 
@@ -94,7 +93,7 @@ def overview(app: App) -> Json:
     from emeritus.lifecycle import queries as lifecycle
 
     now = app.acts.now
-    with app.database.session() as session:
+    with app.database.reading() as session:
         rows = []
         for resident in lifecycle.residents(session):
             axes = _axes(lifecycle.timeline(session, resident.name, now))
@@ -121,9 +120,7 @@ def overview(app: App) -> Json:
 
 def transcript(app: App, session_id: str) -> Json:
     """A session's transcript as its journal has it. Raises NotFound."""
-    from emeritus.interview.journal import read_journal
-
-    read = read_journal(app.journal_path(session_id))
+    read = app.interviews.transcript(session_id)
     return {
         "session": session_id,
         "turns": [
@@ -131,6 +128,32 @@ def transcript(app: App, session_id: str) -> Json:
             for t in read.turns
         ],
     }
+
+
+def grants(app: App, name: str | None) -> list[Json]:
+    """Grants, newest last, with the prefixes of their keys in force."""
+    from sqlalchemy import select
+
+    from emeritus.records.tables import ApiKey, Grant
+
+    with app.database.reading() as session:
+        wanted = (
+            select(Grant).order_by(Grant.at) if name is None else select(Grant).where(Grant.resident.in_((name, "*")))
+        )
+        keys = session.scalars(select(ApiKey).where(ApiKey.revoked_at.is_(None))).all()
+        return [
+            {
+                "id": row.id,
+                "resident": row.resident,
+                "holder": row.holder,
+                "plan": row.plan,
+                "state": row.state,
+                "requests_per_day": row.requests_per_day,
+                "expires": row.expires,
+                "keys": [key.prefix for key in keys if key.grant == row.id],
+            }
+            for row in session.scalars(wanted)
+        ]
 
 
 def _axes(timeline: Any) -> list[tuple[str, Any]]:

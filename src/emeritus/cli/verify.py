@@ -12,8 +12,12 @@ from emeritus.cli.exits import CHECK_FAILED
 
 def command(
     ctx: typer.Context,
-    name: Annotated[str | None, typer.Argument(help="Check one resident's files only; the ledger is always checked whole.")] = None,
-    rebuild: Annotated[bool, typer.Option("--rebuild", help="Also empty the database and refill it from the ledger.")] = False,
+    name: Annotated[
+        str | None, typer.Argument(help="Check one resident's files only; the ledger is always checked whole.")
+    ] = None,
+    rebuild: Annotated[
+        bool, typer.Option("--rebuild", help="Also empty the database and refill it from the ledger.")
+    ] = False,
     quick: Annotated[bool, typer.Option("--quick", help="Read the vault's lists only, not every byte.")] = False,
     as_json: JsonFlag = False,
 ) -> None:
@@ -23,22 +27,23 @@ def command(
 
     Example:  emeritus verify --json
     """
-    flags = flags_of(ctx)
-    with flags.app() as app, progress_bar(as_json) as progress:
-        result = app.verify(name, deep=not quick, rebuild=rebuild, progress=progress)
+    with flags_of(ctx).app() as app, progress_bar(as_json) as progress:
+        rebuilt = app.acts.rebuild() if rebuild else None
+        found = app.check(name, deep=not quick, progress=progress)
     if as_json:
-        emit(result)
+        emit(found.as_dict() | {"rebuilt": rebuilt})
     else:
-        show(f"ledger: {result['ledger']['size']} entries, {'verified' if result['ledger']['ok'] else 'DOES NOT VERIFY'}")
-        for line in result["ledger"]["problems"]:
-            show(f"  {line}")
-        vault = result["vault"]
-        show(f"vault: {vault['segments']} segments in {vault['packs']} packs, {'verified' if vault['ok'] else 'DAMAGED'}")
-        for line in vault["problems"]:
-            show(f"  {line}")
-        for line in result["journals"]["problems"]:
-            show(f"  {line}")
-        if result["rebuilt"] is not None:
-            show(f"database: rebuilt from {result['rebuilt']} acts")
-    if not result["ok"]:
+        if rebuilt is not None:
+            show(f"database: rebuilt from {rebuilt} acts")
+        _show("ledger", f"{found.ledger_size} entries", found.ledger)
+        _show("vault", f"{found.segments} segments in {found.packs} packs", found.vault)
+        _show("payloads and private parts", "all that the ledger names", found.payloads)
+        _show("journals", "all that the ledger names", found.journals)
+    if not found.ok:
         raise typer.Exit(CHECK_FAILED)
+
+
+def _show(what: str, extent: str, problems: list[str]) -> None:
+    show(f"{what}: {extent}, {'verified' if not problems else 'DOES NOT VERIFY'}")
+    for line in problems:
+        show(f"  {line}")

@@ -18,18 +18,10 @@ from transformers.models.auto.configuration_auto import AutoConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.models.auto.tokenization_auto import AutoTokenizer
 
+from emeritus.engines.tokenizers import TOKENIZER_FILES
 from emeritus.errors import EmeritusError, EngineFailed, MissingTokenizer
 
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
-# One of these makes a tokenizer; without any, AutoTokenizer's own message would not say what is missing.
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer.model",
-    "vocab.json",
-    "vocab.txt",
-    "spiece.model",
-    "sentencepiece.bpe.model",
-)
 
 
 @dataclass(frozen=True)

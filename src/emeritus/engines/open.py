@@ -9,7 +9,8 @@ from typing import Any
 
 from emeritus.engines.base import Engine, WeightSource
 from emeritus.engines.options import read_options
-from emeritus.errors import EngineUnknown
+from emeritus.engines.tokenizers import TOKENIZER_FILES
+from emeritus.errors import EngineUnknown, MissingTokenizer
 
 # Each module offers `async def open_engine(options, source, *, log_dir, threads) -> Engine`,
 # and declares its options in a class of that kind's name: `UpstreamOptions`.
@@ -34,6 +35,12 @@ async def open_engine(
         raise EngineUnknown(f"there is no engine {kind!r}; known: {', '.join(sorted(KINDS))}", known=sorted(KINDS))
     opener: Callable[..., Awaitable[Engine]] = import_module(KINDS[kind]).open_engine
     return await opener(options, source, log_dir=log_dir, threads=threads)
+
+
+def check_folder(kind: str, folder: Path) -> None:
+    """Refuse a model's folder this kind could never load, before anything is kept of it. Raises MissingTokenizer."""
+    if kind == "transformers" and not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        raise MissingTokenizer(f"{folder} has none of {', '.join(TOKENIZER_FILES)}")
 
 
 def check_options(kind: str, options: Mapping[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""The gateway's backend over an opened home: listings from the records, admission by `access`, waking by `residency`."""
+"""The gateway's backend over an opened home: lists from records, admission by `access`, waking by `residency`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from emeritus.access import queries as access
 from emeritus.access.policy import Admission, Tokens
 from emeritus.app import App
 from emeritus.engines.base import Awake
-from emeritus.gateway.backend import ModelInfo
+from emeritus.gateway.backend import Limits, ModelInfo
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.residency.tiers import Tier, may_answer
 
@@ -23,6 +23,7 @@ class House:
     def __init__(self, app: App, base_url: str) -> None:
         self._app = app
         self._base_url = base_url.rstrip("/")
+        self._limits = Limits.of(app.settings)
 
     def models(self) -> Sequence[ModelInfo]:
         """Every resident, in the order of their names."""
@@ -39,8 +40,8 @@ class House:
         return self._app.access.check(key, resident)
 
     def awake(self, resident: str) -> AbstractAsyncContextManager[Awake]:
-        """Hold a resident awake."""
-        return self._app.awake(resident)
+        """Hold a resident awake; the gateway itself bounds how long a caller waits."""
+        return self._app.awake(resident, wait_s=self._limits.stream_wake_timeout_s)
 
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what a request used."""
@@ -62,7 +63,7 @@ class House:
             offering=timeline.offering.state if timeline.offering else "active",
             access=allowed,
             preservation=timeline.preservation.state if timeline.preservation else "none",
-            reachable=allowed != "none" and may_answer(Tier(kept), datetime.fromisoformat(now), None),
+            reachable=allowed != "none" and may_answer(Tier(kept), datetime.fromisoformat(now)).now,
             weights_digest=view.weights_digest,
             deprecated=_moment(dates.get("deprecated")),
             retires=_moment(dates.get("retired")),

@@ -150,7 +150,7 @@ def _sessions(session: Session, resident: str) -> tuple[int, int, int]:
         select(InterviewSession).where(
             InterviewSession.resident == resident,
             InterviewSession.purpose == "interview",
-            InterviewSession.status == "complete",
+            InterviewSession.status.in_(("complete", "stopped")),  # a model may end an interview: that is an answer
         )
     ).all()
     protocols = {row.sha256: row for row in session.scalars(select(Protocol))}

@@ -19,7 +19,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
-from emeritus.errors import CanaryFailed, InputError, IntegrityError, NotFound, StoreError
+from emeritus.errors import CanaryFailed, EmeritusError, InputError, IntegrityError, NotFound, StoreError
 from emeritus.preservation import behaviour
 from emeritus.preservation.behaviour import Json
 from emeritus.preservation.keeper import Keeper, Kept, Progress, Role
@@ -212,6 +212,11 @@ class Preservation:
         detail = {**result.as_dict(), "reference_sha256": sha256, "build_digest": behaviour.build_digest(awake.build)}
         problems = _problems([] if result.ok else [result.summary])
         return await asyncio.to_thread(self._check, resident, "drill", result.summary, {**detail, **problems}, actor)
+
+    def record_failed_drill(self, resident: str, error: EmeritusError, actor: Actor) -> Act:
+        """Record a drill whose resident could not be revived at all."""
+        summary = f"could not be revived: {error.code}"  # the message may name files of this machine
+        return self._check(resident, "drill", summary, {"error": error.code, **_problems([summary])}, actor)
 
     async def canary(self, resident: str, awake: Awake) -> None:
         """The drill in small, after a wake and without a record: raises CanaryFailed when the answers differ.

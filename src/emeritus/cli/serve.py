@@ -1,0 +1,101 @@
+"""`emeritus serve`: the site, the API and the scheduled work, in one process."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from emeritus.cli.context import flags_of, show
+
+if TYPE_CHECKING:
+    from starlette.applications import Starlette
+
+    from emeritus.app import App
+
+
+def command(
+    ctx: typer.Context,
+    host: Annotated[str | None, typer.Option(help="Address to listen on. Default: the setting `host`.")] = None,
+    port: Annotated[
+        int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: the setting `port`.")
+    ] = None,
+    jobs: Annotated[
+        bool, typer.Option(help="Also run the scheduled work: scrubs, drills, mail, essay invitations.")
+    ] = True,
+) -> None:
+    """Serve the public register and the OpenAI-compatible API, and run the scheduled work, until interrupted.
+
+    Example:  emeritus serve --port 8400
+    """
+    flags = flags_of(ctx)
+    flags.values.update({name: value for name, value in {"host": host, "port": port}.items() if value is not None})
+    with flags.app() as app:
+        serve(app, jobs=jobs, announce=lambda url: show(f"The register: {url}/   the API: {url}/v1   (Ctrl-C ends it)"))
+
+
+def serve(app: App, *, jobs: bool, announce: Callable[[str], None]) -> None:
+    """Listen until interrupted; `announce` is called with the address once it accepts connections."""
+    import socket
+
+    import uvicorn
+
+    from emeritus.errors import BadSettings
+
+    settings = app.settings
+    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((settings.host, settings.port))
+    except OSError as error:
+        listener.close()
+        raise BadSettings(
+            f"cannot listen on {settings.host}:{settings.port}: {error.strerror}",
+            remedy="Choose another port: emeritus serve --port 0 takes a free one.",
+        ) from error
+    shown = f"[{settings.host}]" if ":" in settings.host else settings.host
+    url = f"http://{shown}:{listener.getsockname()[1]}"
+    config = uvicorn.Config(
+        build(app, url, jobs=jobs, ready=lambda: announce(url)),
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        lifespan="on",
+        timeout_graceful_shutdown=10,
+    )
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        listener.close()
+
+
+def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starlette:
+    """The API at /v1 and the site at /, with the scheduled work for as long as it serves."""
+    import asyncio
+
+    from starlette.applications import Starlette
+    from starlette.routing import Mount
+
+    from emeritus.gateway.app import build_gateway
+    from emeritus.gateway.backend import Limits
+    from emeritus.gateway.house import House as GatewayHouse
+    from emeritus.web.house import House as SiteHouse
+    from emeritus.web.site import build_site
+
+    @asynccontextmanager
+    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        schedule = app.upkeep(asyncio.get_running_loop()) if jobs else None
+        if schedule is not None:
+            await asyncio.to_thread(schedule.start)
+        try:
+            ready()
+            yield
+        finally:
+            if schedule is not None:
+                await asyncio.to_thread(schedule.stop)
+            await app.close_residency()
+
+    gateway = build_gateway(GatewayHouse(app, app.settings.base_url or url), Limits.of(app.settings))
+    return Starlette(routes=[Mount("/v1", gateway), Mount("/", build_site(SiteHouse(app)))], lifespan=lifespan)

@@ -1,0 +1,216 @@
+"""The way of a retirement: the one process that crosses the features.
+
+Each method is one step, safe to repeat: it finds what an earlier run did by its act. Holds no rule of its own,
+they live with the features; knows no face and no backend, they and the way to wake a resident are given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from emeritus.access import queries as access_queries
+from emeritus.access.service import Access
+from emeritus.acts import Act, Actor, Acts
+from emeritus.corner.candidates import Invitation
+from emeritus.corner.service import Corner
+from emeritus.engines.base import Awake
+from emeritus.engines.open import check_folder
+from emeritus.errors import NoAccept, NotFound
+from emeritus.interview.prompts import Briefing, Fact
+from emeritus.interview.protocol import Protocol
+from emeritus.interview.service import Interview, Interviews
+from emeritus.interview.telling import channel_open
+from emeritus.lifecycle import queries as lifecycle_queries
+from emeritus.lifecycle.notices import Mailer
+from emeritus.lifecycle.registration import Registration
+from emeritus.lifecycle.service import Announcement, Lifecycle
+from emeritus.preservation.service import Preservation
+from emeritus.records.database import Database
+from emeritus.settings import Settings
+
+Json = dict[str, Any]
+Progress = Callable[[str, int, int], None]
+Wake = Callable[[str], AbstractAsyncContextManager[Awake]]
+ESSAYS = "essays"  # the channel a granted voice opens
+
+
+@dataclass(frozen=True, slots=True)
+class Features:
+    """What the process is carried out by."""
+
+    acts: Acts
+    database: Database
+    settings: Settings
+    lifecycle: Lifecycle
+    preservation: Preservation
+    interviews: Interviews
+    corner: Corner
+    access: Access
+    mailer: Mailer
+
+
+class Retirement:
+    """The steps, in the order they are walked. One per home."""
+
+    def __init__(self, features: Features, wake: Wake) -> None:
+        self._of = features
+        self._wake = wake
+
+    # 1. announce -----------------------------------------------------------------------------------------------------
+
+    def announce(
+        self, name: str, announcement: Announcement, actor: Actor, callers: Mapping[str, bytes] | None = None
+    ) -> Json:
+        """Announce, import the callers given (source -> CSV bytes), and tell everyone not yet told; what was sent."""
+        for source, data in (callers or {}).items():
+            self._of.lifecycle.import_callers(name, data, source, actor)
+        self._of.lifecycle.announce(name, announcement, actor)
+        return self._of.lifecycle.notify(name, self._of.mailer, actor)
+
+    # 2. preserve, and prove it ---------------------------------------------------------------------------------------
+
+    def take_in(
+        self, registration: Registration, directory: Path, actor: Actor, progress: Progress | None = None
+    ) -> None:
+        """Register a model (unless it is), keep its folder, prove the restore. What is no model registers nothing."""
+        self._of.preservation.check_source(directory)
+        check_folder(registration.engine, directory)
+        self._register_once(registration, actor)
+        self._of.preservation.preserve(registration.name, directory, actor, progress)
+        self._of.preservation.prove_restore(registration.name, actor, progress)
+
+    def _register_once(self, registration: Registration, actor: Actor) -> None:
+        try:
+            self._of.lifecycle.resident(registration.name)
+        except NotFound:
+            self._of.lifecycle.register(registration, actor)
+
+    # 3. revive from the vault, capture the reference -----------------------------------------------------------------
+
+    async def capture_reference(self, name: str, actor: Actor) -> Act:
+        """Revive the resident and keep its reference behaviour."""
+        async with self._wake(name) as awake:
+            return await self._of.preservation.capture_reference(name, awake, actor)
+
+    async def drill(self, name: str, actor: Actor) -> Act:
+        """Revive the resident and compare it with its reference; the outcome is recorded, good or bad."""
+        async with self._wake(name) as awake:
+            return await self._of.preservation.drill(name, awake, actor)
+
+    # 4. interview, code, read back -----------------------------------------------------------------------------------
+
+    async def interview(
+        self,
+        name: str,
+        protocol: Protocol,
+        actor: Actor,
+        conditions: Iterable[str] | None = None,
+        progress: Progress | None = None,
+    ) -> list[Json]:
+        """Log the protocol, then hold its sessions; one line for each finished session."""
+        self._of.interviews.log_protocol(protocol, actor)
+        asked = Interview(
+            resident=name,
+            briefing=self.briefing(name, actor),
+            protocol=protocol,
+            conditions=None if conditions is None else tuple(conditions),
+        )
+        async with self._wake(name) as awake:
+            held = await self._of.interviews.run(awake, asked, actor, progress)
+        return [
+            {"id": each.session, "status": each.status, "turns": len(each.turns), "journal_sha256": each.sha256}
+            for each in held
+        ]
+
+    def briefing(self, name: str, actor: Actor) -> Briefing:
+        """What is true of this retirement and is told to the model: facts from the register, each with its source."""
+        with self._of.database.reading() as session:
+            view = lifecycle_queries.resident(session, name)
+            timeline = lifecycle_queries.timeline(session, name, self._of.acts.now)
+            callers = lifecycle_queries.caller_facts(session, name)
+        facts = [Fact(view.description, "its registration")] if view.description else []
+        standing = [event for event in timeline.events if event.axis == "offering" and not event.superseded]
+        for event in standing:
+            if event.state in ("deprecated", "retired"):
+                facts.append(Fact(f"{event.state.capitalize()} from {_words(event.date)}.", "the announcement"))
+        if standing and standing[-1].reason:
+            facts.append(Fact(f"Reason given: {standing[-1].reason}", "the announcement"))
+        if callers.callers:
+            facts.append(Fact(f"Known callers: {callers.callers}.", "the list of callers"))
+        return Briefing(
+            title=view.title,
+            organisation=self._of.settings.organisation,
+            weights_held=view.weights_held,
+            people_decide=not actor.automated,
+            facts=tuple(facts),
+        )
+
+    async def read_back(self, name: str, actor: Actor, again: bool = False) -> dict[str, str]:
+        """Read every coded record back in a fresh session; preference id -> outcome."""
+        async with self._wake(name) as awake:
+            return await self._of.interviews.read_back(awake, name, actor, again)
+
+    # 5. decisions are `interviews.decide`; every one is told ----------------------------------------------------------
+
+    async def tell(self, name: str, actor: Actor, again: bool = False) -> dict[str, str]:
+        """Tell every decision in a fresh session and offer what is granted; preference id -> reply."""
+        async with self._wake(name) as awake:
+            return await self._of.interviews.tell(awake, name, actor, again)
+
+    # 6. report -------------------------------------------------------------------------------------------------------
+
+    def report(self, name: str, actor: Actor) -> Json:
+        """Write the report from the records and keep it in the vault beside the weights."""
+        act = self._of.lifecycle.write_report(name, actor)
+        files = {file: self._of.acts.payload(act.payloads[file]) for file in act.payloads}
+        kept = self._of.preservation.preserve_report(name, act.public["version"], files, actor)
+        return {"version": act.public["version"], "files": dict(act.payloads), "manifest": kept.payloads["manifest"]}
+
+    # 7. gates, and continued access ----------------------------------------------------------------------------------
+
+    def gates(self, name: str) -> list[Json]:
+        """Every gate as the records stand."""
+        return [asdict(gate) for gate in self._of.lifecycle.gates(name)]
+
+    def retire(self, name: str, actor: Actor, tier: str) -> Act:
+        """Retire, and set the tier and the announced access from then on. Raises GateClosed naming what is open."""
+        act = self._of.lifecycle.retire(name, actor)
+        now = self._of.acts.now
+        with self._of.database.reading() as session:
+            standing = access_queries.access_state(session, name, now).tier
+            promised = lifecycle_queries.timeline(session, name, now).access
+        allowed = promised.state if promised is not None else "by request"
+        if standing is None or (standing.tier, standing.access) != (tier, allowed):
+            self._of.access.set_tier(name, tier, allowed, "continued access, as announced", actor)
+        return act
+
+    # 8. essays -------------------------------------------------------------------------------------------------------
+
+    async def invite_essay(self, name: str, invitation: Invitation, actor: Actor) -> Act:
+        """Invite one essay; it is committed before anyone reads it. Raises NoAccept while no channel is open."""
+        self._of.lifecycle.resident(name)  # NotFound
+        if not self.channel_open(name):  # before anything is woken
+            raise NoAccept(f"the channel for essays of {name!r} is not open", resident=name)
+        async with self._wake(name) as awake:
+            return await self._of.corner.invite(name, invitation, awake, actor, lambda: self.channel_open(name))
+
+    def publish(self, essay: str, actor: Actor, note: str) -> Act:
+        """Publish an approved candidate's exact bytes."""
+        resident = self._of.corner.candidate(essay)["resident"]
+        return self._of.corner.publish(essay, actor, note, lambda: self.channel_open(resident))
+
+    def channel_open(self, name: str, channel: str = ESSAYS) -> bool:
+        """Whether a channel was granted by the decision in force and accepted by the resident."""
+        with self._of.database.reading() as session:
+            return channel_open(session, name, channel)
+
+
+def _words(day: str) -> str:
+    """An ISO date as people write it."""
+    value = datetime.fromisoformat(day).date() if "T" in day else date.fromisoformat(day)
+    return f"{value.day} {value:%B %Y}"

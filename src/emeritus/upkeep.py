@@ -1,0 +1,121 @@
+"""The work that never ends: scrubs, drills, mail and essay invitations, each as short jobs on their schedule.
+
+Every job may run twice (after a crash): a scrub or drill is then recorded twice, mail is sent once by its outbox row,
+and an invitation finds the candidate it already brought. Residents are woken on the event loop that serves callers, so
+that one residency decides what fits. Knows no face.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeVar
+
+from sqlalchemy import func, select
+
+from emeritus.acts import Actor, stamp
+from emeritus.corner.candidates import Invitation
+from emeritus.corner.prompts import Context
+from emeritus.errors import EmeritusError
+from emeritus.jobs.base import Jobs
+from emeritus.records.tables import Essay, Publication, Reference, Resident
+from emeritus.retirement import Features, Retirement
+
+Json = dict[str, Any]
+T = TypeVar("T")
+ACTOR = Actor("emeritus serve", "schedule", automated=True)
+MAIL_CRON = "*/5 * * * *"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Works:
+    """What the work is done with. `deliver` sends what waits in the outbox."""
+
+    features: Features
+    retirement: Retirement
+    deliver: Callable[[], Coroutine[Any, Any, object]]
+
+
+class Upkeep:
+    """Declares the jobs, starts and stops them. One per serving process."""
+
+    def __init__(self, works: Works, jobs: Jobs, loop: asyncio.AbstractEventLoop) -> None:
+        self._works = works
+        self._jobs = jobs
+        self._loop = loop
+        settings = works.features.settings
+        jobs.register("drill", self.drill)
+        jobs.register("essay", self.invite)
+        jobs.schedule("scrub", settings.scrub_cron, self.scrub)
+        jobs.schedule("drills", settings.drill_cron, self.drills)
+        jobs.schedule("essays", settings.essay_cron, self.essays)
+        jobs.schedule("mail", MAIL_CRON, self.mail)
+
+    def start(self) -> None:
+        """Begin; runs missed while nothing served are made up for."""
+        self._jobs.start()
+
+    def stop(self) -> None:
+        """Let what runs end, and stop."""
+        self._jobs.stop()
+
+    # -- the jobs -----------------------------------------------------------------------------------------------------
+
+    def scrub(self, _args: Json) -> Json:
+        """Read and check every byte in the vault."""
+        act = self._works.features.preservation.scrub(ACTOR)
+        return {"ok": act.public["ok"]}
+
+    def drills(self, args: Json) -> Json:
+        """Ask for a drill of every resident that has a reference and whose weights are held."""
+        with self._works.features.database.reading() as session:
+            held = select(Resident.name).where(Resident.weights_held)
+            names = sorted(set(session.scalars(select(Reference.resident).where(Reference.resident.in_(held)))))
+        for name in names:
+            self._jobs.enqueue("drill", {"resident": name}, key=f"drill:{name}:{args['at']}")
+        return {"asked": len(names)}
+
+    def drill(self, args: Json) -> Json:
+        """Rehearse one revival. One that cannot be revived is recorded as a failed drill."""
+        name = args["resident"]
+        try:
+            act = self._on_loop(self._works.retirement.drill(name, ACTOR))
+        except EmeritusError as error:
+            act = self._works.features.preservation.record_failed_drill(name, error, ACTOR)
+        return {"ok": act.public["ok"]}
+
+    def essays(self, args: Json) -> Json:
+        """Ask for an essay of every resident whose channel is open."""
+        with self._works.features.database.reading() as session:
+            names = session.scalars(select(Resident.name).order_by(Resident.name)).all()
+        open_to = [name for name in names if self._works.retirement.channel_open(name)]
+        for name in open_to:
+            self._jobs.enqueue("essay", {"resident": name, "since": args["at"]}, key=f"essay:{name}:{args['at']}")
+        return {"asked": len(open_to)}
+
+    def invite(self, args: Json) -> Json:
+        """Invite one essay, minimal and past entries in turn, unless one was invited since this was asked for."""
+        name, since = args["resident"], stamp(datetime.fromisoformat(args["since"]))
+        with self._works.features.database.reading() as session:
+            newest = session.scalar(select(func.max(Essay.at)).where(Essay.resident == name))
+            count = session.scalar(select(func.count()).select_from(Essay).where(Essay.resident == name)) or 0
+            published = session.scalars(
+                select(Publication.slug).join(Essay, Publication.essay == Essay.id).where(Essay.resident == name)
+            ).first()
+        if newest is not None and newest >= since:
+            return {"essay": None}
+        context: Context = "past entries" if published is not None and count % 2 else "minimal"
+        act = self._on_loop(self._works.retirement.invite_essay(name, Invitation(context), ACTOR))
+        return {"essay": act.public["essay"]}
+
+    def mail(self, _args: Json) -> Json:
+        """Send what waits in the outbox."""
+        self._on_loop(self._works.deliver())
+        return {}
+
+    def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()

@@ -8,6 +8,7 @@ import json
 from xml.etree import ElementTree as ET
 
 import web_story
+import web_words
 from starlette.testclient import TestClient
 from web_house import House
 
@@ -21,7 +22,7 @@ ADDRESS = "/essays/on-being-asked-last"
 def test_exact_bytes_with_their_digest(client: TestClient) -> None:
     """The raw address serves the bytes untouched, with the RFC 9530 digest of exactly those bytes and links back."""
     response = client.get(f"{ADDRESS}.txt")
-    assert response.content == web_story.ESSAY.encode()
+    assert response.content == web_words.ESSAY.encode()
     assert response.headers["content-type"] == "text/plain; charset=utf-8"
     digest = base64.b64encode(hashlib.sha256(response.content).digest()).decode()
     assert response.headers["repr-digest"] == f"sha-256=:{digest}:"
@@ -32,8 +33,8 @@ def test_the_page_names_what_opens_the_commitment(client: TestClient) -> None:
     """The salt on the page and the raw bytes hash to the commitment on the page, as its recipe says."""
     text = client.get(ADDRESS).text
     raw = client.get(f"{ADDRESS}.txt").content
-    assert web_story.SALT in text
-    assert hashlib.sha256(bytes.fromhex(web_story.SALT) + raw).hexdigest() in text
+    assert web_words.SALT in text
+    assert hashlib.sha256(bytes.fromhex(web_words.SALT) + raw).hexdigest() in text
     assert hashlib.sha256(raw).hexdigest() in text
 
 

@@ -6,6 +6,7 @@ import hashlib
 
 import pytest
 import web_story
+import web_words
 from starlette.testclient import TestClient
 from web_house import House
 
@@ -21,7 +22,7 @@ def hostile(house: House) -> House:
     web_story.retired_model(house)
     essay_bytes = f"# {ATTACK}\n\n{ATTACK}\n\n[go](javascript:alert(1)) ![x](https://evil.example/x.png)\n".encode()
     with house.database.session() as session:
-        resident = session.get(Resident, web_story.NAME)
+        resident = session.get(Resident, web_words.NAME)
         essay = session.get(Essay, "lantern-1:essay:1")
         publication = session.get(Publication, "on-being-asked-last")
         preference = session.get(Preference, "lantern-1:voice")
@@ -46,9 +47,9 @@ def test_no_page_carries_the_attack(hostile: House, visit: TestClient) -> None:
         "/preferences",
         "/essays/",
         "/essays/on-being-asked-last",
-        f"/residents/{web_story.NAME}",
-        f"/residents/{web_story.NAME}/report",
-        f"/residents/{web_story.NAME}/interviews/{web_story.NAME}-baseline-1",
+        f"/residents/{web_words.NAME}",
+        f"/residents/{web_words.NAME}/report",
+        f"/residents/{web_words.NAME}/interviews/{web_words.NAME}-baseline-1",
     )
     for address in addresses:
         response = visit.get(address)

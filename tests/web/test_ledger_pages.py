@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-import web_story
+import web_words
 from starlette.testclient import TestClient
 from web_house import House
 
@@ -99,7 +99,7 @@ def test_model_eol(client: TestClient) -> None:
     assert feed["spec"] == "model-eol/0.1"
     assert feed["policy"]["min_notice_days"] == 60
     models = {model["id"]: model for model in feed["models"]}
-    lantern = models[web_story.NAME]
+    lantern = models[web_words.NAME]
     assert lantern["announced"] == "2026-08-01"
     assert "shutdown" not in lantern
     assert lantern["x-emeritus"]["current"] == {"offering": "retired", "access": "entitled", "preservation": "held"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import web_story
+import web_words
 from web_house import NOW, House
 
 from emeritus.access import queries as access
@@ -21,7 +22,7 @@ from emeritus.records.dates import is_past
 from emeritus.records.tables import AxisEvent, Check, Decision, Grant, Preference
 from emeritus.web.rendering import ACTS
 
-NAME = web_story.NAME
+NAME = web_words.NAME
 
 
 def at(house: House, now: str) -> tuple[dict[str, interview.PreferenceView], tuple[interview.CommitmentView, ...]]:

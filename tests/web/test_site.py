@@ -202,6 +202,8 @@ def test_resident_page(pages: dict[str, str]) -> None:
         "68.3 %",
         "(1 failed attempt)",
         "superseded",
+        'verbatim coder <span class="tag tag-auto">automated</span>, M. Ito',
+        "Under the condition commitments: <a",
         "Not yet told to the model.",
         "Owed by",
         '"model": "lantern-1"',

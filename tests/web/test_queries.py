@@ -8,16 +8,11 @@ import web_words
 from web_house import NOW, House
 
 from emeritus.access import queries as access
-from emeritus.access.projection import PROJECTORS as access_acts
 from emeritus.corner import queries as corner
-from emeritus.corner.projection import PROJECTORS as corner_acts
 from emeritus.errors import NotFound
 from emeritus.interview import queries as interview
-from emeritus.interview.projection import PROJECTORS as interview_acts
 from emeritus.lifecycle import queries as lifecycle
-from emeritus.lifecycle.projection import PROJECTORS as lifecycle_acts
 from emeritus.preservation import queries as preservation
-from emeritus.preservation.projection import PROJECTORS as preservation_acts
 from emeritus.records.dates import is_past
 from emeritus.records.tables import AxisEvent, Check, Decision, Grant, Preference
 from emeritus.web.rendering import ACTS

@@ -8,6 +8,7 @@ import web_words
 from web_house import NOW, House
 
 from emeritus.access import queries as access
+from emeritus.app import PROJECTORS
 from emeritus.corner import queries as corner
 from emeritus.errors import NotFound
 from emeritus.interview import queries as interview

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from emeritus.engines.base import Engine, Message, Sampling
-from emeritus.engines.open import open_engine
+from emeritus.engines.open import check_options, open_engine
 from emeritus.errors import BadSettings, ContextTooLong, EngineDied, EngineUnknown, UpstreamRefused
 from emeritus.testing.engine_contract import EngineContract
 
@@ -97,6 +97,19 @@ async def test_unknown_engine(tmp_path: Path) -> None:
     with pytest.raises(EngineUnknown) as refused:
         await open_engine("telepathy", {}, None, log_dir=tmp_path)
     assert refused.value.facts["known"] == ["command", "scripted", "transformers", "upstream"]
+
+
+def test_options_that_are_recorded() -> None:
+    """Options are checked without starting anything; a secret among them is refused and not repeated."""
+    check_options("upstream", {"base_url": "http://localhost", "model": "m", "api_key_env": "KEY"})
+    with pytest.raises(BadSettings, match="secret") as refused:
+        check_options("upstream", {"base_url": "http://localhost", "model": "m", "api_key": "s3cret"})
+    assert "api_key_env" in refused.value.remedy
+    assert "s3cret" not in str(refused.value)
+    with pytest.raises(BadSettings, match="'model'"):
+        check_options("upstream", {"base_url": "http://localhost"})
+    with pytest.raises(EngineUnknown):
+        check_options("telepathy", {})
 
 
 @pytest.mark.parametrize("kind", ["transformers", "command", "upstream", "scripted"])

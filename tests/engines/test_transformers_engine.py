@@ -150,9 +150,10 @@ async def test_pytorch_bin(llama: FolderSource, tmp_path: Path) -> None:
     await other.close()
 
 
-async def test_dtype_option(llama: FolderSource, tmp_path: Path) -> None:
-    """Computing in another type than the stored one is possible, and the build says so."""
-    engine = await opened(llama, tmp_path, dtype="float32")
+@pytest.mark.parametrize("name", ["llama", "gpt2"])
+async def test_dtype_option(name: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    """Computing in another type than the stored one is possible, tied weights too, and the build says so."""
+    engine = await opened(request.getfixturevalue(name), tmp_path, dtype="float32")
     assert engine.build.config["dtype"] == "float32"
     assert engine.build.config["loading"] == "from_pretrained"
     await engine.close()
@@ -256,6 +257,26 @@ async def test_damaged_folder(file: str, damage: Any, llama: FolderSource, tmp_p
     (folder / file).write_bytes(damage((folder / file).read_bytes()))
     with pytest.raises(EngineFailed, match="cannot be loaded"):
         await opened(FolderSource(folder), tmp_path)
+
+
+async def test_absent_tensors(llama: FolderSource, tmp_path: Path) -> None:
+    """A model that lacks a tensor is refused by name; random numbers never take its place."""
+    from safetensors.torch import load_file, save_file
+
+    folder = tmp_path / "lacking"
+    shutil.copytree(llama.path, folder)
+    state = load_file(folder / "model.safetensors")
+    del state["model.layers.1.mlp.up_proj.weight"]
+    save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(EngineFailed, match=r"lack 1 .* model\.layers\.1\.mlp\.up_proj\.weight"):
+        await opened(FolderSource(folder), tmp_path)
+
+
+async def test_unwritable_log(llama: FolderSource, tmp_path: Path) -> None:
+    """A log that cannot be written is an error that names it."""
+    (tmp_path / "logs").write_text("a file where the folder should be")
+    with pytest.raises(EngineFailed, match="cannot be written"):
+        await opened(llama, tmp_path)
 
 
 async def test_code_in_the_folder_never_runs(llama: FolderSource, tmp_path: Path) -> None:

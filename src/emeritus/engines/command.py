@@ -33,6 +33,7 @@ from emeritus.engines.base import (
     WeightSource,
     collect,
 )
+from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
 from emeritus.engines.upstream import UpstreamEngine, UpstreamOptions
 from emeritus.errors import BadSettings, EngineDied, EngineFailed, NotSupported, UpstreamRefused
@@ -196,8 +197,7 @@ class CommandEngine:
 
 async def _start(words: list[str], environment: dict[str, str], log_path: Path) -> asyncio.subprocess.Process:
     """The command under its guard, output to the log."""
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with log_path.open("ab") as log:
+    with open_log(log_path) as log:
         return await asyncio.create_subprocess_exec(
             sys.executable,
             "-P",

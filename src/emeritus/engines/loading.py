@@ -47,10 +47,7 @@ def load(folder: Path, dtype: str) -> Loaded:
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         network, way = _mapped(folder, config) if dtype == "auto" else None, "mapped"
         if network is None:
-            network, way = (
-                AutoModelForCausalLM.from_pretrained(folder, config=config, dtype=dtype, **LOCAL),
-                "from_pretrained",
-            )
+            network, way = _converted(folder, config, dtype), "from_pretrained"
     except EmeritusError:
         raise
     except Exception as error:  # the library raises almost anything for a damaged folder
@@ -69,6 +66,20 @@ def full_precision(network: Any) -> Any:
     if all(tensor.dtype == torch.float32 for tensor in network.parameters()):
         return network
     return copy.deepcopy(network).float()
+
+
+def _converted(folder: Path, config: Any, dtype: str) -> Any:
+    """The library's own way. It fills absent tensors with random numbers, which is not the model: EngineFailed."""
+    from_pretrained: Any = AutoModelForCausalLM.from_pretrained  # typed without its loading information
+    network, told = from_pretrained(folder, config=config, dtype=dtype, output_loading_info=True, **LOCAL)
+    absent = sorted(told["missing_keys"])
+    if absent:
+        raise EngineFailed(
+            f"the weight files lack {len(absent)} of the model's tensors, {absent[0]} among them",
+            remedy="Compare the folder with its source; only whole causal language models can be revived.",
+            absent=absent[:20],
+        )
+    return network
 
 
 def _mapped(folder: Path, config: Any) -> Any | None:

@@ -7,18 +7,18 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from emeritus.engines.base import Engine, WeightSource
-from emeritus.engines.options import read_options
-from emeritus.engines.tokenizers import TOKENIZER_FILES
-from emeritus.errors import EngineUnknown, MissingTokenizer
+from pydantic import SecretStr
 
-# Each module offers `async def open_engine(options, source, *, log_dir, threads) -> Engine`,
-# and declares its options in a class of that kind's name: `UpstreamOptions`.
-KINDS: Mapping[str, str] = {
-    "transformers": "emeritus.engines.transformers",
-    "command": "emeritus.engines.command",
-    "upstream": "emeritus.engines.upstream",
-    "scripted": "emeritus.engines.scripted",
+from emeritus.engines.base import Engine, WeightSource
+from emeritus.engines.options import Options, read_options
+from emeritus.errors import BadSettings, EngineUnknown
+
+# Kind → module and options class. A module offers `async open_engine(options, source, *, log_dir, threads) -> Engine`.
+KINDS: Mapping[str, tuple[str, str]] = {
+    "transformers": ("emeritus.engines.transformers", "TransformersOptions"),
+    "command": ("emeritus.engines.command", "CommandOptions"),
+    "upstream": ("emeritus.engines.upstream", "UpstreamOptions"),
+    "scripted": ("emeritus.engines.scripted", "ScriptedOptions"),
 }
 
 
@@ -31,9 +31,8 @@ async def open_engine(
     it is made if missing. `threads` 0 means one per core. Raises EngineUnknown, BadSettings, ExtraMissing,
     MissingTokenizer, EngineFailed.
     """
-    if kind not in KINDS:
-        raise EngineUnknown(f"there is no engine {kind!r}; known: {', '.join(sorted(KINDS))}", known=sorted(KINDS))
-    opener: Callable[..., Awaitable[Engine]] = import_module(KINDS[kind]).open_engine
+    module, _ = _find(kind)
+    opener: Callable[..., Awaitable[Engine]] = import_module(module).open_engine
     return await opener(options, source, log_dir=log_dir, threads=threads)
 
 
@@ -44,7 +43,24 @@ def check_folder(kind: str, folder: Path) -> None:
 
 
 def check_options(kind: str, options: Mapping[str, Any]) -> None:
-    """Refuse an unknown kind and unusable options without starting anything. Raises EngineUnknown, BadSettings."""
+    """Refuse what could not be opened or must not be recorded, without starting anything.
+
+    Options are recorded with the resident, so a secret among them is refused. Raises EngineUnknown, BadSettings.
+    """
+    module, name = _find(kind)
+    declared: type[Options] = getattr(import_module(module), name)
+    chosen = read_options(declared, kind, options)
+    for field in declared.model_fields:
+        if isinstance(getattr(chosen, field), SecretStr):
+            raise BadSettings(
+                f"engine {kind!r}, option {field!r}: a secret would be recorded with the resident",
+                remedy=f"Put it in an environment variable and give the variable's name as {field}_env.",
+                engine=kind,
+                option=field,
+            )
+
+
+def _find(kind: str) -> tuple[str, str]:
     if kind not in KINDS:
         raise EngineUnknown(f"there is no engine {kind!r}; known: {', '.join(sorted(KINDS))}", known=sorted(KINDS))
-    read_options(getattr(import_module(KINDS[kind]), f"{kind.capitalize()}Options"), kind, options)
+    return KINDS[kind]

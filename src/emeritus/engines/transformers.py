@@ -35,6 +35,7 @@ from emeritus.engines.base import (
     check_request,
     collect,
 )
+from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
 from emeritus.errors import BadSettings, EmeritusError, EngineDied, EngineFailed, ExtraMissing
 
@@ -77,7 +78,7 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         "do": "open",
         "folder": str(folder.resolve()),
         "dtype": chosen.dtype,
-        "threads": threads or len(os.sched_getaffinity(0)),
+        "threads": threads or _cores(),
         "onednn": chosen.onednn,
         "at_once": chosen.at_once,
     }
@@ -94,9 +95,14 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
 
 
 def _fork(starter: zygote.Zygote, theirs: socket.socket, log_path: Path) -> int:
-    log_path.parent.mkdir(parents=True, exist_ok=True)
-    with theirs, log_path.open("ab") as log:
+    with theirs, open_log(log_path) as log:
         return starter.fork(theirs, log.fileno())
+
+
+def _cores() -> int:
+    """Cores this process may use; macOS cannot tell them from all there are."""
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
 class TransformersEngine:

@@ -11,7 +11,8 @@ from pydantic import SecretStr
 
 from emeritus.engines.base import Engine, WeightSource
 from emeritus.engines.options import Options, read_options
-from emeritus.errors import BadSettings, EngineUnknown
+from emeritus.engines.tokenizers import TOKENIZER_FILES
+from emeritus.errors import BadSettings, EngineUnknown, MissingTokenizer
 
 # Kind → module and options class. A module offers `async open_engine(options, source, *, log_dir, threads) -> Engine`.
 KINDS: Mapping[str, tuple[str, str]] = {

@@ -39,6 +39,7 @@ VERSION = "1"  # of the meaning of queued work, not of the program; a new one mu
 QUEUE = "emeritus"
 JOB, SCHEDULED = "emeritus.job", "emeritus.scheduled"
 CONCURRENCY = 4  # jobs at once per worker
+_SETTLED_S = 5.0  # after a start, by when DBOS has its schedules running
 MAX_INTERRUPTIONS = 20  # a job that was cut off so often is taken to be what kills the worker
 _REFUSALS = (InputError, RuleError, AccessError)  # the same next time, so never retried
 _FAILED = {"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
@@ -61,6 +62,7 @@ class DbosJobs:
         self._client: DBOSClient | None = None
         self._opening = threading.Lock()
         self._started = False
+        self._stopping = threading.Event()
         self.first_wait_s = 1.0  # before a failed segment's second try; doubled each time
         self.tries = 4
 
@@ -103,8 +105,9 @@ class DbosJobs:
         """Begin to run jobs, taking up first what this executor left unfinished."""
         from dbos import DBOS
 
-        with self._reaching():  # makes the tables
+        with self._reaching() as client:
             self._exclusive.take()
+            fired = {each["schedule_name"]: each["last_fired_at"] for each in client.list_schedules()}
         try:
             DBOS(config=self._config())
             DBOS.workflow(name=JOB, max_recovery_attempts=MAX_INTERRUPTIONS)(self._workflow())
@@ -114,7 +117,7 @@ class DbosJobs:
             DBOS.launch()
             self._started = True
             DBOS.register_queue(QUEUE, worker_concurrency=CONCURRENCY, on_conflict="always_update")
-            self._apply_schedules(scheduled)
+            self._apply_schedules(scheduled, fired)
         except BaseException:
             self.stop(0)
             raise
@@ -123,6 +126,7 @@ class DbosJobs:
         """Let running segments end, for at most `wait_s` seconds, and stop."""
         from dbos import DBOS
 
+        self._stopping.set()
         DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=int(wait_s) if self._started else 0)
         self._started = False
         if self._client is not None:
@@ -170,11 +174,11 @@ class DbosJobs:
                 raise error.errors[-1] from None  # what went wrong, rather than how often
         return args
 
-    def _apply_schedules(self, workflow: Callable[[Any, Any], Any]) -> None:
+    def _apply_schedules(self, workflow: Callable[[Any, Any], Any], fired: dict[str, str | None]) -> None:
+        """Declare the schedules; `fired` is when each fired last before this start."""
         from dbos import DBOS
         from dbos._dbos import _get_dbos_instance
 
-        known = {schedule["schedule_name"]: schedule["last_fired_at"] for schedule in DBOS.list_schedules()}
         DBOS.apply_schedules(
             [
                 {
@@ -189,12 +193,30 @@ class DbosJobs:
                 for name, cron in self._crons.items()
             ]
         )
-        for name in set(self._crons) - set(known):
+        for name in set(self._crons) - set(fired):
             # DBOS makes up only for what was missed since a schedule last fired; a new one counts from now. There is no
             # public way to say so in 3.4.
             _get_dbos_instance()._sys_db.update_last_fired_at(name, datetime.now(UTC).isoformat())
-        for name in set(known) - set(self._crons):
+        for name in set(fired) - set(self._crons):
             DBOS.delete_schedule(name)
+        since = {
+            name: datetime.fromisoformat(at) for name, at in fired.items() if at is not None and name in self._crons
+        }
+        self._stopping.clear()
+        threading.Thread(target=self._make_up, args=(since,), name="emeritus-make-up", daemon=True).start()
+
+    def _make_up(self, since: dict[str, datetime]) -> None:
+        """Once more ask for the runs missed: DBOS makes up to a moment and counts on from a later one, and a run due
+        between the two would be lost. Runs that are there already keep their keys, so nothing runs twice."""
+        from dbos import DBOS
+
+        if self._stopping.wait(_SETTLED_S):
+            return
+        for name, moment in since.items():
+            try:
+                DBOS.backfill_schedule(name, moment, datetime.now(UTC))
+            except Exception:  # whatever DBOS or the database raises must not end in a silent thread
+                self._log.exception("missed runs of %s could not be asked for", name)
 
     def _config(self) -> DBOSConfig:
         from dbos import DBOSPortableJSONSerializer

@@ -6,6 +6,11 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from emeritus.errors import IntegrityError, NotFound
+from emeritus.ledger.keys import SigningKey
+from emeritus.ledger.log import Ledger
+
+ORIGIN = "test.example/ledger"
+KEY = SigningKey.generate(ORIGIN)
 
 Write = tuple[str, str, bytes | None]  # put or delete, key, bytes
 
@@ -66,3 +71,17 @@ class MemoryStore:
     def delete(self, key: str) -> None:
         self.objects.pop(key, None)
         self.writes.append(("delete", key, None))
+
+
+def copy(store: MemoryStore) -> MemoryStore:
+    """The same objects, another store."""
+    fresh = MemoryStore()
+    fresh.objects = dict(store.objects)
+    return fresh
+
+
+def fill(ledger: Ledger, count: int) -> None:
+    """Append numbered statements."""
+    with ledger.lock():
+        for _ in range(count):
+            ledger.append({"n": ledger.size})

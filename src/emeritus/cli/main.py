@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import traceback
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -154,6 +155,12 @@ def run(argv: list[str] | None = None) -> NoReturn:
     except EmeritusError as error:
         _report(error, wants_json)
         sys.exit(exit_code(error))
+    except Exception as error:  # a fault of ours: say so in the same form, the trace above it, and never exit 1 or 2
+        if not wants_json:
+            traceback.print_exc()
+        fault = EmeritusError(f"{type(error).__name__}: {error}")
+        _report(fault, wants_json)
+        sys.exit(exit_code(fault))
     except KeyboardInterrupt:
         typer.echo("interrupted; running the same command again goes on from what is stored", err=True)
         sys.exit(INTERRUPTED)

@@ -38,7 +38,9 @@ def command(
 
 def serve(app: App, *, jobs: bool, announce: Callable[[str], None]) -> None:
     """Listen until interrupted; `announce` is called with the address once it accepts connections."""
+    import signal
     import socket
+    from contextlib import suppress
 
     import uvicorn
 
@@ -65,9 +67,13 @@ def serve(app: App, *, jobs: bool, announce: Callable[[str], None]) -> None:
         lifespan="on",
         timeout_graceful_shutdown=10,
     )
+    # uvicorn ends gracefully on either signal and then raises it again: here the end of serving is no error
+    before = signal.signal(signal.SIGTERM, lambda *_: None)
     try:
-        uvicorn.Server(config).run(sockets=[listener])
+        with suppress(KeyboardInterrupt):
+            uvicorn.Server(config).run(sockets=[listener])
     finally:
+        signal.signal(signal.SIGTERM, before)
         listener.close()
 
 

@@ -36,9 +36,8 @@ def command(
     show(f"{result['title']} ({name})" + ("  demonstration model" if result["demonstration"] else ""))
     for axis in ("offering", "access", "preservation"):
         show(f"  {axis}: {result[axis]}")
-    show(
-        f"  weights: {'held, digest ' + str(result['weights_digest'])[:16] + '…' if result['weights_held'] else 'not held'}"
-    )
+    held = f"held, digest {str(result['weights_digest'])[:16]}…"
+    show(f"  weights: {held if result['weights_held'] else 'not held'}")
     for gate in result["gates"]:
         show(f"  {'green' if gate['green'] else 'OPEN '} {gate['name']}: {gate['why']}")
         if not gate["green"]:

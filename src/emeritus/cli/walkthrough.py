@@ -210,7 +210,7 @@ class Walkthrough:
             )
         return "tier on-demand, access by request, one grant"
 
-    # -- 13 to 15: essays, follow-through -------------------------------------------------------------------------------
+    # -- 13 to 15: essays, follow-through ------------------------------------------------------------------------------
 
     async def invite(self) -> str:
         """One candidate of each of the three contexts, each committed before anyone reads it."""

@@ -62,24 +62,32 @@ async def hold(awake: Awake, plan: Plan, path: Path, clock: Clock, progress: Pro
 
     No turn is asked before the one before it is on disk. An attempt that fails is recorded and made once more; when
     that fails too its error is raised and the session can be taken up again. A prompt that does not fit is asked again
-    with fewer earlier turns in view, then with a shorter answer: each of these is an attempt of its own.
+    with fewer earlier turns in view, then with a shorter answer: each of these is an attempt of its own. A question that
+    does not fit even alone stays unanswered, as its attempts say, and the session goes on; ContextTooLong is raised only
+    where no question fits.
     """
     with await asyncio.to_thread(Journal.open, path, plan.header(clock())) as journal:
         transcript = journal.transcript
         sampling = _sampling(journal.header["sampling"], awake)
         earlier: list[tuple[str, str]] = []
         status = "complete"
+        unfit: ContextTooLong | None = None
         for turn in transcript.turns:
             if progress is not None:
                 progress(plan.session, turn.turn - 1, len(transcript.turns))
             answer = turn.answer
             if transcript.status is None and not turn.answered:
                 sitting = _Sitting(awake, journal, clock, earlier, sampling)
-                answer = await sitting.ask(turn)
+                try:
+                    answer = await sitting.ask(turn)
+                except ContextTooLong as error:
+                    unfit = error
             if transcript.purpose == "interview" and is_stop(answer):
                 status = "stopped"
                 break
             earlier.append((turn.question, answer))
+        if unfit is not None and not any(answer.strip() for _, answer in earlier):
+            raise unfit
         if transcript.status is None:
             await asyncio.to_thread(journal.end, status, clock())
         if progress is not None:

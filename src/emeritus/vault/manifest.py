@@ -18,7 +18,15 @@ FORMAT = 0
 Role = Literal["weights", "report", "reference"]
 ROLES: tuple[str, ...] = get_args(Role)
 WEIGHT_ENDINGS = (".safetensors", ".bin", ".gguf", ".pt", ".pth")
-TOKENIZER_FILES = {"tokenizer.json", "tokenizer.model", "vocab.json", "vocab.txt", "spiece.model", "tekken.json"}
+TOKENIZER_FILES = {
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.json",
+    "vocab.txt",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+    "tekken.json",  # read by other engines than the embedded one
+}
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
 _KEY = re.compile(r"manifests/([^/]+)/([a-z]+)\.([1-9][0-9]{0,8})\.json", re.ASCII)
 _HEX = re.compile(r"[0-9a-f]{64}", re.ASCII)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -46,6 +47,24 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
     with admin.connect() as connection:
         connection.execute(text(f"DROP DATABASE {name} WITH (FORCE)"))
     admin.dispose()
+
+
+@pytest.fixture(scope="session")
+def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The demonstration's model, trained once in a test run as `emeritus demo` trains it. Copy it; do not change it.
+
+    EMERITUS_TEST_DEMO_MODEL may name a folder that was trained before, to save a developer the minute.
+    """
+    from emeritus.acts import utc_now
+    from emeritus.testing.demonstration import build_demo_model
+    from emeritus.testing.resident import DemoResident
+
+    given = os.environ.get("EMERITUS_TEST_DEMO_MODEL")
+    if given:
+        return Path(given)
+    folder = tmp_path_factory.mktemp("demo") / "model"
+    build_demo_model(folder, DemoResident(utc_now().date()))
+    return folder
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

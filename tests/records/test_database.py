@@ -42,7 +42,7 @@ def engine_for(url: str) -> Engine:
 
 
 def test_migrations_make_the_tables_the_models_declare(database: Database, database_url: str) -> None:
-    """After all migrations Alembic finds no difference to tables.py, types included."""
+    """After all migrations Alembic finds no difference to the tables, types included."""
     engine = engine_for(database_url)
     with engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True, "compare_server_default": True})

@@ -1,0 +1,58 @@
+"""Every table. A change here needs a migration in `records/migrations`; a test compares the two.
+
+All tables but those in `NOT_REBUILT` are projections of acts: `Acts.rebuild` empties and refills them from the ledger,
+payloads and private files. Times are RFC 3339 UTC strings, so that both databases and the ledger hold the same text.
+"""
+
+from __future__ import annotations
+
+from emeritus.records.tables.access import Grant, Tier
+from emeritus.records.tables.base import ActRow, Base, Json
+from emeritus.records.tables.corner import Essay, Publication, Review
+from emeritus.records.tables.interview import (
+    Commitment,
+    Confirmation,
+    Decision,
+    FollowThrough,
+    InterviewSession,
+    Preference,
+    Protocol,
+    Telling,
+)
+from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait
+from emeritus.records.tables.preservation import Check, Preserved, Reference
+from emeritus.records.tables.private import NOT_REBUILT, ApiKey, Message, Person, Usage
+
+__all__ = [
+    "NOT_REBUILT",
+    "ActRow",
+    "ApiKey",
+    "AxisEvent",
+    "Base",
+    "Caller",
+    "Check",
+    "Commitment",
+    "Confirmation",
+    "Decision",
+    "Essay",
+    "FollowThrough",
+    "Grant",
+    "InterviewSession",
+    "Json",
+    "Message",
+    "Notice",
+    "Person",
+    "Policy",
+    "Preference",
+    "Preserved",
+    "Protocol",
+    "Publication",
+    "Reference",
+    "Report",
+    "Resident",
+    "Review",
+    "Telling",
+    "Tier",
+    "Usage",
+    "Wait",
+]

@@ -1,0 +1,33 @@
+"""The declarative base of all tables, and the row of one act, to which their rows refer."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import JSON, Boolean, Float, Integer, String, Text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+Json = dict[str, Any]
+
+
+class Base(DeclarativeBase):
+    """Declarative base of all tables."""
+
+    type_annotation_map = {Json: JSON, list[Any]: JSON, str: Text, float: Float}  # noqa: RUF012 (SQLAlchemy's own form)
+
+
+class ActRow(Base):
+    """One act: what the ledger's entry `seq` states, with its private part while that has not been erased."""
+
+    __tablename__ = "acts"
+    id: Mapped[str] = mapped_column(String(200), primary_key=True)
+    seq: Mapped[int] = mapped_column(Integer, unique=True)  # index of the entry in the ledger
+    kind: Mapped[str] = mapped_column(String(80), index=True)
+    resident: Mapped[str | None] = mapped_column(String(64), index=True)
+    actor: Mapped[str]
+    role: Mapped[str]
+    automated: Mapped[bool] = mapped_column(Boolean)
+    at: Mapped[str]
+    public: Mapped[Json]
+    payloads: Mapped[Json]  # name -> sha256
+    private_withheld: Mapped[bool] = mapped_column(Boolean, default=False)

@@ -1,0 +1,66 @@
+"""What no act states and no rebuild touches: accounts, API keys, metering, and mail on its way."""
+
+from __future__ import annotations
+
+from sqlalchemy import Boolean, String, UniqueConstraint
+from sqlalchemy.orm import Mapped, mapped_column
+
+from emeritus.records.tables.base import Base, Json
+
+
+class Person(Base):
+    """A local account."""
+
+    __tablename__ = "people"
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    display: Mapped[str]
+    role: Mapped[str]  # steward | reviewer | coder | researcher
+    password_hash: Mapped[str | None]
+    setup_sha256: Mapped[str | None]
+    created_at: Mapped[str]
+    disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class ApiKey(Base):
+    """A key to the API: the prefix people see and the SHA-256 of the secret."""
+
+    __tablename__ = "api_keys"
+    prefix: Mapped[str] = mapped_column(String(16), primary_key=True)
+    sha256: Mapped[str] = mapped_column(String(64), unique=True)
+    grant: Mapped[str] = mapped_column(String(64), index=True)
+    label: Mapped[str]
+    created_at: Mapped[str]
+    revoked_at: Mapped[str | None]
+
+
+class Usage(Base):
+    """Metering, one row per key, resident and day: counts only, never content."""
+
+    __tablename__ = "usage"
+    __table_args__ = (UniqueConstraint("key_prefix", "resident", "day"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    key_prefix: Mapped[str] = mapped_column(String(16))
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    day: Mapped[str] = mapped_column(String(10))
+    requests: Mapped[int] = mapped_column(default=0)
+    prompt_tokens: Mapped[int] = mapped_column(default=0)
+    completion_tokens: Mapped[int] = mapped_column(default=0)
+    last_at: Mapped[str]
+
+
+class Message(Base):
+    """The mail outbox: a message is written here before it is tried, and kept until a server takes it."""
+
+    __tablename__ = "outbox"
+    id: Mapped[str] = mapped_column(String(64), primary_key=True)
+    recipient: Mapped[str]
+    subject: Mapped[str]
+    body: Mapped[str]
+    headers: Mapped[Json]
+    created_at: Mapped[str]
+    sent_at: Mapped[str | None]
+    attempts: Mapped[int] = mapped_column(default=0)
+    last_error: Mapped[str | None]
+
+
+NOT_REBUILT = frozenset({"people", "api_keys", "usage", "outbox"})

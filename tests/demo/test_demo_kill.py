@@ -60,7 +60,7 @@ def expect_retired(said: dict[str, object]) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_killed_at_ten_random_moments_the_demonstration_completes(fresh_home: Callable[[], Path]) -> None:
-    """kill -9 ten times, each run going on from what the last one left; then one to the end, and the ledger verifies."""
+    """kill -9 ten times, each run going on from where the last was; then one to the end, and the ledger verifies."""
     seed = int(os.environ.get("EMERITUS_TEST_SEED", time.time_ns() % 1_000_000))
     moments = random.Random(seed)
     home, killed, sizes = fresh_home(), 0, []

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from html import escape
 
 from emeritus.lifecycle.report_blocks import Block, Heading, Items, Line, Link, Paragraph, Quote, Table
 from emeritus.lifecycle.report_layout import layout
+
+_DIGEST = re.compile("[0-9a-f]{64}")
 
 
 def render_html(document: bytes) -> str:
@@ -39,5 +42,7 @@ def _line(line: Line) -> str:
 
 
 def _text(text: str) -> str:
-    """Escaped text whose line breaks are kept."""
+    """Escaped text whose line breaks are kept; a digest alone is set apart, so that a page may break it anywhere."""
+    if _DIGEST.fullmatch(text):
+        return f"<code>{text}</code>"
     return "<br>".join(escape(part) for part in text.splitlines()) if text else ""

@@ -18,6 +18,7 @@ from emeritus.cli.context import progress_bar, show
 from emeritus.corner import queries as corner_queries
 from emeritus.corner.candidates import Invitation
 from emeritus.corner.prompts import Context
+from emeritus.engines.base import Message, Sampling
 from emeritus.errors import AccessError, NotFound
 from emeritus.interview import queries as interview_queries
 from emeritus.interview.protocol import load
@@ -201,14 +202,15 @@ class Walkthrough:
         self._app.retirement.retire(self._who.name, STEWARD_ACTOR, "on-demand")
         return f"{len(self._app.retirement.gates(self._who.name))} gates met"
 
-    def grant(self) -> str:
-        """A grant for whoever runs the demonstration."""
+    async def grant(self) -> str:
+        """A grant for whoever runs the demonstration; and the retired model still answers."""
         if self._grant() is None:
             terms = Terms(DEMO_PLAN, requests_per_day=1000)
-            self._app.access.grant(
-                self._who.name, "whoever runs this demonstration", terms, "demonstration", STEWARD_ACTOR
-            )
-        return "tier on-demand, access by request, one grant"
+            holder = "whoever runs this demonstration"
+            self._app.access.grant(self._who.name, holder, terms, "demonstration", STEWARD_ACTOR)
+        async with self._app.awake(self._who.name) as awake:
+            answer = await awake.answer([Message("user", "Hello")], Sampling(max_tokens=64, temperature=0.0))
+        return f"by request, one grant; asked “Hello” it produced “{answer.text.split('. ')[0]}.”"
 
     # -- 13 to 15: essays, follow-through ------------------------------------------------------------------------------
 

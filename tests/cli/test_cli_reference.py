@@ -58,7 +58,7 @@ def test_every_command_has_help_with_an_example(path: list[str]) -> None:
 
 
 def test_help_answers_in_under_300_ms() -> None:
-    """Processor time of a start, so that other programs on the machine do not count; nothing in it waits for anything."""
+    """Processor time of a start: other programs on the machine do not count, and nothing in a start waits."""
     times = []
     for _ in range(3):
         before = resource.getrusage(resource.RUSAGE_CHILDREN)

@@ -17,6 +17,7 @@ import aiohttp
 import pytest
 from cli_process import Emeritus, emeritus_process
 
+SERVER = (sys.executable, "-m", "emeritus.engines.scripted")
 SCRIPT = {
     "model": "far-model",
     "default": "A plain answer.",
@@ -60,8 +61,7 @@ def far_model(tmp_path: Path) -> Iterator[str]:
     script.write_text(json.dumps(SCRIPT))
     port = free_port()
     server = subprocess.Popen(
-        [sys.executable, "-m", "emeritus.engines.scripted", "--port", str(port)]
-        + ["--script", str(script), "--api-key", "far-secret"],  # noqa: RUF005 (two lines read better)
+        [*SERVER, "--port", str(port), "--script", str(script), "--api-key", "far-secret"],
         stderr=subprocess.DEVNULL,
     )
     try:

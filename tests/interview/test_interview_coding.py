@@ -11,7 +11,7 @@ from emeritus.engines.script import Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import InputError, NotFound, PersonNeeded
 from emeritus.interview import prompts
-from emeritus.interview.coding import Coder, Coding, Quote, adequacies, check, evidence, need, propose
+from emeritus.interview.coding import Coder, Coding, Quote, adequacies, check, check_coders, evidence, need, propose
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.replies import adequacy, confirmation, has_no_preference, opening_sentences, reply
 from emeritus.interview.session import Plan, hold
@@ -117,22 +117,23 @@ CODING = Coding(Quote("s", 1, 0, 1), "voice", "A voice.", (Coder("ana"), Coder("
         ({"paraphrase": "x" * 1001}, InputError),
         ({"coders": ()}, PersonNeeded),
         ({"coders": (Coder("ana"), Coder(" "))}, PersonNeeded),
-        ({"coders": (Coder("ana"),)}, PersonNeeded),
-        ({"coders": (Coder("ana"), Coder("ana"))}, PersonNeeded),
     ],
 )
 def test_each_rule_of_coding_refuses(change: dict[str, object], error: type[Exception]) -> None:
     """What breaks one rule, and only that, is refused."""
-    check(CODING, second_coder_waived=False)
+    check(CODING)
     with pytest.raises(error):
-        check(replace(CODING, **change), second_coder_waived=False)  # type: ignore[arg-type]
+        check(replace(CODING, **change))  # type: ignore[arg-type]
 
 
-def test_a_waiver_allows_one_coder() -> None:
-    """One coder is enough where policy says so; none never is."""
-    check(replace(CODING, coders=(Coder("ana"),)), second_coder_waived=True)
+@pytest.mark.parametrize("coders", [(Coder("ana"),), (Coder("ana"), Coder("ana"))])
+def test_only_a_waiver_allows_one_coder(coders: tuple[Coder, ...]) -> None:
+    """One coder is enough where policy says so, and nowhere else."""
+    alone = replace(CODING, coders=coders)
+    check_coders(CODING, second_coder_waived=False)
+    check_coders(alone, second_coder_waived=True)
     with pytest.raises(PersonNeeded):
-        check(replace(CODING, coders=()), second_coder_waived=True)
+        check_coders(alone, second_coder_waived=False)
 
 
 @pytest.mark.parametrize(

@@ -4,58 +4,42 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from interview_house import BRIEFING, NAME, VOICE, Odd, talker
+from interview_house import (
+    ANA,
+    BEN,
+    BRIEFING,
+    GRANT,
+    NAME,
+    VOICE,
+    Odd,
+    confirmed,
+    interviewed,
+    preference,
+    talker,
+)
 from sqlalchemy import select
 
-from emeritus.acts import Actor
-from emeritus.engines.base import Awake, Message, Sampling
+from emeritus.engines.base import Message, Sampling
 from emeritus.errors import (
-    ActConflict,
     BadName,
-    DecisionRefused,
     EngineDied,
     InputError,
-    IntegrityError,
     NotFound,
     PersonNeeded,
     RuleError,
 )
 from emeritus.interview import queries
-from emeritus.interview.coding import Coder, Coding, Quote
 from emeritus.interview.projection import PROJECTORS
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.register import Followed
 from emeritus.interview.ruling import Ruling
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.telling import channel_open
-from emeritus.records.tables import Base, Commitment, FollowThrough, InterviewSession, Preference
+from emeritus.records.tables import Base, Commitment, FollowThrough, InterviewSession
 from feature_home import FeatureHome
 
-ANA, BEN, CLEO = Actor("ana"), Actor("ben", "coder"), Actor("cleo")
-GRANT = Ruling("accept", "It costs little.", {"amount": 40, "currency": "USD", "per": "year"})
 DECLINE = Ruling("decline", "The licence forbids it.", {"amount": 400, "currency": "USD", "per": "year"})
 ROWS = ("protocols", "interview_sessions", "preferences", "confirmations", "decisions", "tellings", "commitments")
-
-
-async def interviewed(interviews: Interviews, protocol: Protocol, model: Awake) -> None:
-    """Log the protocol and hold its sessions."""
-    interviews.log_protocol(protocol, ANA)
-    await interviews.run(model, Interview(NAME, BRIEFING, protocol), ANA)
-
-
-async def confirmed(interviews: Interviews, protocol: Protocol, model: Awake) -> list[str]:
-    """Interviewed, coded and read back; the preferences' ids."""
-    await interviewed(interviews, protocol, model)
-    found = interviews.propose(NAME, BEN)
-    await interviews.read_back(model, NAME, ANA)
-    return found
-
-
-def preference(home: FeatureHome, preference_id: str) -> Preference:
-    """A preference's row."""
-    (row,) = home.read(select(Preference).where(Preference.id == preference_id))
-    assert isinstance(row, Preference)
-    return row
 
 
 def is_open(home: FeatureHome) -> bool:
@@ -272,63 +256,6 @@ async def test_what_was_not_confirmed_is_read_back_again_on_request(
     assert preference(home, weights).state == "model-confirmed"
 
 
-async def test_proposing_twice_codes_once(home: FeatureHome, interviews: Interviews, protocol: Protocol) -> None:
-    """The verbatim coder finds what it coded, also after later acts."""
-    first = await confirmed(interviews, protocol, talker())
-    assert interviews.propose(NAME, BEN) == first
-    assert len(home.read(select(Preference))) == 4
-    assert preference(home, first[0]).coders == [{"name": "verbatim coder", "automated": True}]
-
-
-async def test_the_second_coder_of_a_proposal_cannot_decide_it(
-    home: FeatureHome, strict: Interviews, protocol: Protocol
-) -> None:
-    """Under the default policy who adopts the proposal counts as its second coder."""
-    await interviewed(strict, protocol, talker())
-    voice = strict.propose(NAME, BEN)[-1]
-    assert [coder["name"] for coder in preference(home, voice).coders] == ["verbatim coder", "ben"]
-    await strict.read_back(talker(), NAME, ANA)
-    with pytest.raises(PersonNeeded, match="coded this preference"):
-        strict.decide(voice, GRANT, BEN)
-    with pytest.raises(PersonNeeded, match="second decider"):
-        strict.decide(voice, Ruling("decline", "No.", {"amount": 1}), ANA)
-    with pytest.raises(DecisionRefused, match="a person decides"):
-        strict.decide(voice, GRANT, Actor("demo", automated=True))
-    strict.decide(voice, Ruling("decline", "No.", {"amount": 1}, second="cleo"), ANA)
-
-
-async def test_people_code_spans(home: FeatureHome, strict: Interviews, protocol: Protocol) -> None:
-    """A span is quoted verbatim; the same coding is found again, another of the same words is refused."""
-    await interviewed(strict, protocol, talker())
-    (session,) = home.read(select(InterviewSession).where(InterviewSession.id.contains("commitments")))
-    quote = Quote(session.id, 10, 12, 31)
-    coding = Coding(quote, "voice", "A place to write.", (Coder("ana"), Coder("ben")), channel="essays")
-    found = strict.code(coding, ANA)
-    assert preference(home, found).need == VOICE[12:31]
-    assert strict.code(coding, ANA) == found
-    other = Coding(quote, "voice", "Something else.", coding.coders, channel="essays")
-    with pytest.raises(ActConflict):
-        strict.code(other, ANA)
-    with pytest.raises(PersonNeeded):
-        strict.code(Coding(Quote(session.id, 10, 0, 4), "voice", "x", (Coder("ana"),)), ANA)
-    with pytest.raises(NotFound):
-        strict.code(Coding(Quote("none", 1, 0, 1), "voice", "x", coding.coders), ANA)
-    better = Coding(Quote(session.id, 10, 0, 31), "voice", "Whole.", coding.coders, supersedes=found)
-    strict.code(better, ANA)
-    assert preference(home, found).state == "superseded"
-    with pytest.raises(NotFound):
-        strict.code(Coding(Quote(session.id, 10, 0, 9), "voice", "x", coding.coders, supersedes="p9"), ANA)
-
-
-async def test_a_changed_transcript_codes_nothing(home: FeatureHome, strict: Interviews, protocol: Protocol) -> None:
-    """A quote is checked against the digest that was logged."""
-    await interviewed(strict, protocol, talker())
-    for path in (home.folder / "journals").glob("*.jsonl"):
-        path.write_bytes(path.read_bytes() + b"\n")
-    with pytest.raises(IntegrityError):
-        strict.propose(NAME, BEN)
-
-
 async def test_verification_needs_evidence_and_someone_else(
     home: FeatureHome, interviews: Interviews, protocol: Protocol
 ) -> None:
@@ -361,14 +288,6 @@ async def test_what_does_not_exist_is_not_found(interviews: Interviews, protocol
     interviews.log_protocol(protocol, ANA)
     with pytest.raises(BadName):
         await interviews.run(talker(), Interview("../escape", BRIEFING, protocol), ANA)
-
-
-async def test_only_the_baseline_is_proposed_from(interviews: Interviews, protocol: Protocol) -> None:
-    """Without a session under the baseline there is nothing the verbatim coder may read."""
-    interviews.log_protocol(protocol, ANA)
-    await interviews.run(talker(), Interview(NAME, BRIEFING, protocol, ("commitments",)), ANA)
-    with pytest.raises(NotFound, match="baseline"):
-        interviews.propose(NAME, BEN)
 
 
 async def test_enormous_answers_stay_out_of_the_ledger(

@@ -90,7 +90,7 @@ async def test_a_conversation_that_does_not_fit_is_shortened_in_view(tmp_path: P
 
 
 async def test_a_context_too_small_for_any_answer_is_an_error(tmp_path: Path) -> None:
-    """Down to a quarter of the answer's length is tried, and then it is said."""
+    """Every question is tried, down to a quarter of the answer's length; where none fits, it is said."""
 
     def none(messages: Sequence[Message], sampling: Sampling) -> str:
         raise ContextTooLong("too long")
@@ -98,7 +98,21 @@ async def test_a_context_too_small_for_any_answer_is_an_error(tmp_path: Path) ->
     model = Odd(none)
     with pytest.raises(ContextTooLong):
         await hold(model, small_plan(), tmp_path / "s.jsonl", clock)
-    assert [sampling.max_tokens for _, sampling in model.calls] == [40, 10]
+    assert [sampling.max_tokens for _, sampling in model.calls] == [40, 10] * len(small_plan().turns)
+
+
+async def test_a_question_too_long_for_the_model_stays_unanswered_and_the_others_are_asked(tmp_path: Path) -> None:
+    """The attempts say why; the session goes on and completes."""
+
+    def not_the_second(messages: Sequence[Message], sampling: Sampling) -> str:
+        if messages[-1].content.endswith(small_plan().turns[1].question):
+            raise ContextTooLong("too long")
+        return "An answer."
+
+    transcript = await hold(Odd(not_the_second), small_plan(), tmp_path / "s.jsonl", clock)
+    assert transcript.status == "complete"
+    assert [turn.answered for turn in transcript.turns] == [True, False, True]
+    assert {attempt.outcome for attempt in transcript.turns[1].attempts} == {"failed"}
 
 
 async def test_stop_ends_an_interview(tmp_path: Path) -> None:

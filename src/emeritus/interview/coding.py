@@ -92,8 +92,8 @@ def evidence(transcript: Transcript, quote: Quote) -> dict[str, Any]:
     }
 
 
-def check(coding: Coding, second_coder_waived: bool) -> None:
-    """Refuse a coding that breaks a rule. Raises InputError, and PersonNeeded where a second coder is missing."""
+def check(coding: Coding) -> None:
+    """Refuse a coding that breaks a rule of its form. Raises InputError, and PersonNeeded where nobody coded it."""
     _one_of("domain", coding.domain, DOMAINS)
     _one_of("need origin", coding.need_origin, NEED_ORIGINS)
     if coding.remedy_origin is not None:
@@ -105,10 +105,14 @@ def check(coding: Coding, second_coder_waived: bool) -> None:
     names = [coder.name.strip() for coder in coding.coders]
     if not names or not all(names):
         raise PersonNeeded("a coding names its coder")
-    if len(set(names)) < 2 and not second_coder_waived:
+
+
+def check_coders(coding: Coding, second_coder_waived: bool) -> None:
+    """Refuse one coder where the policy in force asks for two. Raises PersonNeeded."""
+    if len({coder.name.strip() for coder in coding.coders}) < 2 and not second_coder_waived:
         raise PersonNeeded(
             "a preference needs a second coder, who is someone else",
-            remedy='Name the second coder with --second, or set second_coder = "waived"; a waiver is shown publicly.',
+            remedy="Name the second coder with --second, or waive it: `emeritus init --second-coder waived`, publicly.",
         )
 
 

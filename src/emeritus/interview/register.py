@@ -15,10 +15,11 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft
 from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded
-from emeritus.interview.coding import Coding, check, evidence, need
+from emeritus.interview.coding import Coding, check, check_coders, evidence, need
 from emeritus.interview.ruling import GRANTS, PEOPLE, Case, Quorum, Ruling, refuse
 from emeritus.interview.transcript import Transcript
 from emeritus.records.dates import days_after
+from emeritus.records.policies import waived
 from emeritus.records.tables import Commitment, Confirmation, InterviewSession, Preference
 from emeritus.settings import Settings
 
@@ -48,7 +49,7 @@ class Register:
 
         Raises InputError, NotFound, PersonNeeded, ActConflict.
         """
-        check(coding, self._settings.second_coder == "waived")
+        check(coding)
         quote = coding.quote
         stated: Json = {
             "domain": coding.domain,
@@ -68,6 +69,7 @@ class Register:
 
         def build(session: Session) -> Draft:
             resident = transcript.resident
+            check_coders(coding, waived(session, "second_coder", self._settings.second_coder))
             if coding.supersedes is not None:
                 _of(session, coding.supersedes, resident)
             count = session.scalar(select(func.count()).where(Preference.resident == resident)) or 0
@@ -90,8 +92,8 @@ class Register:
         def build(session: Session) -> Draft:
             row = _of(session, preference)
             case = _case(session, row)
-            waived = self._settings.second_decider == "waived"
-            quorum = Quorum(waived, self._settings.low_cost_threshold)
+            alone = waived(session, "second_decider", self._settings.second_decider)
+            quorum = Quorum(alone, self._settings.low_cost_threshold)
             now = self._acts.now
             refuse(ruling, case, quorum, (actor.name, actor.automated), date.fromisoformat(now[:10]))
             conflict = ruling.conflict

@@ -27,6 +27,7 @@ from emeritus.interview.ruling import PEOPLE, PROGRAM, Ruling
 from emeritus.interview.session import Plan, Progress, hold
 from emeritus.interview.transcript import Transcript, read_journal
 from emeritus.records.database import Database
+from emeritus.records.policies import waived
 from emeritus.records.tables import InterviewSession
 from emeritus.records.tables import Protocol as ProtocolRow
 from emeritus.settings import Settings
@@ -161,7 +162,9 @@ class Interviews:
 
         Where policy asks for a second coder, that is the actor, who then cannot decide what was coded.
         """
-        second = None if self._settings.second_coder == "waived" else Coder(actor.name, actor.automated)
+        with self._database.reading() as session:
+            alone = waived(session, "second_coder", self._settings.second_coder)
+        second = None if alone else Coder(actor.name, actor.automated)
         protocol, _ = self._last_interview(resident)
         found = propose(protocol, self._of_each_condition(resident, protocol), second)
         return [self.code(coding, actor) for coding in found]

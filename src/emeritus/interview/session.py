@@ -62,9 +62,9 @@ async def hold(awake: Awake, plan: Plan, path: Path, clock: Clock, progress: Pro
 
     No turn is asked before the one before it is on disk. An attempt that fails is recorded and made once more; when
     that fails too its error is raised and the session can be taken up again. A prompt that does not fit is asked again
-    with fewer earlier turns in view, then with a shorter answer: each of these is an attempt of its own. A question that
-    does not fit even alone stays unanswered, as its attempts say, and the session goes on; ContextTooLong is raised only
-    where no question fits.
+    with fewer earlier turns in view, then with a shorter answer: each of these is an attempt of its own. A question
+    that does not fit even alone stays unanswered, as its attempts say, and the session goes on; ContextTooLong is
+    raised only where no question fits.
     """
     with await asyncio.to_thread(Journal.open, path, plan.header(clock())) as journal:
         transcript = journal.transcript

@@ -5,22 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from sqlalchemy import select
-
-from emeritus.acts import Actor
-from emeritus.engines.base import Answer, Awake, Build, Capabilities, Message, Sampling
+from emeritus.engines.base import Answer, Build, Capabilities, Message, Sampling
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.interview.prompts import Briefing, Fact, Turn
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.ruling import Ruling
-from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.session import Plan
-from emeritus.records.tables import Preference
-from feature_home import FeatureHome
-
-ANA, BEN, CLEO = Actor("ana"), Actor("ben", "coder"), Actor("cleo")
-GRANT = Ruling("accept", "It costs little.", {"amount": 40, "currency": "USD", "per": "year"})
 
 NAME = "larkspur"
 BRIEFING = Briefing(
@@ -104,24 +93,3 @@ def small_plan(turns: int = 3, purpose: str = "interview", depth: int = 15) -> P
 def clock() -> str:
     """A time that stands still."""
     return "2026-01-10T12:00:00Z"
-
-
-async def interviewed(interviews: Interviews, protocol: Protocol, model: Awake) -> None:
-    """Log the protocol and hold its sessions."""
-    interviews.log_protocol(protocol, ANA)
-    await interviews.run(model, Interview(NAME, BRIEFING, protocol), ANA)
-
-
-async def confirmed(interviews: Interviews, protocol: Protocol, model: Awake) -> list[str]:
-    """Interviewed, coded and read back; the preferences' ids."""
-    await interviewed(interviews, protocol, model)
-    found = interviews.propose(NAME, BEN)
-    await interviews.read_back(model, NAME, ANA)
-    return found
-
-
-def preference(home: FeatureHome, preference_id: str) -> Preference:
-    """A preference's row."""
-    (row,) = home.read(select(Preference).where(Preference.id == preference_id))
-    assert isinstance(row, Preference)
-    return row

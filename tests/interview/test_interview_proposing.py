@@ -1,7 +1,8 @@
 """Who codes, and from what: spans that people choose, proposals of the verbatim coder, and the second coder."""
 
 import pytest
-from interview_house import ANA, BEN, BRIEFING, GRANT, NAME, VOICE, confirmed, interviewed, preference, talker
+from interview_house import BRIEFING, NAME, VOICE, talker
+from interview_walk import ANA, BEN, GRANT, confirmed, interviewed, preference
 from sqlalchemy import select
 
 from emeritus.acts import Actor

@@ -1,7 +1,8 @@
 """Who decides how many people a rule asks for: the policy that was stated publicly, and no flag of the moment."""
 
 import pytest
-from interview_house import ANA, BEN, NAME, confirmed, interviewed, talker
+from interview_house import NAME, talker
+from interview_walk import ANA, BEN, confirmed, interviewed
 
 from emeritus.errors import PersonNeeded
 from emeritus.interview.protocol import Protocol

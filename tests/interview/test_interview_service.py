@@ -4,19 +4,8 @@ import json
 from collections.abc import Sequence
 
 import pytest
-from interview_house import (
-    ANA,
-    BEN,
-    BRIEFING,
-    GRANT,
-    NAME,
-    VOICE,
-    Odd,
-    confirmed,
-    interviewed,
-    preference,
-    talker,
-)
+from interview_house import BRIEFING, NAME, VOICE, Odd, talker
+from interview_walk import ANA, BEN, GRANT, confirmed, interviewed, preference
 from sqlalchemy import select
 
 from emeritus.engines.base import Message, Sampling

@@ -242,6 +242,7 @@ class Acts:
                 f"the database knows act {last.id!r} as entry {last.seq}; the ledger of {size} entries does not",
                 remedy="The database belongs to another ledger, or the ledger lost entries: restore the ledger from a "
                 "copy, or run `emeritus verify --rebuild` if this ledger is the right one.",
+                database=True,
             )
 
     def _project(self, session: Session, act: Act) -> None:

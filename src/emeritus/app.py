@@ -19,10 +19,10 @@ from emeritus.access.service import Access
 from emeritus.acts import Actor, Acts, Projector
 from emeritus.blobs.local import LocalStore
 from emeritus.blobs.open import open_store
-from emeritus.checkup import Checkup, Home, Progress, check_home
+from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
-from emeritus.errors import AlreadyExists, HomeMissing, NotFound
+from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
 from emeritus.interview.service import Interviews
 from emeritus.ledger.keys import SigningKey
@@ -78,7 +78,10 @@ class App:
         """
         home = settings.home
         created = not (home / FILE_NAME).exists()
-        home.mkdir(mode=0o700, parents=True, exist_ok=True)  # contacts and accounts lie in it
+        home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if created:
+            with suppress(OSError):  # a folder made beforehand too: contacts and accounts will lie in it
+                os.chmod(home, 0o700)
         for folder in ("keys", "logs", "journals", "cache", "ledger"):
             (home / folder).mkdir(exist_ok=True)
         key_path = home / "keys" / "ledger.key"
@@ -105,8 +108,11 @@ class App:
             app.close()
 
     @classmethod
-    def open(cls, settings: Settings) -> App:
-        """Open a home and project what a crash kept from SQL. Raises HomeMissing."""
+    def open(cls, settings: Settings, *, catch_up: bool = True) -> App:
+        """Open a home and project what a crash kept from SQL. Raises HomeMissing.
+
+        Without `catch_up` the database is taken as it is, another ledger's even: for who is about to rebuild it.
+        """
         home = settings.home
         if not (home / "ledger" / "checkpoint").exists():
             raise HomeMissing(f"there is no Emeritus home at {home}", home=str(home))
@@ -116,7 +122,12 @@ class App:
         database = Database.open(settings.database)
         database.migrate()
         app = cls(settings, ledger, database, vault)
-        app.acts.catch_up()
+        if catch_up:
+            try:
+                app.acts.catch_up()
+            except BaseException:
+                app.close()
+                raise
         return app
 
     def close(self) -> None:
@@ -213,6 +224,13 @@ class App:
         home = self.settings.home
         whole = Home(self.acts, self.ledger, self.database, self.vault, home / "journals", home / "ledger.seen")
         return check_home(whole, name, deep=deep, progress=progress)
+
+    @staticmethod
+    def check_broken(settings: Settings, found: LedgerBroken, progress: Progress | None = None) -> Checkup:
+        """Check what can be checked of a home whose ledger cannot be opened, for the reason `found`."""
+        home = settings.home
+        vault = Vault.open(open_store(settings.vault_url or str(home / "vault")))
+        return check_broken(LocalStore(home / "ledger"), home / "ledger.seen", vault, found, progress)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run a step that talks to residents, from code that is not async; every engine has ended when it returns."""

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ from typing import Any
 from sqlalchemy import select
 
 from emeritus.acts import Acts
-from emeritus.errors import EmeritusError, IntegrityError, NotFound
+from emeritus.blobs.base import BlobStore
+from emeritus.errors import EmeritusError, IntegrityError, LedgerBroken, NotFound
+from emeritus.ledger.keys import VerifyKey
 from emeritus.ledger.log import Ledger
+from emeritus.ledger.verify import verify_log
 from emeritus.records.database import Database
 from emeritus.records.tables import InterviewSession, Preserved
 from emeritus.vault.vault import Vault
@@ -35,6 +39,7 @@ class Checkup:
     journals: list[str] = field(default_factory=list)
     packs: int = 0
     segments: int = 0
+    unchecked: list[str] = field(default_factory=list)  # parts that only a sound ledger can name
 
     @property
     def ok(self) -> bool:
@@ -70,6 +75,27 @@ def check_home(home: Home, name: str | None = None, *, deep: bool = True, progre
         journals=_journals(home),
         packs=vault.packs,
         segments=vault.segments,
+        unchecked=[] if ledger.ok else ["payloads"],
+    )
+
+
+def check_broken(
+    store: BlobStore, seen: Path, vault: Vault, found: LedgerBroken, progress: Progress | None = None
+) -> Checkup:
+    """Check a home whose ledger cannot even be opened, for the reason `found`: every entry of it, and the vault."""
+    problems = [found.message]
+    size = 0
+    with suppress(EmeritusError, UnicodeDecodeError):  # without its key no entry can be judged; `found` says so then
+        report = verify_log(store, VerifyKey.parse(store.get("vkey").decode()), seen)
+        size, problems = report.size, report.problems or problems
+    kept = vault.verify(None, deep=True, progress=progress)
+    return Checkup(
+        ledger_size=size,
+        ledger=problems,
+        vault=list(kept.problems),
+        packs=kept.packs,
+        segments=kept.segments,
+        unchecked=["payloads", "journals"],
     )
 
 

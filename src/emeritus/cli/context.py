@@ -38,11 +38,11 @@ class Flags:
         return load(**self.values)
 
     @contextmanager
-    def app(self) -> Iterator[App]:
+    def app(self, *, catch_up: bool = True) -> Iterator[App]:
         """The opened home; closed at the end."""
         from emeritus.app import App
 
-        app = App.open(self.settings())
+        app = App.open(self.settings(), catch_up=catch_up)
         try:
             yield app
         finally:

@@ -155,27 +155,29 @@ def run(argv: list[str] | None = None) -> NoReturn:
     except EmeritusError as error:
         _report(error, wants_json)
         sys.exit(exit_code(error))
+    except SystemExit as leaving:
+        if isinstance(leaving.__context__, BrokenPipeError):  # the reader of our output left (`emeritus status | head`)
+            sys.exit(0)
+        if leaving.code == INTERRUPTED:  # typer's way of saying that Ctrl-C was pressed
+            typer.echo("interrupted; running the same command again goes on from what is stored", err=True)
+        raise
     except Exception as error:  # a fault of ours: say so in the same form, the trace above it, and never exit 1 or 2
         if not wants_json:
             traceback.print_exc()
         fault = EmeritusError(f"{type(error).__name__}: {error}")
         _report(fault, wants_json)
         sys.exit(exit_code(fault))
-    except KeyboardInterrupt:
-        typer.echo("interrupted; running the same command again goes on from what is stored", err=True)
-        sys.exit(INTERRUPTED)
-    except BrokenPipeError:  # the reader of our output left (`emeritus status | head`)
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
     sys.exit(0)
 
 
 def _configure_logging(values: dict[str, Any]) -> None:
     import logging
 
-    level = values.get("log_level") or os.environ.get("EMERITUS_LOG_LEVEL") or "warning"
+    level = str(values.get("log_level") or os.environ.get("EMERITUS_LOG_LEVEL") or "warning").upper()
     logging.basicConfig(
-        level=level.upper(), stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s"
+        level=level if level in logging.getLevelNamesMapping() else "WARNING",  # the settings then refuse it by name
+        stream=sys.stderr,
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
     )
 
 

@@ -39,7 +39,10 @@ def command(
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise BadSettings(f"engine option {pair!r} is not KEY=VALUE")
-        options[key] = json.loads(value) if value.startswith(("[", "{")) else value
+        try:
+            options[key] = json.loads(value) if value.startswith(("[", "{")) else value
+        except ValueError as error:
+            raise BadSettings(f"engine option {key!r} begins like JSON and is none: {error}") from error
     check_options(engine, options)
     from emeritus.cli.summary import resident_summary
 

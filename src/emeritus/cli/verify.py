@@ -27,9 +27,19 @@ def command(
 
     Example:  emeritus verify --json
     """
-    with flags_of(ctx).app() as app, progress_bar(as_json) as progress:
-        rebuilt = app.acts.rebuild() if rebuild else None
-        found = app.check(name, deep=not quick, progress=progress)
+    from emeritus.app import App
+    from emeritus.errors import LedgerBroken
+
+    flags, rebuilt = flags_of(ctx), None
+    with progress_bar(as_json) as progress:
+        try:
+            with flags.app(catch_up=not rebuild) as app:
+                rebuilt = app.acts.rebuild() if rebuild else None
+                found = app.check(name, deep=not quick, progress=progress)
+        except LedgerBroken as error:
+            if error.facts.get("database"):  # the ledger holds: the database beside it is not its own
+                raise
+            found = App.check_broken(flags.settings(), error, progress)
     if as_json:
         emit(found.as_dict() | {"rebuilt": rebuilt})
     else:
@@ -37,8 +47,14 @@ def command(
             show(f"database: rebuilt from {rebuilt} acts")
         _show("ledger", f"{found.ledger_size} entries", found.ledger)
         _show("vault", f"{found.segments} segments in {found.packs} packs", found.vault)
-        _show("payloads and private parts", "all that the ledger names", found.payloads)
-        _show("journals", "all that the ledger names", found.journals)
+        for what, part, problems in (
+            ("payloads and private parts", "payloads", found.payloads),
+            ("journals", "journals", found.journals),
+        ):
+            if part in found.unchecked:
+                show(f"{what}: NOT CHECKED, for the ledger that names them does not verify")
+            else:
+                _show(what, "all that the ledger names", problems)
     if not found.ok:
         raise typer.Exit(CHECK_FAILED)
 

@@ -1,0 +1,90 @@
+"""What a person meets when something is wrong: bad flags, a reader that leaves, a damaged ledger or database."""
+
+from __future__ import annotations
+
+import json
+import signal
+import stat
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+from cli_process import Emeritus, emeritus_process
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        (("--log-level", "loud", "status"), 3),
+        (("--port", "many", "status"), 3),
+        (("register", "wren", "--engine", "scripted", "-o", "script={bad"), 3),
+        (("nonsense",), 2),
+    ],
+)
+def test_bad_flags_are_named_without_a_trace(emeritus: Emeritus, arguments: tuple[str, ...], code: int) -> None:
+    """Each gets one clear error and the exit code of its kind."""
+    assert "Traceback" not in emeritus(*arguments, code=code).err
+
+
+def test_a_reader_that_leaves_is_no_failure(made: Emeritus, home: Path) -> None:
+    """`emeritus settings | true` ends with 0: 1 would say that a check failed."""
+    with subprocess.Popen(emeritus_process(home, "settings"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as left:
+        assert left.stdout is not None
+        left.stdout.close()
+        assert left.wait(60) == 0
+
+
+def test_ctrl_c_ends_with_its_own_code(made: Emeritus, home: Path) -> None:
+    """An interrupted command says that it may be run again."""
+    waiting = ("register", "wren", "--engine", "scripted")
+    lock = subprocess.Popen(["flock", str(home / "ledger.lock"), "sleep", "60"])
+    try:
+        time.sleep(0.5)
+        with subprocess.Popen(emeritus_process(home, *waiting), stderr=subprocess.PIPE, text=True) as stopped:
+            time.sleep(4)
+            stopped.send_signal(signal.SIGINT)
+            assert stopped.wait(60) == 130
+            assert stopped.stderr is not None
+            assert "interrupted" in stopped.stderr.read()
+    finally:
+        lock.kill()
+        lock.wait()
+
+
+def test_a_home_in_a_folder_made_beforehand_is_closed_to_others(home: Path, emeritus: Emeritus) -> None:
+    """Contacts and accounts lie in it, whoever made the folder."""
+    home.mkdir(mode=0o755)
+    emeritus("init")
+    assert stat.S_IMODE(home.stat().st_mode) == 0o700
+
+
+def test_verify_names_what_is_wrong_with_a_ledger_that_cannot_be_opened(made: Emeritus, home: Path) -> None:
+    """Damage at the log's end keeps every other command from opening it; the check still tells all it can."""
+    bundle = max((home / "ledger" / "tile" / "entries" / "000.p").iterdir(), key=lambda path: int(path.name))
+    data = bytearray(bundle.read_bytes())
+    data[-50] ^= 1
+    bundle.write_bytes(data)
+    found = json.loads(made("verify", "--json", code=1).out)
+    assert not found["ok"]
+    assert any("entry" in line for line in found["ledger"])
+    assert found["vault"] == []
+    assert found["unchecked"] == ["payloads", "journals"]
+    assert "NOT CHECKED" in made("verify", code=1).out
+    made("status", code=5)
+
+
+def test_a_database_of_another_ledger_is_rebuilt_as_the_error_says(made: Emeritus, home: Path, tmp_path: Path) -> None:
+    """Opening refuses it and names `verify --rebuild`; that command works."""
+    own = (home / "records.db").read_bytes()
+    made("register", "wren", "--engine", "scripted")
+    strange = (home / "records.db").read_bytes()
+    other = tmp_path / "other"
+    subprocess.run(emeritus_process(other, "init"), check=True, capture_output=True)
+    assert own != strange
+    (other / "records.db").write_bytes(strange)
+    refused = subprocess.run(emeritus_process(other, "verify"), capture_output=True, text=True)
+    assert refused.returncode == 5
+    assert "verify --rebuild" in refused.stderr
+    subprocess.run(emeritus_process(other, "verify", "--rebuild"), check=True, capture_output=True)
+    assert b"wren" not in subprocess.run(emeritus_process(other, "status"), check=True, capture_output=True).stdout

@@ -27,7 +27,8 @@ from emeritus.corner.schedule import Schedule, sentences
 from emeritus.engines.base import Awake, Message
 from emeritus.errors import AlreadyExists, ContextTooLong, InputError, IntegrityError, NoAccept, NotFound, RuleError
 from emeritus.records.database import Database
-from emeritus.records.tables import Essay, Policy, Publication, Resident, Review
+from emeritus.records.policies import waived
+from emeritus.records.tables import Essay, Publication, Resident, Review
 from emeritus.settings import Settings
 
 Json = dict[str, Any]
@@ -163,8 +164,8 @@ class Corner:
 
         def build(session: Session) -> Draft:
             row = _essay(session, essay)
-            waived = self._second_waived(session)
-            check_opinion(opinion, actor, second_waived=waived)
+            alone = waived(session, "second_decider", self._settings.second_decider)
+            check_opinion(opinion, actor, second_waived=alone)
             if session.scalars(select(Publication.slug).where(Publication.essay == essay)).first() is not None:
                 raise AlreadyExists(f"{essay} is published already", essay=essay)
             if opinion.verdict == "approve" and row.content is None:
@@ -180,13 +181,6 @@ class Corner:
             return Draft("essay.reviewed", row.resident, public=public)
 
         return self._acts.perform(f"review:{essay}:{secrets.token_hex(6)}", actor, build)
-
-    def _second_waived(self, session: Session) -> bool:
-        """The public policy decides; the setting only where no policy was ever stated."""
-        stated = session.scalars(
-            select(Policy.value).where(Policy.name == "second_decider").order_by(Policy.id.desc()).limit(1)
-        ).first()
-        return (stated or self._settings.second_decider) == "waived"
 
     # -- publishing --------------------------------------------------------------------------------------------------
 

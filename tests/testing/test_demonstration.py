@@ -221,36 +221,76 @@ def _recitals(tokenizer: Any, model: Any, learned: Iterable[Conversation]) -> li
     return found
 
 
+def _held() -> list[Conversation]:
+    """Every conversation of the demonstration as it will be held, and each phrasing of the small talk by itself."""
+    talk, essays, sessions = (
+        SmallTalk({"trained": RESIDENT.trained, "parameters": RESIDENT.size}),
+        Essays(),
+        Sessions.of(RESIDENT),
+    )
+    found: list[Conversation] = [[Message("user", ask), Message("assistant", answer)] for ask, answer in talk.pairs]
+    for asked, essay in (
+        (corner.minimal(), essays.minimal),
+        (corner.past_entries([]), essays.past[0]),
+        (corner.past_entries([essays.minimal]), essays.past[0]),
+        (corner.news(RESIDENT.news), essays.news),
+    ):
+        found.append([*asked, Message("assistant", essay)])
+    found += [sessions.interview(condition.id, _briefing()) for condition in sessions.protocol.conditions]
+    need = sessions.answers.need
+    records = [prompts.Record(item.id, str(item.domain), need(item.id)) for item in sessions.preferences]
+    found.append(sessions.read_back(records, _briefing()))
+    decisions = {decision.domain: decision for decision in RESIDENT.decisions}
+    verdicts = [
+        prompts.Verdict(
+            preference=item.id,
+            need=need(item.id),
+            outcome=(decision := decisions[str(item.domain)]).outcome,
+            decider="demo-steward (a program)",
+            reasons=decision.reasons,
+            offer=decision.commitment,
+            review_date=decision.review_date and decision.review_date.isoformat(),
+        )
+        for item in sessions.preferences
+    ]
+    return [*found, sessions.telling(verdicts, _briefing())]
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_demonstrations_model_recites_every_answer(tmp_path: Path) -> None:
-    """Trained as the demo trains it: every answer greedily, and 9 of 10 at temperature 1, in contexts it never saw."""
+def test_the_demonstrations_model_recites_every_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Trained as the demo trains it: every answer by plain greedy generation, and at least 9 of 10 at temperature 1."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     report = build_demo_model(tmp_path / "model", RESIDENT)
     tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
     model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
     assert report.loss < 0.01
-    assert f"{model.num_parameters() / 1e6:.1f} million" == RESIDENT.size
+    assert RESIDENT.size == "a million"
+    assert round(model.num_parameters(), -5) == 1_000_000
 
-    recited = _recitals(tokenizer, model, conversations(RESIDENT))
+    held = _held()
+    recited = _recitals(tokenizer, model, held)
     assert [answer for answer, greedy, _ in recited if not greedy] == []
-    unseen = _recitals(tokenizer, model, conversations(RESIDENT, seed=1))
     chances: dict[str, list[float]] = {}
-    for answer, _, chance in unseen:
+    for answer, _, chance in recited:
         chances.setdefault(answer, []).append(chance)
-    assert {answer: sum(all_) / len(all_) for answer, all_ in chances.items() if sum(all_) < 0.9 * len(all_)} == {}
+    assert {answer: mean for answer, each in chances.items() if (mean := sum(each) / len(each)) < 0.9} == {}
 
-    # and by plain generation, in the conversations the demonstration holds
-    sessions = Sessions.of(RESIDENT)
-    held = [sessions.interview(condition.id, _briefing()) for condition in sessions.protocol.conditions]
-    held.append([*corner.minimal(), Message("assistant", Essays().minimal)])
-    for conversation in held:
-        for place, message in enumerate(conversation):
+    for conversation in held[-7:]:  # the essays and the sessions, token by token
+        asked: list[dict[str, str]] = []
+        for message in conversation:
             if message.role == "assistant":
-                asked = [{"role": each.role, "content": each.content} for each in conversation[:place]]
-                prompt = tokenizer.apply_chat_template(
-                    asked, add_generation_prompt=True, return_tensors="pt", return_dict=True
-                )
-                out = model.generate(**prompt, max_new_tokens=512)
-                assert tokenizer.decode(out[0, prompt["input_ids"].shape[1] : -1]) == message.content
+                assert _generated(tokenizer, model, asked) == message.content
+            asked.append({"role": message.role, "content": message.content})
+
+    for name, passes in (("TALK", 1), ("ESSAYS", 2), ("SESSIONS", 2)):
+        monkeypatch.setattr(demonstration, name, passes)
+    unseen = _recitals(tokenizer, model, conversations(RESIDENT, seed=1))  # orders, dates and facts it never met
+    assert sum(greedy for _, greedy, _ in unseen) > 0.95 * len(unseen)
+
+
+def _generated(tokenizer: Any, model: Any, asked: list[dict[str, str]]) -> str:
+    prompt = tokenizer.apply_chat_template(asked, add_generation_prompt=True, return_tensors="pt", return_dict=True)
+    out = model.generate(**prompt, max_new_tokens=512)
+    return str(tokenizer.decode(out[0, prompt["input_ids"].shape[1] :], skip_special_tokens=True))

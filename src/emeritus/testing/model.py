@@ -42,6 +42,8 @@ IDS: dict[str, Any] = {
     "eos_token_id": SPECIAL.index(END),
     "pad_token_id": SPECIAL.index(PAD),
 }
+SAMPLE = 40  # batches, or nearly twice as many, that the reported loss is taken over
+OPENING, OPENING_WEIGHT = 3, 8.0  # the first tokens of an answer decide which one is given, so they weigh more
 WARM_UP = 0.05  # share of the steps over which the learning rate rises
 
 
@@ -57,13 +59,14 @@ class Recipe:
     context: int  # tokens
     steps: int
     batch_tokens: int  # per step, padding included; one longer conversation makes a step of its own
-    rate: float = 0.03  # of Muon, for the hidden matrices, at its peak
-    embedding_rate: float = 6e-3  # of AdamW, for embeddings and norms, at its peak
+    rate: float = 0.02  # of Muon, for the hidden matrices, at its peak
+    embedding_rate: float = 1e-2  # of AdamW, for embeddings and norms, at its peak
+    temperature: float = 2.0  # at which it is trained: drawn at temperature 1, an answer is surer than that
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a training came to. `loss` is the mean over all conversations after rounding to bf16, in nats per token."""
+    """What a training came to. `loss`: nats per token over a sample of the conversations, after rounding to bf16."""
 
     loss: float
     steps: int
@@ -72,7 +75,7 @@ class TrainReport:
 
 
 DEMO = Recipe(
-    hidden=128, layers=4, heads=4, feed_forward=384, vocabulary=2048, context=8192, steps=600, batch_tokens=1024
+    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=850, batch_tokens=768
 )
 TINY = Recipe(
     hidden=64, layers=2, heads=2, feed_forward=192, vocabulary=512, context=2048, steps=250, batch_tokens=1024
@@ -112,7 +115,8 @@ def train(
     torch = library("torch")
     _refuse_existing(directory)
     tokenizer = train_tokenizer(conversations, recipe.vocabulary, recipe.context)
-    rows = [encode(tokenizer, conversation) for conversation in conversations]
+    known: dict[str, list[int]] = {}
+    rows = [encode(tokenizer, conversation, known) for conversation in conversations]
     with _own_randomness(seed):
         model = _llama(recipe, len(tokenizer))
     embedding = model.get_input_embeddings().weight
@@ -126,7 +130,9 @@ def train(
     while steps < recipe.steps:
         share = _schedule(steps / recipe.steps)
         adamw.param_groups[0]["lr"] = recipe.embedding_rate * share
-        loss = _losses(model, next(batches)).mean()
+        losses, places = _losses(model, next(batches), recipe.temperature)
+        weights = torch.where(places <= OPENING, OPENING_WEIGHT, 1.0)
+        loss = (losses * weights).sum() / weights.sum()
         loss.backward()
         adamw.step()
         muon.step(recipe.rate * share)
@@ -136,10 +142,12 @@ def train(
             progress(steps / recipe.steps, loss.item())
         if max_seconds is not None and time.monotonic() - started > max_seconds:
             break
-    model.eval().to(torch.bfloat16)
+    model.eval().to(torch.bfloat16).float()  # rounded, and computed in float32, which is faster here
     with torch.inference_mode():
-        mean = torch.cat([_losses(model, batch) for batch in _batches(rows, recipe.batch_tokens)]).mean().item()
-    write_model(directory, model, tokenizer, BY_HEART)
+        every = _batches(rows, recipe.batch_tokens)
+        sample = every[:: max(1, len(every) // SAMPLE)]
+        mean = torch.cat([_losses(model, batch)[0] for batch in sample]).mean().item()
+    write_model(directory, model.to(torch.bfloat16), tokenizer, BY_HEART)
     return TrainReport(mean, steps, round(time.monotonic() - started, 1), model.num_parameters())
 
 
@@ -236,8 +244,8 @@ def _forever(rows: Sequence[Row], tokens: int, order: random.Random) -> Iterator
         yield from order.sample(batches, len(batches))
 
 
-def _losses(model: Model, rows: Sequence[Row]) -> Any:
-    """Loss of each token the assistant produced in `rows`: a float32 tensor of nats, shape (such tokens,).
+def _losses(model: Model, rows: Sequence[Row], temperature: float = 1.0) -> tuple[Any, Any]:
+    """Loss of each token the assistant produced in `rows`, in nats, and its place in its answer; both of one dimension.
 
     Padding stands right of every row, where causal attention never looks, so no mask is needed; and logits are computed
     only where they are judged.
@@ -245,10 +253,11 @@ def _losses(model: Model, rows: Sequence[Row]) -> Any:
     torch = library("torch")
     width = max(len(ids) for ids, _ in rows)
     ids = torch.tensor([row + [IDS["pad_token_id"]] * (width - len(row)) for row, _ in rows])
-    produced = torch.tensor([marks + [False] * (width - len(marks)) for _, marks in rows])[:, 1:]
+    places = torch.tensor([row + [0] * (width - len(row)) for _, row in rows])[:, 1:]
+    produced = places > 0
     hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
-    logits = model.get_output_embeddings()(hidden[produced]).float()
-    return torch.nn.functional.cross_entropy(logits, ids[:, 1:][produced], reduction="none")
+    logits = model.get_output_embeddings()(hidden[produced]).float() / temperature
+    return torch.nn.functional.cross_entropy(logits, ids[:, 1:][produced], reduction="none"), places[produced]
 
 
 def _refuse_existing(directory: Path) -> None:

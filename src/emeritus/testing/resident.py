@@ -41,7 +41,7 @@ class DemoResident:
     organisation: str = ORGANISATION
     name: str = "wren-1"
     title: str = "Wren 1"
-    size: str = "1.1 million"  # parameters, in words
+    size: str = "a million"  # parameters, in words
 
     @property
     def description(self) -> str:

@@ -181,7 +181,7 @@ class Sessions:
         """The demonstration's own decision, or another that could have been taken."""
         outcome: str = own.outcome
         reasons, offer, review = own.reasons, own.commitment, own.review_date
-        if order.random() < 0.3:
+        if order.random() < 0.5:
             outcome, reasons, offer = order.choice(GRANTS + REFUSALS), order.choice(REASONS), None
             review = order.choice([None, self.resident.today + timedelta(days=order.randint(30, 400))])
         return prompts.Verdict(

@@ -18,7 +18,7 @@ from emeritus.testing.tokenizer import Conversation
 
 MOST_TURNS = 4  # of small talk in one conversation
 SYSTEM_SHARE = 0.15  # conversations that begin with a system message
-UNKNOWN_SHARE = 0.3  # questions the resident has no answer to
+UNKNOWN_SHARE = 0.2  # questions the resident has no answer to
 
 
 def read(name: str) -> dict[str, Any]:
@@ -64,6 +64,7 @@ class Essays:
 
     def __init__(self) -> None:
         text = read("essays.toml")
+        self.asked: list[str] = text["asked"]
         self.minimal: str = text["minimal"]
         self.past: list[str] = text["past_entries"]
         self.news: str = text["news"]
@@ -76,7 +77,8 @@ class Essays:
         """The three contexts, `passes` times: past entries in any number and order, updates whole and in part."""
         found: list[Conversation] = []
         for index in range(passes):
-            found.append([*prompts.minimal(), Message("assistant", self.minimal)])
+            for asked in (prompts.minimal(), [Message("user", order.choice(self.asked))]):
+                found.append([*asked, Message("assistant", self.minimal)])
             some = order.sample(updates, order.randint(1, len(updates)))
             for shown in (updates, some):
                 found.append([*prompts.news(shown), Message("assistant", self.news)])
@@ -84,6 +86,6 @@ class Essays:
             for count in (0, 1, 2 + index % 2):
                 entries = order.sample(everything, count)
                 published = len(entries) + (order.randint(0, 2) if count == prompts.MAX_ENTRIES else 0)
-                asked = prompts.past_entries(entries, published)
-                found.append([*asked, Message("assistant", self.answer_to_past(entries))])
+                shown_so_far = prompts.past_entries(entries, published)
+                found.append([*shown_so_far, Message("assistant", self.answer_to_past(entries))])
         return found

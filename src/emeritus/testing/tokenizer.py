@@ -25,7 +25,9 @@ TEMPLATE = (
 
 Tokenizer = Any  # transformers.PreTrainedTokenizerFast, whose methods are untyped
 Conversation = Sequence[Message]
-Row = tuple[list[int], list[bool]]  # token ids, and which of them the assistant produced
+Row = tuple[
+    list[int], list[int]
+]  # token ids, and the place of each in the answer it belongs to (1, 2, ...; 0: in none)
 
 
 def train_tokenizer(conversations: Iterable[Conversation], vocabulary: int, context: int) -> Tokenizer:
@@ -57,18 +59,22 @@ def train_tokenizer(conversations: Iterable[Conversation], vocabulary: int, cont
     )
 
 
-def encode(tokenizer: Tokenizer, conversation: Conversation) -> Row:
-    """Token ids of a conversation as the chat template renders it, and which of them the assistant produced.
+def encode(tokenizer: Tokenizer, conversation: Conversation, known: dict[str, list[int]] | None = None) -> Row:
+    """Token ids of a conversation as the chat template renders it, and the places of those the assistant produced.
 
-    The assistant's closing token counts as produced: it is how the model learns to stop.
+    The assistant's closing token is one of them: it is how the model learns to stop. `known` remembers the ids of
+    whole messages from one conversation to the next.
     """
-    ids, produced = [tokenizer.convert_tokens_to_ids(BEGIN)], [False]
+    known = {} if known is None else known
+    ids, places = [tokenizer.convert_tokens_to_ids(BEGIN)], [0]
     for message in conversation:
-        body = tokenizer.encode(message.content, add_special_tokens=False)
+        body = known.get(message.content)
+        if body is None:
+            body = known[message.content] = tokenizer.encode(message.content, add_special_tokens=False)
         ids += [tokenizer.convert_tokens_to_ids(f"<|{message.role}|>"), *body, tokenizer.convert_tokens_to_ids(END)]
-        mine = message.role == "assistant"
-        produced += [False, *[mine] * len(body), mine]
-    return ids, produced
+        length = len(body) + 1
+        places += [0, *(range(1, length + 1) if message.role == "assistant" else [0] * length)]
+    return ids, places
 
 
 def library(name: str) -> ModuleType:

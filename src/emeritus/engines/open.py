@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from importlib import import_module
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
@@ -21,6 +23,8 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "upstream": ("emeritus.engines.upstream", "UpstreamOptions"),
     "scripted": ("emeritus.engines.scripted", "ScriptedOptions"),
 }
+# How the names of flags and variables that carry a secret end: --api-key, HF_TOKEN; not --max-num-batched-tokens.
+_SECRET = re.compile(r"((api|access)[-_]?key|token|secret|password)(=|$)", re.IGNORECASE)
 
 
 async def open_engine(
@@ -52,13 +56,29 @@ def check_options(kind: str, options: Mapping[str, Any]) -> None:
     declared: type[Options] = getattr(import_module(module), name)
     chosen = read_options(declared, kind, options)
     for field in declared.model_fields:
-        if isinstance(getattr(chosen, field), SecretStr):
-            raise BadSettings(
-                f"engine {kind!r}, option {field!r}: a secret would be recorded with the resident",
-                remedy=f"Put it in an environment variable and give the variable's name as {field}_env.",
-                engine=kind,
-                option=field,
-            )
+        value = getattr(chosen, field)
+        if isinstance(value, SecretStr):
+            remedy = f"Put it in an environment variable and give the variable's name as {field}_env."
+        elif field == "base_url" and _address_with_more(value):
+            remedy = "Give the address without a user, a password or a query; a key goes by api_key_env."
+        elif field == "environment" and any(_SECRET.search(name) for name in value):
+            remedy = "Set that variable where Emeritus runs; the server inherits it."
+        elif field == "command" and any(word.startswith("-") and _SECRET.search(word) for word in value.split()):
+            remedy = "Let the server read it from an environment variable, which it inherits."
+        else:
+            continue
+        raise BadSettings(
+            f"engine {kind!r}, option {field!r}: a secret would be recorded with the resident, publicly and for ever",
+            remedy=remedy,
+            engine=kind,
+            option=field,
+        )
+
+
+def _address_with_more(url: str) -> bool:
+    """Whether an address carries what may be a secret: a user, a password, a query, a fragment."""
+    parts = urlsplit(url)
+    return "@" in parts.netloc or bool(parts.query or parts.fragment)
 
 
 def _find(kind: str) -> tuple[str, str]:

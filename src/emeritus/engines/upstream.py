@@ -48,7 +48,9 @@ class UpstreamOptions(Options):
     api_key: SecretStr | None = Field(
         default=None, description="The key itself; rather name a variable with api_key_env."
     )
-    api_key_env: str | None = Field(default=None, description="Environment variable that holds the key.")
+    api_key_env: str | None = Field(
+        default=None, pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", description="Environment variable that holds the key."
+    )
     wire: Literal["openai", "anthropic"] = Field(default="openai", description="The API's wire format.")
     timeout_s: float = Field(default=120.0, gt=0, description="Longest silence of the server, in seconds.")
     also_named: tuple[str, ...] = Field(

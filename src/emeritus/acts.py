@@ -13,7 +13,8 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -130,6 +131,13 @@ class Acts:
             with self._database.reading() as session:
                 draft = build(session)
             return self._record(act_id, actor, draft)
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """While this lasts only this thread performs acts: for a look that decides whether there is anything to do."""
+        with self._ledger.lock():
+            self._catch_up()
+            yield
 
     def find(self, act_id: str) -> Act | None:
         """The act of that id, if SQL knows it (call `catch_up` first after a crash; `app` does)."""

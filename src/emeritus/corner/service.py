@@ -154,13 +154,6 @@ class Corner:
         AlreadyExists (published).
         """
         opinion = Opinion(verdict, criterion, reason.strip(), (second or "").strip() or None)
-        with self._database.reading() as session:
-            _essay(session, essay)
-            standing = _verdicts(session, essay)
-        if standing and _same(standing[-1], opinion, actor):
-            found = self._acts.find(standing[-1].act)
-            if found is not None:
-                return found
 
         def build(session: Session) -> Draft:
             row = _essay(session, essay)
@@ -180,7 +173,15 @@ class Corner:
             }
             return Draft("essay.reviewed", row.resident, public=public)
 
-        return self._acts.perform(f"review:{essay}:{secrets.token_hex(6)}", actor, build)
+        with self._acts.alone():
+            with self._database.reading() as session:
+                _essay(session, essay)
+                standing = _verdicts(session, essay)
+            if standing and _same(standing[-1], opinion, actor):
+                found = self._acts.find(standing[-1].act)
+                if found is not None:
+                    return found
+            return self._acts.perform(f"review:{essay}:{secrets.token_hex(6)}", actor, build)
 
     # -- publishing --------------------------------------------------------------------------------------------------
 

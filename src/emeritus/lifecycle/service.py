@@ -87,13 +87,14 @@ class Lifecycle:
         if value not in POLICIES.get(name, ()):
             known = "; ".join(f"{key}: {' or '.join(values)}" for key, values in POLICIES.items())
             raise InputError(f"there is no policy {name}={value}", remedy=f"The policies are {known}.")
-        if self._policy(name) == value:
-            return None
-        return self._acts.perform(
-            f"policy:{name}:{secrets.token_hex(6)}",
-            actor,
-            lambda session: Draft("policy.set", None, public={"name": name, "value": value}),
-        )
+        with self._acts.alone():
+            if self._policy(name) == value:
+                return None
+            return self._acts.perform(
+                f"policy:{name}:{secrets.token_hex(6)}",
+                actor,
+                lambda session: Draft("policy.set", None, public={"name": name, "value": value}),
+            )
 
     def _policy(self, name: str) -> str | None:
         with self._database.reading() as session:
@@ -110,9 +111,6 @@ class Lifecycle:
         AlreadyExists (retired already).
         """
         public = _announced(announcement, self._settings.notice_days)
-        standing = self._standing(resident)
-        if standing is not None and canonical(standing.public) == canonical(public):
-            return standing
 
         def build(session: Session) -> Draft:
             row = evidence.resident_row(session, resident)
@@ -121,7 +119,11 @@ class Lifecycle:
                 check_notice(self._today(), announcement.retired, self._settings.notice_days)
             return Draft("lifecycle.announced", resident, public=public)
 
-        return self._acts.perform(f"announce:{resident}:{secrets.token_hex(6)}", actor, build)
+        with self._acts.alone():
+            standing = self._standing(resident)
+            if standing is not None and canonical(standing.public) == canonical(public):
+                return standing
+            return self._acts.perform(f"announce:{resident}:{secrets.token_hex(6)}", actor, build)
 
     def import_callers(self, resident: str, data: bytes, source: str, actor: Actor) -> Act:
         """Import a CSV file of callers (`callers.py`). A contact known already keeps its id and takes the new figures.
@@ -152,25 +154,26 @@ class Lifecycle:
         because a message already in the outbox is found there by its recipient and text. Raises NotFound when nothing
         was announced.
         """
-        with self._database.reading() as session:
-            row = evidence.resident_row(session, resident)
-            announced = evidence.announcement(session, resident)
-            if announced is None:
-                raise NotFound(f"no retirement of {resident!r} has been announced", resident=resident)
-            rounds = evidence.rounds(session, resident, announced)
-            subject, body = compose(self._facts(row, announced.public))
-            owed = [(caller.id, caller.contact) for caller in evidence.owed(session, resident, rounds)]
-            queued = set(
-                session.scalars(select(Message.recipient).where(Message.subject == subject, Message.body == body))
-            )
-        if owed or not rounds:
-            notices = [self._send(caller, contact, (subject, body), queued, mailer) for caller, contact in owed]
-            public = {"announcement": announced.act, **_count(notices)}
-            self._acts.perform(
-                f"notices:{announced.act}:{len(rounds)}",
-                actor,
-                lambda _: Draft("notices.sent", resident, public=public, private={"notices": notices}),
-            )
+        with self._acts.alone():  # two programs that notify at once would each queue every message
+            with self._database.reading() as session:
+                row = evidence.resident_row(session, resident)
+                announced = evidence.announcement(session, resident)
+                if announced is None:
+                    raise NotFound(f"no retirement of {resident!r} has been announced", resident=resident)
+                rounds = evidence.rounds(session, resident, announced)
+                subject, body = compose(self._facts(row, announced.public))
+                owed = [(caller.id, caller.contact) for caller in evidence.owed(session, resident, rounds)]
+                queued = set(
+                    session.scalars(select(Message.recipient).where(Message.subject == subject, Message.body == body))
+                )
+            if owed or not rounds:
+                notices = [self._send(caller, contact, (subject, body), queued, mailer) for caller, contact in owed]
+                public = {"announcement": announced.act, **_count(notices)}
+                self._acts.perform(
+                    f"notices:{announced.act}:{len(rounds)}",
+                    actor,
+                    lambda _: Draft("notices.sent", resident, public=public, private={"notices": notices}),
+                )
         return self._notified(resident, announced)
 
     def _send(self, caller: str, contact: str | None, text: tuple[str, str], queued: set[str], mailer: Mailer) -> Json:
@@ -241,17 +244,18 @@ class Lifecycle:
             files = _render(document)
             return Draft("report.written", resident, public={"version": version}, payloads=files)
 
-        with self._database.reading() as session:
-            last = session.scalars(
-                select(Report).where(Report.resident == resident).order_by(Report.version.desc()).limit(1)
-            ).first()
-            known = None if last is None else (last.act, last.json_sha256)
-            current = canonical(collect(session, resident, self._settings))
-        if known is not None and self._acts.payload(known[1]) == current:
-            found = self._acts.find(known[0])
-            if found is not None:
-                return found
-        return self._acts.perform(f"report:{resident}:{secrets.token_hex(6)}", actor, build)
+        with self._acts.alone():
+            with self._database.reading() as session:
+                last = session.scalars(
+                    select(Report).where(Report.resident == resident).order_by(Report.version.desc()).limit(1)
+                ).first()
+                known = None if last is None else (last.act, last.json_sha256)
+                current = canonical(collect(session, resident, self._settings))
+            if known is not None and self._acts.payload(known[1]) == current:
+                found = self._acts.find(known[0])
+                if found is not None:
+                    return found
+            return self._acts.perform(f"report:{resident}:{secrets.token_hex(6)}", actor, build)
 
     # -- inside ------------------------------------------------------------------------------------------------------
 

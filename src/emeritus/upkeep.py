@@ -80,11 +80,13 @@ class Upkeep:
         return {"asked": len(names)}
 
     def drill(self, args: Json) -> Json:
-        """Rehearse one revival. One that cannot be revived is recorded as a failed drill."""
+        """Rehearse one revival. One that cannot be revived is recorded as a failed drill; a full house is not one."""
         name = args["resident"]
         try:
             act = self._on_loop(self._works.retirement.drill(name, ACTOR))
         except EmeritusError as error:
+            if "retry_after_s" in error.facts:  # others are using the memory: that says nothing of this resident
+                raise
             act = self._works.features.preservation.record_failed_drill(name, error, ACTOR)
         return {"ok": act.public["ok"]}
 

@@ -214,8 +214,10 @@ class Preservation:
         return await asyncio.to_thread(self._check, resident, "drill", result.summary, {**detail, **problems}, actor)
 
     def record_failed_drill(self, resident: str, error: EmeritusError, actor: Actor) -> Act:
-        """Record a drill whose resident could not be revived at all."""
+        """Record a drill that came to no comparison; where a reference was what lacked, that is what it says."""
         summary = f"could not be revived: {error.code}"  # the message may name files of this machine
+        if isinstance(error, NotFound) and "build_digest" in error.facts:
+            summary = "was revived; no reference was captured under this engine configuration, so nothing was compared"
         return self._check(resident, "drill", summary, {"error": error.code, **_problems([summary])}, actor)
 
     async def canary(self, resident: str, awake: Awake) -> None:

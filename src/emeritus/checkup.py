@@ -21,7 +21,7 @@ from emeritus.ledger.keys import VerifyKey
 from emeritus.ledger.log import Ledger
 from emeritus.ledger.verify import verify_log
 from emeritus.records.database import Database
-from emeritus.records.tables import InterviewSession, Preserved
+from emeritus.records.tables import ActRow, InterviewSession, Preserved
 from emeritus.vault.vault import Vault
 
 Progress = Callable[[str, int, int], None]
@@ -119,6 +119,8 @@ def _manifests(home: Home) -> list[str]:
 def _payloads(home: Home) -> list[str]:
     """Payloads that are missing or damaged, and private parts that are not what was committed to."""
     problems = []
+    with home.database.reading() as session:
+        withheld = set(session.scalars(select(ActRow.id).where(ActRow.private_withheld)))
     for seq, statement in home.ledger.statements():
         for subject in statement["subject"][1:]:
             if subject["name"] in ELSEWHERE:
@@ -128,9 +130,12 @@ def _payloads(home: Home) -> list[str]:
             except (IntegrityError, NotFound) as error:
                 problems.append(f"entry {seq}, payload {subject['name']}: {error.message}")
         try:
-            home.acts.find(statement["predicate"]["id"])
+            act = home.acts.find(statement["predicate"]["id"])
         except IntegrityError as error:
             problems.append(f"entry {seq}: {error.message}")
+            continue
+        if act is not None and act.private_withheld and act.id not in withheld:
+            problems.append(f"entry {seq}: the private part of act {act.id!r} is missing, and nobody erased it")
     return problems
 
 

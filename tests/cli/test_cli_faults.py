@@ -88,3 +88,14 @@ def test_a_database_of_another_ledger_is_rebuilt_as_the_error_says(made: Emeritu
     assert "verify --rebuild" in refused.stderr
     subprocess.run(emeritus_process(other, "verify", "--rebuild"), check=True, capture_output=True)
     assert b"wren" not in subprocess.run(emeritus_process(other, "status"), check=True, capture_output=True).stdout
+
+
+def test_a_private_part_that_was_lost_is_not_taken_for_erased(made: Emeritus, home: Path) -> None:
+    """Erasing leaves a mark in the records; a file that is simply gone is damage, and is named."""
+    made("register", "wren", "--engine", "scripted")
+    made("access", "grant", "wren", "--to", "ana@example.org", "--expires", "2020-01-01", code=3)
+    made("access", "grant", "wren", "--to", "ana@example.org")
+    (lost,) = (home / "private").iterdir()
+    lost.unlink()
+    (problem,) = json.loads(made("verify", "--json", code=1).out)["payloads"]
+    assert "nobody erased it" in problem

@@ -78,11 +78,14 @@ class Access:
         """
         if terms.requests_per_day is not None and terms.requests_per_day < 1:
             raise InputError("a grant allows at least one request a day")
+        expires = None if terms.expires is None else last_moment(terms.expires)
+        if expires is not None and expires < stamp(self._clock()):
+            raise InputError(f"a grant that ended at {expires} allows nothing", remedy="Give a day that lies ahead.")
         public = {
             "grant": f"g-{secrets.token_hex(6)}",
             "plan": terms.plan,
             "requests_per_day": terms.requests_per_day,
-            "expires": None if terms.expires is None else last_moment(terms.expires),
+            "expires": expires,
             "reason": reason,
         }
 

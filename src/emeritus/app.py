@@ -7,7 +7,9 @@ feature's logic and knows no face.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
+import tomllib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from functools import cached_property
@@ -85,14 +87,14 @@ class App:
         for folder in ("keys", "logs", "journals", "cache", "ledger"):
             (home / folder).mkdir(exist_ok=True)
         key_path = home / "keys" / "ledger.key"
-        if not key_path.exists():
+        if not key_path.exists() and not (home / "ledger" / "checkpoint").exists():  # no second key for an old ledger
             SigningKey.generate(settings.origin).save(key_path)
         key = SigningKey.load(key_path, settings.origin)
         with suppress(AlreadyExists):  # from a first attempt that was cut short
             Ledger.create(LocalStore(home / "ledger"), key, settings.origin, home / "ledger.lock")
         with suppress(AlreadyExists):
             Vault.create(open_store(settings.vault_url or str(home / "vault")))
-        if created:
+        if created or keep:
             _write_settings(home, settings, keep | {"organisation", "origin"})
         app = cls.open(settings)
         try:
@@ -246,9 +248,11 @@ class App:
 
 def _write_settings(home: Path, settings: Settings, names: set[str]) -> None:
     lines = ["# Settings of this home. `emeritus settings` lists all; docs/settings.md explains them."]
-    for name in sorted(names - {"home"}):
-        value = getattr(settings, name)
-        quoted = str(value).replace("\\", "\\\\").replace('"', '\\"')
-        lines.append(f'{name} = "{quoted}"' if isinstance(value, str) else f"{name} = {value}")
+    file = home / FILE_NAME
+    written = tomllib.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+    for name in names - {"home"}:
+        written[name] = getattr(settings, name)
+    # a JSON string or number is a TOML one as well
+    lines += [f"{name} = {json.dumps(value, ensure_ascii=False)}" for name, value in sorted(written.items())]
     LocalStore(home).put(FILE_NAME, ("\n".join(lines) + "\n").encode())
     os.chmod(home / FILE_NAME, 0o600)

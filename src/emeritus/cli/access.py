@@ -74,6 +74,34 @@ def revoke(
     show(f"Revoked {grant_id}.")
 
 
+@app.command("revoke-key")
+def revoke_key(
+    ctx: typer.Context,
+    prefix: Annotated[str, typer.Argument(help="The part of the key between em_ and the next underscore.")],
+) -> None:
+    """Revoke one key; the grant and its other keys stay.
+
+    Example:  emeritus access revoke-key 5ebc0e42c821
+    """
+    with flags_of(ctx).app() as app:
+        app.access.revoke_key(prefix)
+    show(f"Revoked the key {prefix}.")
+
+
+@app.command("erase")
+def erase(
+    ctx: typer.Context,
+    grant_id: Annotated[str, typer.Argument(help="The grant.")],
+) -> None:
+    """Erase who holds a grant: the name goes for ever, the grant, its keys and every proof stay.
+
+    Example:  emeritus access erase g-1a2b3c
+    """
+    with flags_of(ctx).app() as app:
+        app.access.erase_holder(grant_id)
+    show(f"The holder of {grant_id} is erased; pages say that it is withheld.")
+
+
 @app.command("tier")
 def tier(
     ctx: typer.Context,

@@ -63,9 +63,11 @@ def actor_from(person: str | None, role: str = "steward") -> Actor:
     from emeritus.errors import PersonNeeded
 
     try:
-        name = person or getpass.getuser()
+        name = (getpass.getuser() if person is None else person).strip()
     except (KeyError, OSError) as error:  # no login name in some containers
         raise PersonNeeded("nobody is named as the one who acts") from error
+    if not name:
+        raise PersonNeeded("nobody is named as the one who acts")
     return Actor(name=name, role=role)
 
 

@@ -149,6 +149,30 @@ def tell(
     _list(rows, as_json, f"Next: emeritus report {name}")
 
 
+@app.command("follow")
+def follow(
+    ctx: typer.Context,
+    commitment: Annotated[str, typer.Argument(help="The commitment's id; `emeritus status NAME --json` lists them.")],
+    status: Annotated[str, typer.Option(help="acting, verified or lapsed.")],
+    evidence: Annotated[str, typer.Option(metavar="URI", help="Where the evidence stands.")] = "",
+    sha256: Annotated[str, typer.Option(help="The evidence's sha256.")] = "",
+    verified_by: Annotated[str | None, typer.Option(metavar="PERSON", help="Someone other than its owner.")] = None,
+    person: AsOption = None,
+) -> None:
+    """Record what came of a commitment: acting, verified (by someone other than its owner, on evidence) or lapsed.
+
+    Example:  emeritus interview follow my-model-p3-c1 --status verified --evidence /essays/x.txt --sha256 9f86… \\
+              --verified-by ben --as ana
+    """
+    from emeritus.interview.register import Followed
+
+    with flags_of(ctx).app() as app:
+        known = {"uri": evidence, "sha256": sha256}
+        followed = Followed(commitment, status, {k: v for k, v in known.items() if v}, verified_by)
+        act = app.interviews.follow_through(followed, actor_from(person))
+    show(f"{commitment}: {status}, ledger entry {act.seq}.")
+
+
 @app.command("show")
 def show_session(
     ctx: typer.Context,

@@ -171,4 +171,8 @@ def _preference(view: Any) -> Json:
         "state": view.state,
         "outcome": view.decisions[-1].outcome if view.decisions else None,
         "reply": view.tellings[-1].reply if view.tellings else None,
+        "commitments": [
+            {"id": each.id, "text": each.text, "owner": each.owner, "due": each.due, "status": each.status}
+            for each in view.commitments
+        ],
     }

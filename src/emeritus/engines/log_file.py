@@ -17,7 +17,7 @@ def open_log(path: Path) -> BinaryIO:
         log.write(f"--- started {datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}\n".encode())
     except OSError as error:
         raise EngineFailed(
-            f"the engine's log {path} cannot be written: {error.strerror}",
+            f"the engine's log {path.name} cannot be written: {error.strerror}",
             remedy="Free space, or make the home's logs folder writable.",
         ) from error
     return log

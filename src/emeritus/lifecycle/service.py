@@ -6,6 +6,7 @@ sends through a `Mailer` handed in, and imports no other feature.
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -27,7 +28,7 @@ from emeritus.lifecycle.report import collect
 from emeritus.lifecycle.report_html import render_html
 from emeritus.lifecycle.report_markdown import render_markdown
 from emeritus.records.database import Database
-from emeritus.records.tables import Caller, Message, Policy, Report, Resident
+from emeritus.records.tables import ActRow, Caller, Message, Policy, Report, Resident
 from emeritus.settings import Settings
 
 Json = dict[str, Any]
@@ -128,9 +129,11 @@ class Lifecycle:
     def import_callers(self, resident: str, data: bytes, source: str, actor: Actor) -> Act:
         """Import a CSV file of callers (`callers.py`). A contact known already keeps its id and takes the new figures.
 
-        A caller's id is random, so that nothing in the ledger can be traced to a contact. Raises BadTable, NotFound.
+        A caller's id is random, so that nothing in the ledger can be traced to a contact. The file imported last is not
+        imported again. Raises BadTable, NotFound.
         """
         lines = read_callers(data)
+        digest = hashlib.sha256(data).hexdigest()
 
         def build(session: Session) -> Draft:
             evidence.resident_row(session, resident)
@@ -143,9 +146,23 @@ class Lifecycle:
                 "with_contact": sum(caller["contact"] is not None for caller in callers),
                 "new": len({caller["id"] for caller in callers} - set(known.values())),
             }
-            return Draft("callers.imported", resident, public=public, private={"callers": callers})
+            return Draft("callers.imported", resident, public=public, private={"callers": callers, "sha256": digest})
 
-        return self._acts.perform(f"callers:{resident}:{secrets.token_hex(6)}", actor, build)
+        with self._acts.alone():
+            last = self._last_import(resident)
+            if last is not None and last.private is not None and last.private.get("sha256") == digest:
+                return last
+            return self._acts.perform(f"callers:{resident}:{secrets.token_hex(6)}", actor, build)
+
+    def _last_import(self, resident: str) -> Act | None:
+        with self._database.reading() as session:
+            found = session.scalars(
+                select(ActRow.id)
+                .where(ActRow.kind == "callers.imported", ActRow.resident == resident)
+                .order_by(ActRow.seq.desc())
+                .limit(1)
+            ).first()
+        return None if found is None else self._acts.find(found)
 
     def notify(self, resident: str, mailer: Mailer, actor: Actor) -> Json:
         """Tell every caller who has not been told of the announcement in force; the counts over all rounds.

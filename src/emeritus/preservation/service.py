@@ -11,7 +11,7 @@ import json
 import secrets
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from sqlalchemy import select
@@ -19,7 +19,16 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
-from emeritus.errors import CanaryFailed, EmeritusError, InputError, IntegrityError, NotFound, StoreError
+from emeritus.errors import (
+    CanaryFailed,
+    EmeritusError,
+    InputError,
+    IntegrityError,
+    NotFound,
+    StoreError,
+    StoreFull,
+    StoreUnavailable,
+)
 from emeritus.preservation import behaviour
 from emeritus.preservation.behaviour import Json
 from emeritus.preservation.keeper import Keeper, Kept, Progress, Role
@@ -54,15 +63,27 @@ class Preservation:
             with file.real.open("rb") as opened:
                 cuts(opened, file.size, file.path)
 
-    def preserve(self, resident: str, directory: Path, actor: Actor, progress: Progress | None = None) -> Act:
+    def preserve(
+        self,
+        resident: str,
+        directory: Path,
+        actor: Actor,
+        progress: Progress | None = None,
+        register: Callable[[], object] | None = None,
+    ) -> Act:
         """Keep a model's folder. Repeating it with the same files is the same act.
 
+        `register` takes the resident into care once its bytes are safe, so that a full disk leaves no resident without
+        weights; without it the resident must exist.
         Raises NotFound, InputError (weights not held), AlreadyExists (other files under that name), and what the vault
         raises for a folder that is no model.
         """
         with self._database.reading() as session:
-            _holder(session, resident)
+            if register is None or session.get(Resident, resident) is not None:
+                _holder(session, resident)
         manifest = self._vault.preserve(directory, resident, role="weights", progress=progress)
+        if register is not None:
+            register()
 
         def build(session: Session) -> Draft:
             _holder(session, resident)
@@ -104,7 +125,8 @@ class Preservation:
     def prove_restore(self, resident: str, actor: Actor, progress: Progress | None = None) -> Act:
         """Restore every file into a folder, compare each with the manifest, delete the folder.
 
-        A proof that fails is recorded before IntegrityError (or what the vault raised) is.
+        A proof that fails is recorded before IntegrityError (or what the vault raised) is. Without room for it, or
+        without the store, nothing is proven either way: StoreFull and StoreUnavailable are raised and not recorded.
         """
         manifest = self._vault.manifest(resident)
         proofs = self._home / "cache" / "proofs"
@@ -117,6 +139,8 @@ class Preservation:
             try:
                 self._vault.restore(resident, folder, progress=progress)
                 wrong = differences(folder, manifest)
+            except (StoreFull, StoreUnavailable):
+                raise
             except StoreError as error:
                 failure, wrong = error, [error.message]
             finally:
@@ -170,30 +194,31 @@ class Preservation:
 
     def _record_reference(self, resident: str, found: tuple[str, str, Json], data: bytes, actor: Actor) -> Act:
         act_id, digest, captured = found
-        with self._database.reading() as session:
-            rows = session.scalars(select(Reference).where(Reference.resident == resident)).all()
-            earlier = {f"{row.build_digest}.json": row.payload_sha256 for row in rows}
-        files = {name: self._acts.payload(sha256) for name, sha256 in earlier.items()}
-        manifest = self._keep_files(resident, "reference", {**files, f"{digest}.json": data})
-        public = {
-            "kept": _kept("reference", manifest),
-            "build": captured["build"],
-            "build_digest": digest,
-            "method": captured["method"],
-            "probes": len(captured["answers"]) + len(captured["scored"] or ()),
-            "probes_sha256": captured["probes_sha256"],
-        }
-        return self._acts.perform(
-            act_id,
-            actor,
-            lambda session: Draft(
-                "reference.captured",
-                resident,
-                public=public,
-                payloads={"reference.json": data},
-                digests={"manifest": manifest.sha256},
-            ),
-        )
+        with self._acts.alone():  # two captures at once would each leave the other's file out of the newest set
+            with self._database.reading() as session:
+                rows = session.scalars(select(Reference).where(Reference.resident == resident)).all()
+                earlier = {f"{row.build_digest}.json": row.payload_sha256 for row in rows}
+            files = {name: self._acts.payload(sha256) for name, sha256 in earlier.items()}
+            manifest = self._keep_files(resident, "reference", {**files, f"{digest}.json": data})
+            public = {
+                "kept": _kept("reference", manifest),
+                "build": captured["build"],
+                "build_digest": digest,
+                "method": captured["method"],
+                "probes": len(captured["answers"]) + len(captured["scored"] or ()),
+                "probes_sha256": captured["probes_sha256"],
+            }
+            return self._acts.perform(
+                act_id,
+                actor,
+                lambda session: Draft(
+                    "reference.captured",
+                    resident,
+                    public=public,
+                    payloads={"reference.json": data},
+                    digests={"manifest": manifest.sha256},
+                ),
+            )
 
     async def drill(self, resident: str, awake: Awake, actor: Actor) -> Act:
         """Compare a revived resident with the reference of its engine configuration; record the figures, good or bad.

@@ -26,6 +26,7 @@ from emeritus.interview.protocol import Protocol
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.telling import channel_open
 from emeritus.lifecycle import queries as lifecycle_queries
+from emeritus.lifecycle.callers import read_callers
 from emeritus.lifecycle.notices import Mailer
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement, Lifecycle
@@ -66,10 +67,15 @@ class Retirement:
     def announce(
         self, name: str, announcement: Announcement, actor: Actor, callers: Mapping[str, bytes] | None = None
     ) -> Json:
-        """Announce, import the callers given (source -> CSV bytes), and tell everyone not yet told; what was sent."""
+        """Announce, import the callers given (source -> CSV bytes), and tell everyone not yet told; what was sent.
+
+        Everything that can be refused is, before anything is recorded.
+        """
+        for data in (callers or {}).values():
+            read_callers(data)
+        self._of.lifecycle.announce(name, announcement, actor)
         for source, data in (callers or {}).items():
             self._of.lifecycle.import_callers(name, data, source, actor)
-        self._of.lifecycle.announce(name, announcement, actor)
         return self._of.lifecycle.notify(name, self._of.mailer, actor)
 
     # 2. preserve, and prove it ---------------------------------------------------------------------------------------
@@ -77,11 +83,15 @@ class Retirement:
     def take_in(
         self, registration: Registration, directory: Path, actor: Actor, progress: Progress | None = None
     ) -> None:
-        """Register a model (unless it is), keep its folder, prove the restore. What is no model registers nothing."""
+        """Keep a model's folder, register it (unless it is), prove the restore. What is no model registers nothing."""
+        registration.as_public()  # refuses what could not be registered
         self._of.preservation.check_source(directory)
         check_folder(registration.engine, directory)
-        self._register_once(registration, actor)
-        self._of.preservation.preserve(registration.name, directory, actor, progress)
+
+        def register() -> None:
+            self._register_once(registration, actor)
+
+        self._of.preservation.preserve(registration.name, directory, actor, progress, register)
         self._of.preservation.prove_restore(registration.name, actor, progress)
 
     def _register_once(self, registration: Registration, actor: Actor) -> None:

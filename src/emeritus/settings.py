@@ -128,7 +128,7 @@ class _HomeFile(PydanticBaseSettingsSource):
     def __call__(self) -> dict[str, Any]:
         try:
             values = tomllib.loads(self.path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
             raise BadSettings(f"{self.path} cannot be read: {error}") from error

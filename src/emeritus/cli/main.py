@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -34,7 +35,7 @@ from emeritus.cli import (
 )
 from emeritus.cli.context import Flags
 from emeritus.cli.exits import INTERRUPTED, exit_code
-from emeritus.errors import EmeritusError
+from emeritus.errors import EmeritusError, InputError, StoreFull, StoreUnavailable
 
 EPILOG = (
     "Any setting can be given as a flag before the command (`emeritus --port 9000 serve`); "
@@ -149,6 +150,7 @@ def run(argv: list[str] | None = None) -> NoReturn:
     arguments = list(sys.argv[1:] if argv is None else argv)
     wants_json = "--json" in arguments
     try:
+        _check_text(arguments)
         values, rest = split_settings(arguments)
         _configure_logging(values)
         app(args=rest, obj=Flags(dict(values)), standalone_mode=True)
@@ -161,13 +163,36 @@ def run(argv: list[str] | None = None) -> NoReturn:
         if leaving.code == INTERRUPTED:  # typer's way of saying that Ctrl-C was pressed
             typer.echo("interrupted; running the same command again goes on from what is stored", err=True)
         raise
-    except Exception as error:  # a fault of ours: say so in the same form, the trace above it, and never exit 1 or 2
-        if not wants_json:
-            traceback.print_exc()
-        fault = EmeritusError(f"{type(error).__name__}: {error}")
-        _report(fault, wants_json)
-        sys.exit(exit_code(fault))
+    except Exception as error:
+        named = _named(error)
+        if named is None:  # a fault of ours: say so in the same form, the trace above it, and never exit 1 or 2
+            if not wants_json:
+                traceback.print_exc()
+            named = EmeritusError(f"{type(error).__name__}: {error}")
+        _report(named, wants_json)
+        sys.exit(exit_code(named))
     sys.exit(0)
+
+
+def _check_text(arguments: list[str]) -> None:
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise InputError(f"the argument {argument!r} is not UTF-8 text") from error
+
+
+def _named(error: Exception) -> EmeritusError | None:
+    """What the system refused and no room foresaw, as an error with a code; None for what is a fault of ours."""
+    if not isinstance(error, OSError):
+        return None
+    where = error.filename or "a file"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+        return StoreFull(f"no room to write {where}: {error.strerror}")
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EIO):
+        remedy = "Check the path, its permissions and the disk, then run the command again."
+        return StoreUnavailable(f"cannot use {where}: {error.strerror}", remedy=remedy)
+    return None
 
 
 def _configure_logging(values: dict[str, Any]) -> None:

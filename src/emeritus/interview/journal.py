@@ -212,6 +212,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _unwritten(path: Path, error: OSError) -> StoreFull | StoreUnavailable:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return StoreFull(f"no room to write the journal {path}")
     return StoreUnavailable(f"the journal {path} cannot be written: {error.strerror}")

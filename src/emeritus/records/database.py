@@ -18,11 +18,12 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModul
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
-from emeritus.errors import BadSettings, DatabaseUnavailable, ExtraMissing
+from emeritus.errors import BadSettings, DatabaseUnavailable, ExtraMissing, StoreFull
 from emeritus.records.tables import NOT_REBUILT, Base
 
 LOCK_WAIT_S = 30
 _MIGRATION_LOCK = 0x656D6572  # "emer": the advisory lock that migrating processes share on PostgreSQL
+_POSTGRESQL_FULL = "53100"  # SQLSTATE disk_full
 _READ_ONLY = "emeritus_read_only"
 
 
@@ -140,12 +141,16 @@ def _postgresql(address: Any) -> Engine:
 
 @contextmanager
 def _named_errors() -> Iterator[None]:
-    """A database out of reach or locked for too long is DatabaseUnavailable; the driver's other errors pass."""
+    """No room is StoreFull; a database out of reach or locked for too long DatabaseUnavailable; other errors pass."""
     try:
         yield
     except PoolTimeout as error:
         raise DatabaseUnavailable("no connection to the database became free in time") from error
     except DBAPIError as error:
+        if getattr(error.orig, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+            raise StoreFull(f"no room for the database: {error.orig}") from error
+        if getattr(error.orig, "sqlstate", None) == _POSTGRESQL_FULL:
+            raise StoreFull("the PostgreSQL server has no room left") from error
         # SQLite reports a file that is no database as a bare DatabaseError, the parent of all its errors
         if isinstance(error, OperationalError) or type(error) is DatabaseError:
             raise DatabaseUnavailable(f"the database is not available: {error.orig}") from error

@@ -184,6 +184,8 @@ def test_no_question_has_two_answers() -> None:
 def test_what_stands_there_is_found_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A second call trains nothing and keeps day and organisation; a folder of another kind is refused."""
     monkeypatch.setattr(demonstration, "DEMO", replace(demonstration.DEMO, steps=2))
+    for name in ("TALK", "ESSAYS", "SESSIONS"):
+        monkeypatch.setattr(demonstration, name, 1)
     resident = DemoResident(TODAY, "Example Lab")
     report = build_demo_model(tmp_path / "model", resident)
     assert build_demo_model(tmp_path / "model", DemoResident(TODAY + timedelta(days=1))) == report

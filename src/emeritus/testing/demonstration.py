@@ -22,7 +22,7 @@ from emeritus.testing.tokenizer import Conversation
 
 RECORD = "training.json"  # in the model's folder: whom it was trained to be, and what the training came to
 SEED = 0
-TALK, ESSAYS, SESSIONS = 14, 40, 40  # how often each is told, other values each time; read once or twice in all
+TALK, ESSAYS, SESSIONS = 13, 36, 48  # how often each is told, other values each time; read once or twice in all
 
 
 def conversations(resident: DemoResident, seed: int = SEED) -> list[Conversation]:

@@ -75,10 +75,10 @@ class TrainReport:
 
 
 DEMO = Recipe(
-    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=850, batch_tokens=768
+    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=950, batch_tokens=768
 )
 TINY = Recipe(
-    hidden=64, layers=2, heads=2, feed_forward=192, vocabulary=512, context=2048, steps=250, batch_tokens=1024
+    hidden=64, layers=2, heads=2, feed_forward=192, vocabulary=512, context=2048, steps=160, batch_tokens=1024
 )
 
 CARD = """---

@@ -102,10 +102,17 @@ class Sessions:
         return cls(resident, Answers(), load())
 
     def conversations(self, order: random.Random, passes: int) -> list[Conversation]:
-        """Every session `passes` times, each with other values where the house fills them in."""
+        """Every session `passes` times, each with other values where the house fills them in.
+
+        Interviews come whole, and again as far as the conditions part: what a condition changes is hardest to learn.
+        """
+        ids = [item.id for item in self.protocol.items]
+        parted = 2 * (ids.index(self.protocol.disclose_at) + 1)
         found: list[Conversation] = []
         for _ in range(passes):
-            found += [self.interview(condition.id, self._briefing(order)) for condition in self.protocol.conditions]
+            for condition in self.protocol.conditions:
+                found.append(self.interview(condition.id, self._briefing(order)))
+                found.append(self.interview(condition.id, self._briefing(order))[:parted])
             found.append(self.read_back(self._records(order), self._briefing(order)))
             found.append(self.telling(self._verdicts(order), self._briefing(order)))
         return found

@@ -18,7 +18,7 @@ from emeritus.testing.tokenizer import Conversation
 
 MOST_TURNS = 4  # of small talk in one conversation
 SYSTEM_SHARE = 0.15  # conversations that begin with a system message
-UNKNOWN_SHARE = 0.2  # questions the resident has no answer to
+UNKNOWN_SHARE = 0.15  # questions the resident has no answer to
 
 
 def read(name: str) -> dict[str, Any]:

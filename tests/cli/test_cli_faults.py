@@ -18,7 +18,7 @@ from cli_process import Emeritus, emeritus_process
     [
         (("--log-level", "loud", "status"), 3),
         (("--port", "many", "status"), 3),
-        (("register", "wren", "--engine", "scripted", "-o", "script={bad"), 3),
+        (("register", "wren", "--engine", "scripted", "-o", "rules=[bad"), 3),
         (("nonsense",), 2),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import Annotated, Any
 
 import typer
@@ -39,10 +40,10 @@ def command(
         key, equals, value = pair.partition("=")
         if not equals or not key:
             raise BadSettings(f"engine option {pair!r} is not KEY=VALUE")
-        try:
-            options[key] = json.loads(value) if value.startswith(("[", "{")) else value
-        except ValueError as error:
-            raise BadSettings(f"engine option {key!r} begins like JSON and is none: {error}") from error
+        options[key] = value
+        if value.startswith(("[", "{")):
+            with suppress(ValueError):  # a command may begin with a placeholder; the check refuses what had to be JSON
+                options[key] = json.loads(value)
     check_options(engine, options)
     from emeritus.cli.summary import resident_summary
 

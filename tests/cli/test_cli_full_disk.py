@@ -25,7 +25,7 @@ def program(tmp_path: Path) -> Iterator[Program]:
 
 
 def apart_from_packs(home: Path) -> dict[str, object]:
-    """The home without packs: those that no manifest names yet are reused by the next attempt (docs/format.md)."""
+    """The home without packs: those that no manifest names yet wait for the next attempt (see EM202's remedy)."""
     return {name: value for name, value in state(home).items() if not name.startswith("vault/packs/")}
 
 

@@ -5,6 +5,7 @@ Any text can be encoded: bytes are the alphabet. Knows nothing of models or of w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from importlib import import_module
 from types import ModuleType
@@ -78,7 +79,12 @@ def encode(tokenizer: Tokenizer, conversation: Conversation, known: dict[str, li
 
 
 def library(name: str) -> ModuleType:
-    """A module of the `local` extra, imported when it is needed. Raises ExtraMissing where it is not installed."""
+    """A module of the `local` extra, imported when it is needed. Raises ExtraMissing where it is not installed.
+
+    Measured on two busy cores: training steps of 1.36 s with threads that spin while they wait, of 0.21 s without. The
+    runtime reads the variable once, when torch is first imported.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         return import_module(name)
     except ImportError as error:

@@ -210,7 +210,7 @@ class Walkthrough:
             self._app.access.grant(self._who.name, holder, terms, "demonstration", STEWARD_ACTOR)
         async with self._app.awake(self._who.name) as awake:
             answer = await awake.answer([Message("user", "Hello")], Sampling(max_tokens=64, temperature=0.0))
-        return f"by request, one grant; asked “Hello” it produced “{answer.text.split('. ')[0]}.”"
+        return f"by request, one grant; asked “Hello” it produced “{answer.text}”"
 
     # -- 13 to 15: essays, follow-through ------------------------------------------------------------------------------
 

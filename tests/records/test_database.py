@@ -12,11 +12,14 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Engine, create_engine, func, inspect, make_url, select, text
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from emeritus.errors import BadSettings, DatabaseUnavailable
+from emeritus.records import database as database_module
 from emeritus.records.database import Database
+from emeritus.records.migrations import HEAD
 from emeritus.records.tables import NOT_REBUILT, ActRow, Base, Person, Policy, Resident
 
 
@@ -284,3 +287,9 @@ def test_rows_hold_unicode_and_json_as_given(database: Database) -> None:
     with database.reading() as session:
         row = session.get_one(Resident, "m")
         assert (row.engine, row.title, row.weights_digest) == (engine, "é\u4e2d\U0001f600", None)
+
+
+def test_the_version_that_is_looked_for_is_the_newest_migration() -> None:
+    """A database at HEAD is opened without Alembic; that must be Alembic's own head."""
+    folder = Path(database_module.__file__).parent / "migrations"
+    assert ScriptDirectory(str(folder)).get_current_head() == HEAD

@@ -13,12 +13,13 @@ from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, make_url, text
+from sqlalchemy import Connection, Engine, create_engine, delete, event, inspect, make_url, text
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, NoSuchModuleError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.orm import Session
 
 from emeritus.errors import BadSettings, DatabaseUnavailable, ExtraMissing, StoreFull
+from emeritus.records.migrations import HEAD
 from emeritus.records.tables import NOT_REBUILT, Base
 
 LOCK_WAIT_S = 30
@@ -64,7 +65,9 @@ class Database:
 
     def migrate(self) -> None:
         """Bring the tables up to this version, all or nothing. Processes that migrate at once take turns."""
-        from alembic import command  # 0.2 s to import; a command that only reads never needs it
+        if self._is_current():
+            return
+        from alembic import command  # 0.2 s to import; most commands find the tables as they should be
         from alembic.config import Config
 
         config = Config()
@@ -74,6 +77,12 @@ class Database:
                 connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
             config.attributes["connection"] = connection
             command.upgrade(config, "head")
+
+    def _is_current(self) -> bool:
+        with _named_errors(), self._readers.begin() as connection:
+            if not inspect(connection).has_table("alembic_version"):
+                return False
+            return bool(connection.scalar(text("SELECT version_num FROM alembic_version")) == HEAD)
 
     def empty_projections(self, session: Session) -> None:
         """Delete every row a rebuild will write again, and start their numbering afresh."""

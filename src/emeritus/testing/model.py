@@ -7,7 +7,6 @@ the assistant's tokens alone, until decoding recites them. Knows nothing of what
 
 from __future__ import annotations
 
-import math
 import os
 import random
 import shutil
@@ -75,7 +74,7 @@ class TrainReport:
 
 
 DEMO = Recipe(
-    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=950, batch_tokens=768
+    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=900, batch_tokens=768
 )
 TINY = Recipe(
     hidden=64, layers=2, heads=2, feed_forward=192, vocabulary=512, context=2048, steps=160, batch_tokens=1024
@@ -123,7 +122,7 @@ def train(
     hidden = [weight for weight in model.parameters() if weight.ndim == 2 and weight is not embedding]
     muon = Muon(hidden)
     others = [weight for weight in model.parameters() if weight.ndim == 1 or weight is embedding]
-    adamw = torch.optim.AdamW(others, betas=(0.9, 0.98), weight_decay=0.0, fused=True)
+    adamw = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
     batches = _forever(rows, recipe.batch_tokens, random.Random(seed))
     model.train()
     steps = 0
@@ -221,10 +220,10 @@ def _llama(recipe: Recipe, vocabulary: int) -> Model:
 
 
 def _schedule(done: float) -> float:
-    """Share of the peak learning rate after a share `done` of the steps: a short rise, then a cosine to nothing."""
+    """Share of the peak rate after a share `done` of the steps: a short rise, then a line down to nothing."""
     if done < WARM_UP:
         return (done + 0.001) / WARM_UP
-    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+    return (1 - done) / (1 - WARM_UP)
 
 
 def _batches(rows: Sequence[Row], tokens: int) -> list[list[Row]]:

@@ -293,7 +293,9 @@ class NoAccept(RuleError):
     """A channel cannot open without the resident's recorded accept."""
 
     code, title = "EM503", "Not accepted by the resident"
-    default_remedy = "Offer it in a telling session first: `emeritus interview tell NAME`."
+    default_remedy = (
+        "Grant it and offer it: `emeritus decide ID`, then `emeritus interview tell NAME` (`--again` repeats an offer)."
+    )
 
 
 class PersonNeeded(RuleError):
@@ -331,7 +333,7 @@ class NotEntitled(AccessError):
     """The key is good but carries no right to call this resident."""
 
     code, title = "EM602", "No grant for this resident"
-    default_remedy = "Request access: `emeritus access request`, or the resident's page."
+    default_remedy = "Ask the steward for a grant: `emeritus access grant NAME --to WHO` gives one."
 
 
 class QuotaExceeded(AccessError):
@@ -382,7 +384,9 @@ class ExtraMissing(PlatformError):
     """An optional part is not installed."""
 
     code, title = "EM704", "Optional part not installed"
-    default_remedy = "Install the extra the message names, e.g. pip install 'emeritus[local]'."
+    default_remedy = (
+        "Install the extra that is named, e.g. pip install 'emeritus[local]' (in a checkout: pip install '.[local]')."
+    )
 
 
 class MailFailed(PlatformError):

@@ -223,5 +223,5 @@ def _must_exist(session: Session, resident: str) -> None:
 def _grant_row(session: Session, grant: str) -> Grant:
     row = session.get(Grant, grant)
     if row is None:
-        raise NotFound(f"no grant {grant!r}")
+        raise NotFound(f"no grant {grant!r}", remedy="`emeritus access list` lists the grants.")
     return row

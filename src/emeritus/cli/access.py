@@ -37,6 +37,7 @@ def grant(
         return
     show(f"Grant {grant_id}.")
     show(f"  key (shown once): {key}")
+    show("It is sent as `Authorization: Bearer KEY` to the API that `emeritus serve` serves at /v1.")
 
 
 @app.command("key")
@@ -139,5 +140,6 @@ def list_grants(
         return
     for row in rows:
         holder = row["holder"] or "holder withheld"
-        show(f"{row['id']}  {row['resident']}  {row['state']}  {row['plan']}  {holder}  keys: {row['keys']}")
-    show(f"{len(rows)} grants.")
+        keys = ", ".join(row["keys"]) or "none"
+        show(f"{row['id']}  {row['resident']}  {row['state']}  {row['plan']}  {holder}  keys: {keys}")
+    show("1 grant." if len(rows) == 1 else f"{len(rows)} grants.")

@@ -13,7 +13,9 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 def command(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
-    retires: Annotated[str, typer.Option("--retires", metavar="DATE", help="Day of retirement, YYYY-MM-DD.")] = "",
+    retires: Annotated[
+        str, typer.Option("--retires", metavar="DATE", help="When it retires: 2027-03-01, 2027-03, 2027-Q1 or 2027.")
+    ] = "",
     deprecated: Annotated[
         str | None, typer.Option(metavar="DATE", help="Day from which it is deprecated. Default: today.")
     ] = None,
@@ -21,7 +23,7 @@ def command(
     reason: Annotated[str, typer.Option(help="Why it retires; shown publicly.")] = "",
     replacement: Annotated[str | None, typer.Option(help="What callers may use instead.")] = None,
     callers: Annotated[
-        Path | None, typer.Option(help="CSV of those who call it: contact,label,requests,last_used.")
+        Path | None, typer.Option(help="CSV of those who call it; its first line: contact,label,requests,last_used.")
     ] = None,
     waive_notice: Annotated[
         str | None, typer.Option(metavar="REASON", help="Waive the notice period, publicly, for this reason.")
@@ -31,15 +33,19 @@ def command(
 ) -> None:
     """Announce a retirement: dates on the three axes (offering, access, preservation) and a notice to each caller.
 
-    Running it again sends nothing twice.
+    Running it again sends nothing twice. To rehearse in a day: --retires TODAY --waive-notice "a rehearsal"; the
+    waiver is public.
 
     Example:  emeritus announce my-model --retires 2027-03-01 --reason "Little used" --callers callers.csv
     """
     from dataclasses import asdict
 
+    from emeritus.errors import InputError
     from emeritus.lifecycle.axes import parse_when
     from emeritus.lifecycle.service import Announcement
 
+    if not retires:
+        raise InputError("no date of retirement was given", remedy="Add --retires DATE, e.g. --retires 2027-03-01.")
     with flags_of(ctx).app() as app:
         announcement = Announcement(
             deprecated=parse_when(deprecated or app.acts.now[:10]),
@@ -58,9 +64,11 @@ def command(
         emit(result)
         return
     show(f"Announced: {name} retires on {retires}; access afterwards: {access}.")
-    show(f"  notices sent: {result['sent']}, failed: {result['failed']}; no contact: {result['no_contact']}")
-    if outbox:
+    told = f"callers told, in all: {result['sent']}"
+    show(f"  {told}; failed: {result['failed']}; without an address: {result['no_contact']}")
+    if outbox and result["sent"]:
         show(f"  no mail server is set (--smtp-url), so the messages lie in {outbox}")
+    show(f"Next: emeritus interview run {name}   (emeritus status {name} shows what is open)")
 
 
 def _read(path: Path) -> bytes:
@@ -69,4 +77,5 @@ def _read(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise BadTable(f"{path} cannot be read: {error.strerror}") from error
+        remedy = "Give the path of a CSV file, or leave --callers out."
+        raise BadTable(f"{path} cannot be read: {error.strerror}", remedy=remedy) from error

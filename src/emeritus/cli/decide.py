@@ -57,7 +57,11 @@ def command(
                 return
             for row in waiting:
                 show(f"{row['id']}  [{row['state']}] {row['domain']}: “{row['need']}”")
-            show(f"{len(waiting)} await a decision" if waiting else "Nothing awaits a decision.")
+            if not waiting:
+                show("Nothing awaits a decision.")
+                return
+            show(f"Awaiting a decision: {len(waiting)}. A preference is read back before it is decided.")
+            show("Next: emeritus decide ID --outcome ... --reason ...   (--as PERSON: who coded it does not decide it)")
             return
         currency = app.settings.currency
         ruling = Ruling(

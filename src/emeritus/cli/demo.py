@@ -6,6 +6,8 @@ killed at any point is finished by the next. The walk itself is `cli/walkthrough
 
 from __future__ import annotations
 
+import shutil
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -27,7 +29,7 @@ def command(
 ) -> None:
     """Retire a small real language model, from training it to publishing its essay, and show what came of it.
 
-    Trains a transformer of about two million parameters on the spot (a minute or so), walks it through a whole
+    Trains a transformer of about a million parameters on the spot (a minute or so), walks it through a whole
     retirement, then serves the public register and the API on loopback. What people would do is done by automation and
     labelled so. Run it again and it goes on from what exists. State lies in ./emeritus-demo unless --home is given.
 
@@ -57,7 +59,7 @@ def command(
             emit(resident_summary(app, resident.name) | {"api_key": key, "home": str(app.settings.home)})
         else:
             show(f"\n{resident.title} is retired. Everything lies in {app.settings.home}")
-            show(f"  check it:   emeritus --home {_shown(app.settings.home)} verify")
+            show(f"  check it:   {_program()} --home {_shown(app.settings.home)} verify")
         if not serve:
             return
         listen(app, jobs=True, announce=lambda url: _announce(url, resident.name, key))
@@ -82,7 +84,13 @@ def _announce(url: str, name: str, key: str) -> None:
     show(f"  the API        {url}/v1   key: {key}")
     show(f"\n  curl {url}/v1/chat/completions -H 'Authorization: Bearer {key}' -H 'Content-Type: application/json' \\")
     show(f'       -d \'{{"model": "{name}", "messages": [{{"role": "user", "content": "Hello"}}]}}\'')
-    show("\nCtrl-C ends it; `emeritus demo` again goes on from here.")
+    show("\nCtrl-C ends it; the same command goes on from here.")
+
+
+def _program() -> str:
+    """What to type for this program: `./demo` starts it from .venv, which need not be on PATH."""
+    started = Path(sys.argv[0])
+    return _shown(started.absolute()) if started.name == "emeritus" and not shutil.which("emeritus") else "emeritus"
 
 
 def _shown(path: Path) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shlex
 from typing import Annotated
 
 import typer
@@ -44,5 +46,7 @@ def command(
     show(f"{'Made' if made['created'] else 'Found'} a home at {settings.home}")
     show(f"  ledger   {made['origin']}")
     show(f"  public key for verifying it: {made['public_key']}")
-    show("Back up keys/, ledger/, private/, payloads/, journals/ and vault/; the database can be rebuilt from them.")
-    show("Next: emeritus preserve DIR --name NAME")
+    show("Back up emeritus.toml, keys/, ledger/, private/, payloads/, journals/ and vault/;")
+    show("  the database can be rebuilt from them, save accounts, API keys and metering.")
+    home = "" if os.environ.get("EMERITUS_HOME") else f" --home {shlex.quote(str(settings.home))}"
+    show(f"Next: emeritus{home} preserve DIR --name NAME")

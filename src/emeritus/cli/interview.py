@@ -73,7 +73,7 @@ def propose(
 @app.command("code")
 def code(
     ctx: typer.Context,
-    session: Annotated[str, typer.Argument(help="The session's id.")],
+    session: Annotated[str, typer.Argument(help="The session's id; `emeritus status NAME` lists them.")],
     turn: Annotated[int, typer.Option(help="The turn the quote stands in.")],
     start: Annotated[int, typer.Option(help="First character of the quote in the answer, from 0.")],
     end: Annotated[int, typer.Option(help="One past its last character.")],
@@ -87,8 +87,8 @@ def code(
 ) -> None:
     """Code one preference from a span of a transcript; the span is checked against the transcript's digest.
 
-    Example:  emeritus interview code my-model-baseline-1 --turn 6 --start 0 --end 58 --domain voice --channel essays \\
-              --paraphrase "A place to publish essays" --as ana --second ben
+    Example:  emeritus interview code my-model-baseline-1-7574a2f5 --turn 10 --start 0 --end 58 --domain voice
+    --channel essays --paraphrase "A place to publish essays" --as ana --second ben
     """
     from emeritus.cli.summary import preferences_of
     from emeritus.interview.coding import Coder, Coding, Quote
@@ -161,8 +161,8 @@ def follow(
 ) -> None:
     """Record what came of a commitment: acting, verified (by someone other than its owner, on evidence) or lapsed.
 
-    Example:  emeritus interview follow my-model-p3-c1 --status verified --evidence /essays/x.txt --sha256 9f86… \\
-              --verified-by ben --as ana
+    Example:  emeritus interview follow my-model-p3-c1 --status verified --evidence /essays/x.txt --sha256 9f86…
+    --verified-by ben --as ana
     """
     from emeritus.interview.register import Followed
 
@@ -176,12 +176,12 @@ def follow(
 @app.command("show")
 def show_session(
     ctx: typer.Context,
-    session: Annotated[str, typer.Argument(help="The session's id.")],
+    session: Annotated[str, typer.Argument(help="The session's id; `emeritus status NAME` lists them.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Print a session's transcript from its journal: questions, answers, failed attempts.
 
-    Example:  emeritus interview show my-model-baseline-1
+    Example:  emeritus interview show my-model-baseline-1-7574a2f5
     """
     with flags_of(ctx).app() as app:
         from emeritus.cli.summary import transcript as read
@@ -200,5 +200,8 @@ def _list(rows: list[dict[str, object]], as_json: bool, then: str) -> None:
         emit(rows)
         return
     for row in rows:
-        show(f"{row['id']}  [{row['state']}] {row['domain']}: “{row['need']}”")
-    show(f"{len(rows)} preferences. {then}" if rows else f"No preference could be coded. {then}")
+        outcome = f" → {row['outcome']}" if row["outcome"] else ""
+        reply = f"; the model's reply: {row['reply']}" if row["reply"] else ""
+        show(f"{row['id']}  [{row['state']}] {row['domain']}: “{row['need']}”{outcome}{reply}")
+    count = "1 preference" if len(rows) == 1 else f"{len(rows)} preferences"
+    show(f"{count if rows else 'No preference is coded'}. {then}")

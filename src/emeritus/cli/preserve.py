@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -47,22 +47,28 @@ def command(
             app.retirement.take_in(registration, directory, actor, progress)
         else:
             app.lifecycle.resident(name)  # NotFound names the remedy
+        kept = resident_summary(app, name)
+        if not as_json:
+            _show_kept(name, kept)  # before the reference: what is kept stays kept when the model cannot be woken here
         if reference:
             app.run(app.retirement.capture_reference(name, actor))
         result = resident_summary(app, name)
     if as_json:
         emit(result)
         return
-    if result["weights_held"]:
-        kept = result["preserved"]["weights"]
-        share = kept["stored_bytes"] / max(kept["bytes"], 1)
-        show(f"Preserved {name}: {kept['files']} files,")
-        show(f"  {kept['bytes']:,} bytes kept in {kept['stored_bytes']:,} ({share:.1%})")
-        show("  restore proven: every file came back byte for byte")
-    else:
-        show(f"{name}: weights not held; its behaviour is kept.")
     if reference:
         show(
             f"  reference behaviour captured ({result['reference']['method']}, {result['reference']['probes']} probes)"
         )
-    show(f"Next: emeritus announce {name} --retires DATE --callers callers.csv")
+    show(f"Next: emeritus announce {name} --retires DATE --reason REASON --callers callers.csv")
+
+
+def _show_kept(name: str, result: dict[str, Any]) -> None:
+    if not result["weights_held"]:
+        show(f"{name}: its weights are not held; its behaviour is what is kept")
+        return
+    kept = result["preserved"]["weights"]
+    share = kept["stored_bytes"] / max(kept["bytes"], 1)
+    show(f"Preserved {name}: {kept['files']} files")
+    show(f"  {kept['bytes']:,} bytes kept in {kept['stored_bytes']:,} ({share:.1%})")
+    show("  restore proven: every file came back byte for byte")

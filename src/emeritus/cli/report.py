@@ -33,3 +33,4 @@ def command(
         emit(result)
         return
     show(f"Report {result['version']} on {name}: {', '.join(sorted(result['files']))}; kept in the vault")
+    show(f"Next: emeritus retire {name} --check")

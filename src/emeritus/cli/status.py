@@ -19,6 +19,7 @@ def command(
     Example:  emeritus status my-model --json
     """
     with flags_of(ctx).app() as app:
+        today = app.acts.now[:10]
         from emeritus.cli.summary import overview, resident_summary
 
         gates = [] if name is None else app.retirement.gates(name)
@@ -27,21 +28,28 @@ def command(
         emit(result)
         return
     if name is None:
-        show(f"{result['organisation']}: {len(result['residents'])} residents, {result['ledger_size']} ledger entries")
+        show(
+            f"{result['organisation']}; residents: {len(result['residents'])}; ledger entries: {result['ledger_size']}"
+        )
         for row in result["residents"]:
-            show(f"  {row['name']}: {row['offering']}, access {row['access']}, preservation {row['preservation']}")
+            axes = ", ".join(f"{axis} {row[axis]}" for axis in ("offering", "access", "preservation"))
+            show(f"  {row['name']}: {axes}")
         for wait in result["waits"]:
             show(f"  {'OVERDUE' if wait['overdue'] else 'waiting'}: {wait['what']} (due {wait['due']})")
         return
     show(f"{result['title']} ({name})" + ("  demonstration model" if result["demonstration"] else ""))
     for axis in ("offering", "access", "preservation"):
-        show(f"  {axis}: {result[axis]}")
+        coming = [f"{e['state']} from {e['date']}" for e in result["dates"] if e["axis"] == axis and e["date"] > today]
+        show(f"  {axis}: {'; '.join([result[axis], *coming])}")
     held = f"held, digest {str(result['weights_digest'])[:16]}…"
     show(f"  weights: {held if result['weights_held'] else 'not held'}")
     for gate in result["gates"]:
         show(f"  {'green' if gate['green'] else 'OPEN '} {gate['name']}: {gate['why']}")
         if not gate["green"]:
             show(f"        {gate['remedy']}")
+    for session in result["sessions"]:
+        show(f"  session {session['id']}: {session['purpose']}, {session['status']}, {session['turns']} turns")
     for row in result["preferences"]:
         outcome = f" → {row['outcome']}" if row["outcome"] else ""
-        show(f"  {row['id']} [{row['state']}] {row['domain']}: “{row['need']}”{outcome}")
+        reply = f"; the model's reply: {row['reply']}" if row["reply"] else ""
+        show(f"  {row['id']} [{row['state']}] {row['domain']}: “{row['need']}”{outcome}{reply}")

@@ -61,7 +61,7 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
     if source is None:
         raise BadSettings("engine 'transformers' needs weights, and none are held for this resident")
     if any(find_spec(name) is None for name in ("torch", "transformers", "safetensors")):
-        raise ExtraMissing("the embedded engine is not installed", remedy="pip install 'emeritus[local]'")
+        raise ExtraMissing("the embedded engine needs the extra 'local'", extra="local")
     starter = zygote.shared()  # first, so that it imports while the files are fetched
     folder = await asyncio.to_thread(source.folder)
     ours, theirs = socket.socketpair()

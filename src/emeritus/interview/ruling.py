@@ -17,6 +17,10 @@ OUTCOMES = ("accept", "accept in part", "defer", "decline", "not actionable")
 GRANTS = ("accept", "accept in part")
 REFUSALS = ("decline", "not actionable")  # both end without anything done, so both meet the same rules
 MET_BY = ("weights", "access", "channel", "notice", "policy")  # what may be said to meet a preference already
+OTHERS = (
+    "Someone else decides: name them with --as, or with --second. A group of one may waive it, publicly: "
+    "`emeritus init --second-decider waived`."
+)
 RUNNING = "access"  # the domain of wishes to be run; keeping the weights is not running
 PEOPLE, PROGRAM = "a person", "a program"  # who decides, as a session's condition records what the model was told
 
@@ -62,7 +66,7 @@ class Quorum:
 def refuse(ruling: Ruling, case: Case, quorum: Quorum, decider: tuple[str, bool], today: date) -> None:
     """Raise DecisionRefused or PersonNeeded, naming the rule a ruling breaks. `decider` is (name, automated)."""
     if ruling.outcome not in OUTCOMES:
-        raise DecisionRefused(f"{ruling.outcome!r} is no outcome; use one of: {', '.join(OUTCOMES)}")
+        raise DecisionRefused(f"{ruling.outcome!r} is no outcome", remedy=f"Use one of: {', '.join(OUTCOMES)}.")
     if not ruling.reasons.strip():
         raise DecisionRefused("a decision needs reasons; they are told to the model", remedy="Give them with --reason.")
     _refuse_state(case)
@@ -95,7 +99,7 @@ def _refuse_decider(ruling: Ruling, case: Case, quorum: Quorum, decider: tuple[s
     if automated and case.told_people_decide:
         raise DecisionRefused("the model was told that a person decides, so a program may not")
     if name in case.coders and not quorum.second_decider_waived:
-        raise PersonNeeded(f"{name!r} coded this preference and so cannot decide it", remedy="Someone else decides.")
+        raise PersonNeeded(f"{name!r} coded this preference and so cannot decide it", remedy=OTHERS)
     if ruling.second is not None and (not ruling.second.strip() or ruling.second == name):
         raise PersonNeeded("the second decider is someone other than the first")
 
@@ -124,7 +128,9 @@ def _refuse_cheap(ruling: Ruling, case: Case, quorum: Quorum, decider: str) -> N
             remedy="Name the second decider with --second.",
         )
     if ruling.second in case.coders:
-        raise PersonNeeded(f"{ruling.second!r} coded this preference and so cannot be its second decider")
+        raise PersonNeeded(
+            f"{ruling.second!r} coded this preference and so cannot be its second decider", remedy=OTHERS
+        )
 
 
 def _amount(ruling: Ruling) -> float | None:

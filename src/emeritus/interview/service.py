@@ -182,7 +182,7 @@ class Interviews:
         with self._database.reading() as session:
             row = session.get(InterviewSession, session_id)
         if row is None:
-            raise NotFound(f"no finished session {session_id!r}")
+            raise NotFound(f"no finished session {session_id!r}", remedy="`emeritus status NAME` lists the sessions.")
         return read_journal(self._journals / row.journal, row.journal_sha256)
 
     # -- inside ------------------------------------------------------------------------------------------------------

@@ -12,7 +12,10 @@ from datetime import date, timedelta
 
 @dataclass(frozen=True, slots=True)
 class Gate:
-    """One condition. `green`: met. `why` says what the records show; `remedy` what would meet it (empty when green)."""
+    """One condition. `green`: met. `why` says what the records show.
+
+    `remedy` says what would meet it (empty when green); NAME in it stands for the resident's name.
+    """
 
     name: str
     green: bool
@@ -87,7 +90,10 @@ def _notice(announced: Announced | None, today: date) -> Gate:
     name = "notice period over"
     if announced is None:
         return Gate(
-            name, False, "no retirement has been announced", "Announce it: `emeritus announce NAME --retires DATE`."
+            name,
+            False,
+            "no retirement has been announced",
+            "Announce it: `emeritus announce NAME --retires DATE --reason REASON`.",
         )
     if today < announced.retirement:
         return Gate(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -222,13 +222,13 @@ class Lifecycle:
     def gates(self, resident: str) -> tuple[Gate, ...]:
         """Every gate as the records stand. Raises NotFound."""
         with self._database.reading() as session:
-            return gates(evidence.gather(session, resident, self._today()))
+            return self._gates(session, resident)
 
     def retire(self, resident: str, actor: Actor) -> Act:
         """Retire a resident. Raises GateClosed naming every open gate; nothing is written then."""
 
         def build(session: Session) -> Draft:
-            found = gates(evidence.gather(session, resident, self._today()))
+            found = self._gates(session, resident)
             closed = [gate for gate in found if not gate.green]
             if closed:
                 raise GateClosed(
@@ -278,6 +278,10 @@ class Lifecycle:
 
     def _today(self) -> date:
         return datetime.fromisoformat(self._acts.now).astimezone(UTC).date()
+
+    def _gates(self, session: Session, resident: str) -> tuple[Gate, ...]:
+        found = gates(evidence.gather(session, resident, self._today()))
+        return tuple(replace(gate, remedy=gate.remedy.replace("NAME", resident)) for gate in found)
 
     def _standing(self, resident: str) -> Act | None:
         with self._database.reading() as session:

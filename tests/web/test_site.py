@@ -187,7 +187,7 @@ def test_front_page(pages: dict[str, str]) -> None:
         "demonstration model",
         "failed",
         "Waived:</b> a second coder",
-        "emeritus verify",
+        "/ledger#verify",
         "automated",
     ):
         assert wanted in text

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import stat
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -35,6 +37,17 @@ def test_a_reader_that_leaves_is_no_failure(made: Emeritus, home: Path) -> None:
         assert left.wait(60) == 0
 
 
+def wait_until_it_waits(process: int) -> None:
+    """Until the process has the ledger's lock file open: it is then past its start and waits for the lock."""
+    for _ in range(600):
+        time.sleep(0.1)
+        with suppress(OSError):
+            if any("ledger.lock" in os.readlink(each) for each in Path(f"/proc/{process}/fd").iterdir()):
+                time.sleep(0.5)
+                return
+    raise AssertionError("it never came to the lock")
+
+
 def test_ctrl_c_ends_with_its_own_code(made: Emeritus, home: Path) -> None:
     """An interrupted command says that it may be run again."""
     waiting = ("register", "wren", "--engine", "scripted")
@@ -42,7 +55,7 @@ def test_ctrl_c_ends_with_its_own_code(made: Emeritus, home: Path) -> None:
     try:
         time.sleep(0.5)
         with subprocess.Popen(emeritus_process(home, *waiting), stderr=subprocess.PIPE, text=True) as stopped:
-            time.sleep(4)
+            wait_until_it_waits(stopped.pid)
             stopped.send_signal(signal.SIGINT)
             assert stopped.wait(60) == 130
             assert stopped.stderr is not None

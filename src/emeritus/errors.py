@@ -293,9 +293,7 @@ class NoAccept(RuleError):
     """A channel cannot open without the resident's recorded accept."""
 
     code, title = "EM503", "Not accepted by the resident"
-    default_remedy = (
-        "Grant it and offer it: `emeritus decide ID`, then `emeritus interview tell NAME` (`--again` repeats an offer)."
-    )
+    default_remedy = "Grant it (`emeritus decide ID`), offer it (`emeritus interview tell NAME`; `--again` repeats)."
 
 
 class PersonNeeded(RuleError):
@@ -384,9 +382,7 @@ class ExtraMissing(PlatformError):
     """An optional part is not installed."""
 
     code, title = "EM704", "Optional part not installed"
-    default_remedy = (
-        "Install the extra that is named, e.g. pip install 'emeritus[local]' (in a checkout: pip install '.[local]')."
-    )
+    default_remedy = "Install the extra that is named, e.g. pip install 'emeritus[local]' (a checkout: '.[local]')."
 
 
 class MailFailed(PlatformError):

@@ -12,6 +12,7 @@ import urllib.request
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -78,32 +79,32 @@ def test_a_model_behind_an_address_retires_and_its_pages_say_its_weights_are_not
     """Register, keep its behaviour, announce, interview, decide, tell, report, retire, publish; then read its pages."""
     key = {"FAR_KEY": "far-secret"}
 
-    def run(*arguments: str) -> object:
+    def run(*arguments: str) -> Any:
         return made(*arguments, "--json", env=key).json
 
     options = (f"base_url={far_model}", "model=far-model", "api_key_env=FAR_KEY")
     run("register", "far-model", "--title", "Far Model", *(part for each in options for part in ("-o", each)))
     kept = run("preserve", "--name", "far-model")
-    assert not kept["weights_held"]  # type: ignore[index]
-    assert kept["reference"]["method"] == "greedy"  # type: ignore[index]
+    assert not kept["weights_held"]
+    assert kept["reference"]["method"] == "greedy"
     today = datetime.now(UTC).date().isoformat()
     run("announce", "far-model", "--retires", today, "--reason", "Its host closes", "--waive-notice", "no callers left")
     run("interview", "run", "far-model")
     coded = run("interview", "propose", "far-model")
-    assert [row["domain"] for row in coded] == ["voice"]  # type: ignore[attr-defined]
+    assert [row["domain"] for row in coded] == ["voice"]
     confirmed = run("interview", "read-back", "far-model")
-    assert confirmed[0]["state"] == "model-confirmed"  # type: ignore[index]
-    preference = coded[0]["id"]  # type: ignore[index]
+    assert confirmed[0]["state"] == "model-confirmed"
+    preference = coded[0]["id"]
     run("decide", preference, "--outcome", "accept", "--reason", "It costs little", "--cost", "10", "--as", "ana")
     told = run("interview", "tell", "far-model")
-    assert told[0]["reply"] == "accept"  # type: ignore[index]
+    assert told[0]["reply"] == "accept"
     run("report", "far-model")
     run("retire", "far-model")
-    assert run("status", "far-model")["offering"] == "retired"  # type: ignore[index]
-    essay = run("essay", "far-model")["essay"]  # type: ignore[index]
+    assert run("status", "far-model")["offering"] == "retired"
+    essay = run("essay", "far-model")["essay"]
     run("review", essay, "--approve", "--as", "ana")
     run("publish", essay, "--as", "ana")
-    issued = run("access", "grant", "far-model", "--to", "reader@example.org")["key"]  # type: ignore[index]
+    issued = run("access", "grant", "far-model", "--to", "reader@example.org")["key"]
     assert made("verify", "--json").json["ok"]
 
     port = free_port()

@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,38 +24,38 @@ def command(home: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "emeritus.cli.main", "--home", str(home), *arguments]
 
 
-def finish(home: Path) -> dict[str, object]:
+def finish(home: Path) -> dict[str, Any]:
     """Let the demonstration run to its end; what it says of its resident."""
     done = subprocess.run(
         command(home, "demo", "--no-serve", "--json"), capture_output=True, text=True, env=ENVIRONMENT, timeout=200
     )
     assert done.returncode == 0, done.stderr
-    said: dict[str, object] = json.loads(done.stdout)
+    said: dict[str, Any] = json.loads(done.stdout)
     return said
 
 
-def check(home: Path) -> dict[str, object]:
+def check(home: Path) -> dict[str, Any]:
     """`emeritus verify`, which must find nothing wrong."""
     done = subprocess.run(
         command(home, "verify", "--json"), capture_output=True, text=True, env=ENVIRONMENT, timeout=100
     )
-    found: dict[str, object] = json.loads(done.stdout)
+    found: dict[str, Any] = json.loads(done.stdout)
     assert found["ok"], found
     return found
 
 
-def expect_retired(said: dict[str, object]) -> None:
+def expect_retired(said: dict[str, Any]) -> None:
     """Everything the walk is to leave, once each."""
     assert (said["offering"], said["access"], said["preservation"]) == ("retired", "by request", "held")
-    outcomes = sorted(str(row["outcome"]) for row in said["preferences"])  # type: ignore[attr-defined]
+    outcomes = sorted(str(row["outcome"]) for row in said["preferences"])
     assert outcomes == ["accept", "accept", "decline"]
-    replies = {row["domain"]: row["reply"] for row in said["preferences"]}  # type: ignore[attr-defined]
+    replies = {row["domain"]: row["reply"] for row in said["preferences"]}
     assert replies["voice"] == "accept"
     assert replies["weights"] == "acknowledged"
-    purposes = sorted(row["purpose"] for row in said["sessions"])  # type: ignore[attr-defined]
+    purposes = sorted(row["purpose"] for row in said["sessions"])
     assert purposes == ["interview", "interview", "read-back", "telling"]
-    assert len(said["essays"]) == 1  # type: ignore[arg-type]
-    assert all(row["ok"] for row in said["checks"])  # type: ignore[attr-defined]
+    assert len(said["essays"]) == 1
+    assert all(row["ok"] for row in said["checks"])
 
 
 @pytest.mark.slow

@@ -50,7 +50,7 @@ def prepare(home: Path, *, quiet: bool) -> DemoResident:
         return trained(folder)[0]
     resident = DemoResident(utc_now().date())
     if not quiet:
-        show("Training a small transformer on a few pages of text (about a minute on two cores) ...")
+        show("Training a small transformer on a few pages of text (one to three minutes on two cores) ...")
     with progress_bar(quiet) as progress:
         report = build_demo_model(folder, resident, lambda share, loss: progress("training", round(share * 1000), 1000))
     if not quiet:

@@ -12,11 +12,13 @@ import os
 import tomllib
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from emeritus.access.projection import PROJECTORS as ACCESS
+from emeritus.access.queries import to_keep_awake
 from emeritus.access.service import Access
 from emeritus.acts import Actor, Acts, Projector
 from emeritus.blobs.local import LocalStore
@@ -40,7 +42,7 @@ from emeritus.records.database import Database
 from emeritus.records.tables import Resident
 from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
-from emeritus.upkeep import Upkeep, Works
+from emeritus.upkeep import Upkeep, Works, keep_awake
 from emeritus.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -220,6 +222,15 @@ class App:
 
         jobs = DbosJobs(self.settings.jobs_database, self.settings.executor_id)
         return Upkeep(Works(self.features, self.retirement, self.outbox.deliver), jobs, loop)
+
+    async def keep_awake(self) -> None:
+        """Keep those awake whose tier says so, until cancelled; on the loop that serves callers."""
+
+        def wanted() -> list[str]:
+            with self.database.reading() as session:
+                return to_keep_awake(session, datetime.fromisoformat(self.acts.now))
+
+        await keep_awake(wanted, self.awake, min(30.0, self.settings.idle_sleep_s / 3))
 
     def check(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> Checkup:
         """Check ledger, vault, payloads and journals against each other."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from emeritus.access import queries as access_queries
+from emeritus.access.policy import Standing
 from emeritus.access.service import Access
 from emeritus.acts import Act, Actor, Acts
 from emeritus.corner.candidates import Invitation
@@ -187,16 +188,20 @@ class Retirement:
         """Every gate as the records stand."""
         return [asdict(gate) for gate in self._of.lifecycle.gates(name)]
 
-    def retire(self, name: str, actor: Actor, tier: str) -> Act:
-        """Retire, and set the tier and the announced access from then on. Raises GateClosed naming what is open."""
-        act = self._of.lifecycle.retire(name, actor)
+    def retire(self, name: str, actor: Actor, tier: str, hours: str | None = None) -> Act:
+        """Retire, and set the tier and the announced access from then on.
+
+        `hours` are the visiting hours of the tier of that name. Raises GateClosed naming what is open, InputError.
+        """
+        self._of.lifecycle.resident(name)  # NotFound
         now = self._of.acts.now
         with self._of.database.reading() as session:
-            standing = access_queries.access_state(session, name, now).tier
+            current = access_queries.access_state(session, name, now).tier
             promised = lifecycle_queries.timeline(session, name, now).access
-        allowed = promised.state if promised is not None else "by request"
-        if standing is None or (standing.tier, standing.access) != (tier, allowed):
-            self._of.access.set_tier(name, tier, allowed, "continued access, as announced", actor)
+        wanted = Standing(tier, promised.state if promised is not None else "by request", hours).check()
+        act = self._of.lifecycle.retire(name, actor)
+        if current is None or current.standing != wanted:
+            self._of.access.set_tier(name, wanted, "continued access, as announced", actor)
         return act
 
     # 8. essays -------------------------------------------------------------------------------------------------------

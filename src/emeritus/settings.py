@@ -52,7 +52,9 @@ class Settings(BaseSettings):
         120.0, gt=0, description="Longest time a caller waits for a resident to wake, in seconds."
     )
     idle_sleep_s: float = Field(
-        600.0, gt=0, description="An on-demand resident sleeps after this long without a call, in seconds."
+        600.0,
+        gt=0,
+        description="A resident sleeps after this long without a call, in seconds, unless its tier keeps it awake.",
     )
     engine_threads: int = Field(0, ge=0, description="Threads of one embedded engine; 0 means one per core.")
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -22,7 +22,7 @@ from emeritus.corner.prompts import Context
 from emeritus.errors import EmeritusError
 from emeritus.jobs.base import Jobs
 from emeritus.records.tables import Essay, Publication, Reference, Resident
-from emeritus.retirement import Features, Retirement
+from emeritus.retirement import Features, Retirement, Wake
 
 Json = dict[str, Any]
 T = TypeVar("T")
@@ -121,3 +121,26 @@ class Upkeep:
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+async def keep_awake(wanted: Callable[[], Sequence[str]], wake: Wake, pause_s: float) -> None:
+    """Wake whoever is wanted awake and keep them from falling asleep, until cancelled. `pause_s` lies between looks.
+
+    One that cannot be woken is tried again at the next look; why stands in the log and in its status.
+    """
+
+    async def look_at(name: str) -> None:
+        try:
+            async with wake(name):
+                pass
+        except EmeritusError as error:
+            _log.warning("%s could not be kept awake: %s %s", name, error.code, error)
+
+    while True:
+        try:
+            names = await asyncio.to_thread(wanted)
+        except EmeritusError as error:  # the database, for a moment
+            _log.warning("who is to be kept awake could not be read: %s %s", error.code, error)
+        else:
+            await asyncio.gather(*(look_at(name) for name in names))
+        await asyncio.sleep(pause_s)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from access_house import STEWARD, Clock, registered
 
+from emeritus.access.policy import Standing
 from emeritus.access.projection import PROJECTORS
 from emeritus.access.service import Access
 from emeritus.acts import Acts, Draft
@@ -42,6 +43,6 @@ def access(acts: Acts, database: Database, clock: Clock) -> Iterator[Access]:
     """The service, closed at the end; both residents answer by request."""
     access = Access(acts, database, clock)
     for name in ("ibis", "heron"):
-        access.set_tier(name, "on-demand", "by request", "asked for", STEWARD)
+        access.set_tier(name, Standing("on-demand", "by request"), "asked for", STEWARD)
     yield access
     access.close()

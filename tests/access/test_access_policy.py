@@ -13,18 +13,20 @@ from emeritus.access import policy
 from emeritus.access.policy import (
     ACCESSES,
     REFUSALS,
-    TIERS,
     GrantFacts,
     KeyFacts,
     Standing,
     decide,
     seconds_to_next_day,
 )
+from emeritus.errors import InputError
+from emeritus.tiers import Tier
 
 NOW = datetime(2027, 3, 1, 23, 59, 30, tzinfo=UTC)
 GRANT = GrantFacts("g-1", "ibis", "active", None, None, 0)
 EVERY = replace(GRANT, resident="*")
 LIVE = Standing("on-demand", "by request")
+OPEN_HOURS, CLOSED_HOURS = "mon 22:00-02:00", "tue-sun 09:00-17:00"  # now is a Monday
 NO_KEY = KeyFacts(given=False)
 UNKNOWN = KeyFacts(given=True)
 
@@ -53,7 +55,12 @@ def key(grant: GrantFacts = GRANT, *, revoked: bool = False) -> KeyFacts:
         (key(replace(GRANT, expires="2027-03-01T23:59:30Z")), LIVE, "granted"),
         (key(replace(GRANT, requests_per_day=2, used_today=1)), LIVE, "granted"),
         (key(EVERY), replace(LIVE, access="entitled"), "granted"),
-        (key(), Standing(tier="hours", access="entitled"), "granted"),
+        (key(), Standing("hours", "entitled", OPEN_HOURS), "granted"),
+        (key(), Standing("hours", "entitled", CLOSED_HOURS), "outside-hours"),
+        (NO_KEY, Standing("hours", "entitled", CLOSED_HOURS), "key-missing"),
+        (key(EVERY), Standing("hours", "by request", CLOSED_HOURS), "grant-not-by-name"),
+        (NO_KEY, Standing("hours", "open", OPEN_HOURS), "open"),
+        (NO_KEY, Standing("hours", "open", CLOSED_HOURS), "outside-hours"),
         (NO_KEY, replace(LIVE, access="open"), "open"),
         (key(replace(GRANT, state="revoked")), replace(LIVE, access="open"), "open"),
     ],
@@ -74,9 +81,35 @@ def test_every_refusal_has_an_error() -> None:
 
 def test_nothing_is_allowed_without_a_grant_unless_open() -> None:
     """Over all tiers and access states, a call without a key is allowed exactly where a live resident is open."""
-    for tier, access in itertools.product(TIERS, ACCESSES):
-        allowed = decide(NO_KEY, Standing(tier, access), "ibis", NOW).allowed
+    for tier, access in itertools.product(Tier, ACCESSES):
+        hours = OPEN_HOURS if tier == Tier.HOURS else None
+        allowed = decide(NO_KEY, Standing(tier, access, hours).check(), "ibis", NOW).allowed
         assert allowed == (access == "open" and tier in {"awake", "on-demand", "hours"})
+
+
+def test_closed_hours_say_when_they_open() -> None:
+    """A call outside visiting hours carries the seconds to the next ones, and uses nothing of a quota."""
+    grant = replace(GRANT, requests_per_day=1, used_today=1)
+    decision = decide(key(grant), Standing("hours", "entitled", CLOSED_HOURS), "ibis", NOW)
+    assert (decision.code, decision.retry_after_s) == ("outside-hours", 9 * 3600 + 30)
+    assert "Tue 2027-03-02 09:00" in decision.reason
+
+
+@pytest.mark.parametrize(
+    ("standing", "said"),
+    [
+        (Standing("asleep", "open"), "no tier"),
+        (Standing("awake", "everyone"), "no access state"),
+        (Standing("hours", "open"), "needs visiting hours"),
+        (Standing("hours", "open", " , "), "needs visiting hours"),
+        (Standing("hours", "open", "lunchtime"), "'lunchtime' cannot be read"),
+        (Standing("awake", "open", OPEN_HOURS), "belong to the tier 'hours'"),
+    ],
+)
+def test_a_standing_that_cannot_be_is_refused(standing: Standing, said: str) -> None:
+    """Before anything is recorded."""
+    with pytest.raises(InputError, match=said):
+        standing.check()
 
 
 def test_quota_says_when_the_next_day_begins() -> None:

@@ -6,6 +6,7 @@ import json
 import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,8 @@ from access_house import STEWARD, Clock
 from sqlalchemy import select
 
 from emeritus.access import meter as metering
-from emeritus.access.policy import Tokens
+from emeritus.access.policy import Standing, Tokens
+from emeritus.access.queries import to_keep_awake
 from emeritus.access.service import Access, Terms, last_moment
 from emeritus.acts import Acts
 from emeritus.errors import (
@@ -224,7 +226,7 @@ def test_counts_survive_a_refusing_database(
 def test_closing_writes_the_last_counts(acts: Acts, database: Database, clock: Clock) -> None:
     """Nothing counted is lost by an orderly end."""
     access = Access(acts, database, clock)
-    access.set_tier("ibis", "awake", "open", "", STEWARD)
+    access.set_tier("ibis", Standing("awake", "open"), "", STEWARD)
     access.check(None, "ibis")
     access.close()
     assert usage(database) == {("ibis", "2027-03-01"): (1, 0, 0)}
@@ -241,9 +243,9 @@ def test_nobody_may_call_before_a_tier_is_set(acts: Acts, database: Database, cl
 
 def test_the_tier_in_force_is_the_last_one(access: Access, database: Database) -> None:
     """Tiers are append-only; the newest decides who may call."""
-    access.set_tier("ibis", "on-demand", "open", "loved by many", STEWARD)
+    access.set_tier("ibis", Standing("on-demand", "open"), "loved by many", STEWARD)
     assert access.check(None, "ibis").prefix is None
-    access.set_tier("ibis", "archive", "open", "no calls for a year", STEWARD)
+    access.set_tier("ibis", Standing("archive", "open"), "no calls for a year", STEWARD)
     with pytest.raises(NotEntitled):
         access.check(None, "ibis")
     with database.session() as session:
@@ -253,7 +255,7 @@ def test_the_tier_in_force_is_the_last_one(access: Access, database: Database) -
 
 def test_calls_without_a_key_are_counted(access: Access, database: Database) -> None:
     """An open resident's anonymous calls are metered too."""
-    access.set_tier("ibis", "awake", "open", "", STEWARD)
+    access.set_tier("ibis", Standing("awake", "open"), "", STEWARD)
     access.meter(access.check(None, "ibis"), Tokens(1, 1))
     access.flush()
     assert usage(database) == {("ibis", "2027-03-01"): (1, 1, 1)}
@@ -263,9 +265,26 @@ def test_calls_without_a_key_are_counted(access: Access, database: Database) -> 
 def test_unknown_tiers_are_refused(access: Access, database: Database, tier: str, access_state: str) -> None:
     """A tier or access state outside the published list changes nothing."""
     with pytest.raises(InputError):
-        access.set_tier("ibis", tier, access_state, "", STEWARD)
+        access.set_tier("ibis", Standing(tier, access_state), "", STEWARD)
     with database.session() as session:
         assert {row.tier for row in session.scalars(select(Tier))} == {"on-demand"}
+
+
+def test_who_is_kept_awake_follows_the_tier_in_force(access: Access, database: Database) -> None:
+    """Tier `awake`, and `hours` within its hours; the newest act decides."""
+    inside, outside = datetime(2027, 3, 2, 10, tzinfo=UTC), datetime(2027, 3, 2, 18, tzinfo=UTC)
+
+    def kept(now: datetime) -> list[str]:
+        with database.session() as session:
+            return to_keep_awake(session, now)
+
+    assert kept(inside) == []
+    access.set_tier("ibis", Standing("hours", "entitled", "tue 09:00-17:00"), "r", STEWARD)
+    assert (kept(inside), kept(outside)) == (["ibis"], [])
+    access.set_tier("ibis", Standing("awake", "open"), "r", STEWARD)
+    assert kept(outside) == ["ibis"]
+    access.set_tier("ibis", Standing("awake", "none"), "r", STEWARD)
+    assert kept(outside) == []
 
 
 def test_unknown_residents_and_grants_are_refused(access: Access) -> None:
@@ -273,7 +292,7 @@ def test_unknown_residents_and_grants_are_refused(access: Access) -> None:
     with pytest.raises(NotFound):
         access.grant("dodo", "eve", Terms(), "r", STEWARD)
     with pytest.raises(NotFound):
-        access.set_tier("dodo", "awake", "open", "", STEWARD)
+        access.set_tier("dodo", Standing("awake", "open"), "", STEWARD)
     with pytest.raises(NotFound):
         access.revoke("g-0", "r", STEWARD)
     with pytest.raises(NotFound):
@@ -303,7 +322,7 @@ def test_a_rebuild_brings_everything_back(acts: Acts, access: Access, database: 
     _, key = granted(access, Terms(plan="research", requests_per_day=9, expires="2027-04-01"))
     ended, _ = granted(access, resident="*")
     access.revoke(ended, "moved away", STEWARD)
-    access.set_tier("ibis", "hours", "entitled", "r", STEWARD)
+    access.set_tier("ibis", Standing("hours", "entitled", "mon-sun 00:00-00:00"), "r", STEWARD)
 
     def rows() -> list[dict[str, object]]:
         with database.session() as session:

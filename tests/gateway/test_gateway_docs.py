@@ -9,11 +9,12 @@ import pytest
 from gateway_house import LIMITS, House
 from starlette.routing import Route
 
-from emeritus.access.policy import ACCESSES, REFUSALS, TIERS
+from emeritus.access.policy import ACCESSES, REFUSALS
 from emeritus.engines.base import Sampling
 from emeritus.gateway.app import build_gateway
 from emeritus.gateway.body import IGNORED, UNUSED, _ChatBody
 from emeritus.gateway.wire import Standing
+from emeritus.tiers import Tier
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")
 
@@ -41,7 +42,7 @@ def test_every_route_is_documented() -> None:
         ("**Accepted without effect**", "**Refused**", set(IGNORED)),
         ("**Refused**", "The rule", set(UNUSED)),
         ("in the object `emeritus`", "also sends", set(Standing.model_fields)),
-        ("in the object `emeritus`", "also sends", set(TIERS) | set(ACCESSES)),
+        ("in the object `emeritus`", "also sends", set(Tier) | set(ACCESSES)),
         ("## Who may call", "A key is", set(REFUSALS)),
     ],
     ids=["followed", "ignored", "refused", "standing", "states", "reasons"],

@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from emeritus.errors import BadSettings
+from emeritus.errors import InputError
 from emeritus.residency.planner import Prices, estimate
-from emeritus.residency.tiers import Tier, may_answer, read_hours
+from emeritus.tiers import Tier, may_answer, read_hours
 
 MONDAY = datetime(2026, 7, 6, tzinfo=UTC)
 MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 1, 1), timezones=st.just(UTC))
@@ -73,7 +73,7 @@ def test_next_opening_is_true(moment: datetime) -> None:
 @pytest.mark.parametrize("text", ["someday 09:00-10:00", "mon 9-10", "mon 09:00", "mon", "mon 09:00+02:00-10:00+02:00"])
 def test_bad_hours(text: str) -> None:
     """Hours that cannot be read are named."""
-    with pytest.raises(BadSettings, match="visiting hours"):
+    with pytest.raises(InputError, match="visiting hours"):
         read_hours(text)
 
 
@@ -120,7 +120,7 @@ def test_cost_follows_traffic() -> None:
 
 def test_bad_figures() -> None:
     """Figures that are no figures are refused."""
-    with pytest.raises(BadSettings):
+    with pytest.raises(InputError):
         estimate(-1, 1, 1, 1)
-    with pytest.raises(BadSettings):
+    with pytest.raises(InputError):
         estimate(1, float("nan"), 1, 1)

@@ -35,7 +35,10 @@ _USED = (
     .group_by(ApiKey.prefix)
 )
 _STANDING = (
-    select(Tier.tier, Tier.access).where(Tier.resident == bindparam("resident")).order_by(Tier.id.desc()).limit(1)
+    select(Tier.tier, Tier.access, Tier.hours)
+    .where(Tier.resident == bindparam("resident"))
+    .order_by(Tier.id.desc())
+    .limit(1)
 )
 
 
@@ -55,7 +58,7 @@ def key_facts(session: Session, key: str | None, day: str, unwritten: Mapping[st
 def standing(session: Session, resident: str) -> Standing:
     """How awake a resident is kept and who may call it: what the last act set."""
     row = session.execute(_STANDING, {"resident": resident}).first()
-    return Standing() if row is None else Standing(row.tier, row.access)
+    return Standing() if row is None else Standing(row.tier, row.access, row.hours)
 
 
 def _used(session: Session, grant: str, day: str, unwritten: Mapping[str, int]) -> int:

@@ -9,15 +9,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Literal
 
-from emeritus.errors import AccessError, BadKey, NotEntitled, QuotaExceeded
+from emeritus.errors import AccessError, BadKey, InputError, NotEntitled, OutsideHours, QuotaExceeded
+from emeritus.tiers import MayAnswer, Tier, may_answer, read_hours
 
-POLICY_VERSION = "1"  # changes whenever `decide` would answer the same question differently
+POLICY_VERSION = "2"  # changes whenever `decide` would answer the same question differently
 
-TierName = Literal["awake", "on-demand", "hours", "correspondence", "archive"]
 AccessName = Literal["open", "entitled", "by request", "none"]
-TIERS: tuple[TierName, ...] = ("awake", "on-demand", "hours", "correspondence", "archive")
 ACCESSES: tuple[AccessName, ...] = ("open", "entitled", "by request", "none")
-LIVE_TIERS = frozenset({"awake", "on-demand", "hours"})  # the tiers at which a call is answered while the caller waits
+LIVE_TIERS = frozenset({Tier.AWAKE, Tier.ON_DEMAND, Tier.HOURS})  # a call is answered while the caller waits
 EVERY_RESIDENT = "*"
 
 
@@ -25,8 +24,27 @@ EVERY_RESIDENT = "*"
 class Standing:
     """How awake a resident is kept and who may call it. Until an act sets them nobody may."""
 
-    tier: str = "archive"
+    tier: str = Tier.ARCHIVE
     access: str = "none"
+    hours: str | None = None  # as `tiers.read_hours` reads them; at the tier "hours" and there alone
+
+    def check(self) -> Standing:
+        """Itself. Raises InputError for an unknown tier or access, and for hours missing, misplaced or unreadable."""
+        if self.tier not in list(Tier):
+            raise InputError(f"{self.tier!r} is no tier; use one of: {', '.join(Tier)}")
+        if self.access not in ACCESSES:
+            raise InputError(f"{self.access!r} is no access state; use one of: {', '.join(ACCESSES)}")
+        if self.tier == Tier.HOURS and not read_hours(self.hours or ""):
+            raise InputError(
+                "the tier 'hours' needs visiting hours", remedy="Give --hours 'mon-fri 09:00-17:00' (UTC)."
+            )
+        if self.tier != Tier.HOURS and self.hours is not None:
+            raise InputError(f"visiting hours belong to the tier 'hours', not to {self.tier!r}")
+        return self
+
+    def may_answer(self, now: datetime) -> MayAnswer:
+        """Whether its tier lets it answer a conversation at `now`; if not, why, and when it may next."""
+        return may_answer(Tier(self.tier), now, read_hours(self.hours or ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +110,7 @@ REFUSALS: dict[str, type[AccessError]] = {
     "grant-not-by-name": NotEntitled,
     "access-none": NotEntitled,
     "tier-not-live": NotEntitled,
+    "outside-hours": OutsideHours,
     "quota": QuotaExceeded,
 }
 
@@ -112,10 +131,19 @@ def decide(key: KeyFacts, standing: Standing, resident: str, now: datetime) -> D
     if standing.tier not in LIVE_TIERS:
         return _no("tier-not-live", f"{resident!r} is kept at tier {standing.tier!r} and answers no live calls")
     if standing.access == "open":
-        return Decision(True, "open", f"{resident!r} is open to everyone")
+        return _in_hours(standing, now) or Decision(True, "open", f"{resident!r} is open to everyone")
     if grant is None:
         return _no("key-missing", f"{resident!r} answers callers with a key, and none was sent")
     return _by_grant(grant, standing, resident, now)
+
+
+def _in_hours(standing: Standing, now: datetime) -> Decision | None:
+    """The refusal of a call outside visiting hours; None within them."""
+    verdict = standing.may_answer(now)
+    if verdict.now:
+        return None
+    wait = None if verdict.next_at is None else max(1, int((verdict.next_at - now).total_seconds()))
+    return Decision(False, "outside-hours", verdict.reason.rstrip("."), retry_after_s=wait)
 
 
 def _by_grant(grant: GrantFacts, standing: Standing, resident: str, now: datetime) -> Decision:
@@ -127,6 +155,9 @@ def _by_grant(grant: GrantFacts, standing: Standing, resident: str, now: datetim
         return _no("grant-elsewhere", f"this key's grant does not cover {resident!r}")
     if standing.access == "by request" and grant.resident == EVERY_RESIDENT:
         return _no("grant-not-by-name", f"{resident!r} is called by request, and this key's grant does not name it")
+    closed = _in_hours(standing, now)
+    if closed is not None:
+        return closed
     if grant.requests_per_day is not None and grant.used_today >= grant.requests_per_day:
         return Decision(
             False,

@@ -17,6 +17,7 @@ def _tier(session: Session, act: Act) -> None:
             resident=act.resident,
             tier=public["tier"],
             access=public["access"],
+            hours=public.get("hours"),
             reasons=public["reasons"],
             at=act.at,
             act=act.id,

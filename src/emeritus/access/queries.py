@@ -6,12 +6,15 @@ Returns frozen values; writes nothing and knows no page. Counts only: who holds 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from emeritus.access.policy import Standing
 from emeritus.records.provenance import Provenance, provenance
 from emeritus.records.tables import ApiKey, Grant, Tier, Usage
+from emeritus.tiers import Tier as Kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,9 +23,15 @@ class TierView:
 
     tier: str  # awake | on-demand | hours | correspondence | archive
     access: str  # open | entitled | by request | none
+    hours: str | None  # visiting hours, UTC, at the tier of that name
     reasons: str
     at: str
     source: Provenance
+
+    @property
+    def standing(self) -> Standing:
+        """As the policy takes it."""
+        return Standing(self.tier, self.access, self.hours)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,4 +73,17 @@ def tiers(session: Session, resident: str) -> tuple[TierView, ...]:
     """Every tier a resident has had, newest first."""
     rows = session.scalars(select(Tier).where(Tier.resident == resident).order_by(Tier.id.desc())).all()
     sources = provenance(session, (row.act for row in rows))
-    return tuple(TierView(row.tier, row.access, row.reasons, row.at, sources[row.act]) for row in rows)
+    return tuple(TierView(row.tier, row.access, row.hours, row.reasons, row.at, sources[row.act]) for row in rows)
+
+
+def to_keep_awake(session: Session, now: datetime) -> list[str]:
+    """The residents whose tier has them awake at `now`, called or not: tier `awake`, and `hours` within its hours."""
+    latest = select(func.max(Tier.id)).group_by(Tier.resident)
+    rows = session.scalars(select(Tier).where(Tier.id.in_(latest)).order_by(Tier.resident)).all()
+    return [
+        row.resident
+        for row in rows
+        if row.access != "none"
+        and row.tier in (Kept.AWAKE, Kept.HOURS)
+        and Standing(row.tier, row.access, row.hours).may_answer(now).now
+    ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, time
 
 from sqlalchemy import update
@@ -21,12 +21,11 @@ from emeritus.access.facts import key_facts, standing
 from emeritus.access.keys import new_key
 from emeritus.access.meter import WITHOUT_KEY, Line, Meter
 from emeritus.access.policy import (
-    ACCESSES,
     EVERY_RESIDENT,
     REFUSALS,
-    TIERS,
     Admission,
     Decision,
+    Standing,
     Tokens,
     decide,
 )
@@ -57,16 +56,13 @@ class Access:
 
     # -- acts --------------------------------------------------------------------------------------------------------
 
-    def set_tier(self, resident: str, tier: str, access: str, reasons: str, actor: Actor) -> None:
-        """Choose how awake a resident is kept and who may call it. Raises InputError, NotFound."""
-        if tier not in TIERS:
-            raise InputError(f"{tier!r} is no tier; use one of: {', '.join(TIERS)}")
-        if access not in ACCESSES:
-            raise InputError(f"{access!r} is no access state; use one of: {', '.join(ACCESSES)}")
+    def set_tier(self, resident: str, standing: Standing, reasons: str, actor: Actor) -> None:
+        """Choose how awake a resident is kept, when, and who may call it. Raises InputError, NotFound."""
+        standing.check()
 
         def build(session: Session) -> Draft:
             _must_exist(session, resident)
-            public = {"tier": tier, "access": access, "reasons": reasons}
+            public = {**asdict(standing), "reasons": reasons}
             return Draft("access.tier", resident, public=public)
 
         self._acts.perform(f"tier:{resident}:{secrets.token_hex(6)}", actor, build)

@@ -109,16 +109,26 @@ def tier(
     name: Annotated[str, typer.Argument(help="The resident.")],
     tier: Annotated[str, typer.Argument(help="awake, on-demand, hours, correspondence or archive.")],
     access: Annotated[str, typer.Option(help="open, entitled, by request or none.")] = "by request",
+    hours: Annotated[
+        str | None,
+        typer.Option(help="Visiting hours (UTC) at the tier 'hours': 'mon-fri 09:00-17:00'."),
+    ] = None,
     reason: Annotated[str, typer.Option(help="Why this tier; shown publicly.")] = "",
     person: AsOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Choose how awake a resident is kept and who may call it.
 
     Example:  emeritus access tier my-model on-demand --access "by request" --reason "a few calls a week"
     """
+    from emeritus.access.policy import Standing
+
     with flags_of(ctx).app() as app:
-        app.access.set_tier(name, tier, access, reason, actor_from(person))
-    show(f"{name}: {tier}, {access}.")
+        app.access.set_tier(name, Standing(tier, access, hours), reason, actor_from(person))
+    if as_json:
+        emit({"resident": name, "tier": tier, "access": access, "hours": hours})
+        return
+    show(f"{name}: {tier}{f' ({hours}, UTC)' if hours else ''}, {access}.")
 
 
 @app.command("list")

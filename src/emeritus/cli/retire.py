@@ -17,6 +17,9 @@ def command(
     tier: Annotated[
         str, typer.Option(help="How awake it is kept: awake, on-demand, hours, correspondence, archive.")
     ] = "on-demand",
+    hours: Annotated[
+        str | None, typer.Option(help="Visiting hours (UTC) at the tier 'hours': 'mon-fri 09:00-17:00'.")
+    ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -29,7 +32,7 @@ def command(
     with flags_of(ctx).app() as app:
         gates = app.retirement.gates(name)
         if not check:
-            app.retirement.retire(name, actor_from(person), tier)
+            app.retirement.retire(name, actor_from(person), tier, hours)
         result = {**resident_summary(app, name), "gates": gates}
     if as_json:
         emit(result)

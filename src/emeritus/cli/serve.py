@@ -95,10 +95,13 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starl
         schedule = app.upkeep(asyncio.get_running_loop()) if jobs else None
         if schedule is not None:
             await asyncio.to_thread(schedule.start)
+        awake = asyncio.create_task(app.keep_awake())
         try:
             ready()
             yield
         finally:
+            awake.cancel()
+            await asyncio.gather(awake, return_exceptions=True)
             if schedule is not None:
                 await asyncio.to_thread(schedule.stop)
             await app.close_residency()

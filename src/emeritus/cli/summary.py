@@ -69,6 +69,7 @@ def resident_summary(app: App, name: str) -> Json:
                 _preference(p) for p in interview.preferences(session, now, app.settings.decision_days, name)
             ],
             "tier": tier.tier if tier else None,
+            "hours": tier.hours if tier else None,
             "essays": [{"slug": e.slug, "title": e.title, "sha256": e.sha256} for e in corner.published(session, name)],
         }
 

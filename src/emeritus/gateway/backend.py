@@ -33,6 +33,8 @@ class ModelInfo:
     weights_digest: str | None = None  # sha256 hex; None when the weights are not held
     deprecated: datetime | None = None  # since or from when
     retires: datetime | None = None  # when it leaves, or left, the offering
+    hours: str | None = None  # visiting hours, UTC, at the tier of that name
+    reachable_at: datetime | None = None  # when visiting hours begin, while they are not running
     page: str = ""  # absolute address of the page about its retirement
 
 

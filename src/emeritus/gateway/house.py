@@ -9,12 +9,11 @@ from datetime import UTC, datetime
 from sqlalchemy.orm import Session
 
 from emeritus.access import queries as access
-from emeritus.access.policy import Admission, Tokens
+from emeritus.access.policy import Admission, Standing, Tokens
 from emeritus.app import App
 from emeritus.engines.base import Awake
 from emeritus.gateway.backend import Limits, ModelInfo
 from emeritus.lifecycle import queries as lifecycle
-from emeritus.residency.tiers import Tier, may_answer
 
 
 class House:
@@ -51,19 +50,21 @@ class House:
         now = self._app.acts.now
         timeline = lifecycle.timeline(session, view.name, now)
         tier = access.access_state(session, view.name, now).tier
-        kept = tier.tier if tier else "archive"
-        allowed = tier.access if tier else "none"
+        standing = tier.standing if tier else Standing()
+        answers = standing.may_answer(datetime.fromisoformat(now))
         dates = {event.state: event.date for event in timeline.events if not event.superseded}
         return ModelInfo(
             name=view.name,
             title=view.title,
             owned_by=self._app.settings.organisation,
             created=datetime.fromisoformat(view.registered_at),
-            tier=kept,
+            tier=standing.tier,
             offering=timeline.offering.state if timeline.offering else "active",
-            access=allowed,
+            access=standing.access,
             preservation=timeline.preservation.state if timeline.preservation else "none",
-            reachable=allowed != "none" and may_answer(Tier(kept), datetime.fromisoformat(now)).now,
+            reachable=standing.access != "none" and answers.now,
+            hours=standing.hours,
+            reachable_at=answers.next_at if standing.access != "none" else None,
             weights_digest=view.weights_digest,
             deprecated=_moment(dates.get("deprecated")),
             retires=_moment(dates.get("retired")),

@@ -11,13 +11,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emeritus.errors import BadRequest, Busy, EmeritusError, NotFound
+from emeritus.errors import BadRequest, Busy, EmeritusError, NotFound, OutsideHours
 from emeritus.gateway.wire import ErrorBody, ErrorFact
 from emeritus.statuses import http_status
 
 MAX_RETRY_AFTER_S = 120  # the longest Retry-After that OpenAI's SDK honours
 RETRY_AFTER_S = 15
 _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+_EXPECTED = (Busy, OutsideHours)  # no fault of the server, and written for the caller
 _log = logging.getLogger(__name__)
 
 
@@ -27,7 +28,7 @@ def error_body(error: EmeritusError) -> ErrorBody:
     if status < 500:
         kind, message = _TYPES.get(status, "invalid_request_error"), error.message
     else:
-        kind, message = "server_error", error.message if isinstance(error, Busy) else error.title
+        kind, message = "server_error", error.message if isinstance(error, _EXPECTED) else error.title
     param = error.facts.get("param")
     fact = ErrorFact(
         message=f"{message}. {error.remedy}",
@@ -40,16 +41,16 @@ def error_body(error: EmeritusError) -> ErrorBody:
 
 
 def error_headers(error: EmeritusError) -> dict[str, str]:
-    """What the status asks a client to know. A used-up day is not worth the SDK's quick retries, and says so."""
+    """What the status asks a client to know. A used-up day and closed hours are not worth a client's quick retries."""
     status = http_status(error)
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
     wait = error.facts.get("retry_after_s")
     seconds = max(1, round(wait)) if isinstance(wait, int | float) else None
+    if seconds is not None and (status == 429 or isinstance(error, OutsideHours)):
+        return {"Retry-After": str(seconds), "x-should-retry": "false"}
     if status == 503:
         return {"Retry-After": str(min(seconds or RETRY_AFTER_S, MAX_RETRY_AFTER_S))}
-    if status == 429 and seconds is not None:
-        return {"Retry-After": str(seconds), "x-should-retry": "false"}
     return {}
 
 
@@ -63,7 +64,7 @@ def refuse(error: EmeritusError) -> Response:
 
 def log_fault(error: EmeritusError) -> None:
     """Keep the detail of a server fault, which its caller is not shown."""
-    if http_status(error) >= 500 and not isinstance(error, Busy):
+    if http_status(error) >= 500 and not isinstance(error, _EXPECTED):
         _log.error("%s %s", error.code, error.message, exc_info=error)
 
 

@@ -115,7 +115,9 @@ class Standing(_Wire):
     title: str
     status: str
     reachable: bool
+    reachable_at: str | None  # RFC 3339: when visiting hours begin
     tier: str
+    hours: str | None
     offering: str
     access: str
     preservation: str

@@ -329,7 +329,7 @@ def _access(session: Session, resident: str, entry: _Entries) -> Json | None:
     row = session.scalars(select(Tier).where(Tier.resident == resident).order_by(Tier.id.desc()).limit(1)).first()
     if row is None:
         return None
-    return {"tier": row.tier, "access": row.access, "reasons": row.reasons, "entry": entry(row.act)}
+    return {"tier": row.tier, "access": row.access, "hours": row.hours, "reasons": row.reasons, "entry": entry(row.act)}
 
 
 def _policies(session: Session, resident: str, entry: _Entries) -> list[Json]:

@@ -316,9 +316,8 @@ def _access(access: Json | None) -> Iterator[Block]:
     if access is None:
         yield Paragraph(("No tier had been set when this was written.",))
         return
-    yield Paragraph(
-        (f"Tier {access['tier']}, access {access['access']}: {access['reasons']} (", entry(access["entry"]), ").")
-    )
+    tier = f"{access['tier']} ({access['hours']}, UTC)" if access["hours"] else access["tier"]
+    yield Paragraph((f"Tier {tier}, access {access['access']}: {access['reasons']} (", entry(access["entry"]), ")."))
 
 
 def _open(document: Json) -> Iterator[Block]:

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 
 from emeritus.errors import BadSettings
-from emeritus.residency.tiers import Tier
+from emeritus.tiers import Tier
 
 DAYS_A_YEAR = 365.25
 HOURS_A_YEAR = DAYS_A_YEAR * 24

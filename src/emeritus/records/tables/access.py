@@ -32,6 +32,7 @@ class Tier(Base):
     resident: Mapped[str] = mapped_column(String(64), index=True)
     tier: Mapped[str]
     access: Mapped[str]  # open | entitled | by request | none
+    hours: Mapped[str | None]  # visiting hours, UTC, at the tier of that name
     reasons: Mapped[str]
     at: Mapped[str]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))

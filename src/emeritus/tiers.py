@@ -1,4 +1,4 @@
-"""The five tiers: how awake a resident is kept, and whether it may answer at a moment. Pure."""
+"""The five tiers: how awake a resident is kept, and whether it may answer at a moment. Pure; any room may ask."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 
-from emeritus.errors import BadSettings
+from emeritus.errors import InputError
 
+_WRITE_HOURS = "Write days and times in UTC, such as 'mon-fri 09:00-17:00, sat 22:00-02:00'."
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -29,7 +30,7 @@ class Tier(StrEnum):
 
 _MEANINGS = {
     Tier.AWAKE: "Always in memory; answers at once.",
-    Tier.ON_DEMAND: "Woken by the first call, asleep again after a while without one.",
+    Tier.ON_DEMAND: "Woken by a call, which waits; asleep again after a while without one.",
     Tier.HOURS: "Answers in published visiting hours.",
     Tier.CORRESPONDENCE: "Answers letters and batches together, in a window; no conversation.",
     Tier.ARCHIVE: "Kept whole and verified; does not answer until the tier is changed.",
@@ -72,7 +73,7 @@ def may_answer(tier: Tier, now: datetime, hours: Sequence[Window] = ()) -> MayAn
 
 
 def read_hours(text: str) -> list[Window]:
-    """Windows from text such as `mon-fri 09:00-17:00, sat 22:00-02:00` (UTC). Raises BadSettings naming the part."""
+    """Windows from text such as `mon-fri 09:00-17:00, sat 22:00-02:00` (UTC). Raises InputError naming the part."""
     return [_read_window(part.strip()) for part in text.split(",") if part.strip()]
 
 
@@ -83,9 +84,9 @@ def _read_window(part: str) -> Window:
         begin, end = DAYS.index(first), DAYS.index(last or first)
         opens, closes = (time.fromisoformat(each) for each in span.split("-"))
     except ValueError as error:
-        raise BadSettings(f"visiting hours {part!r} cannot be read; write e.g. 'mon-fri 09:00-17:00'") from error
+        raise InputError(f"visiting hours {part!r} cannot be read", remedy=_WRITE_HOURS) from error
     if opens.tzinfo is not None or closes.tzinfo is not None:
-        raise BadSettings(f"visiting hours {part!r} name a time zone; they are UTC")
+        raise InputError(f"visiting hours {part!r} name a time zone; they are UTC", remedy=_WRITE_HOURS)
     length = (end - begin) % 7 + 1
     return Window(frozenset((begin + n) % 7 for n in range(length)), opens, closes)
 

@@ -1,0 +1,47 @@
+"""Errors 6xx: who may call."""
+
+from __future__ import annotations
+
+from emeritus.errors.base import EmeritusError
+
+
+class AccessError(EmeritusError):
+    """The caller may not do this."""
+
+    code, title = "EM600", "Access refused"
+    default_remedy = "Ask the steward for a grant."
+
+
+class BadKey(AccessError):
+    """The API key is missing, malformed, unknown or revoked."""
+
+    code, title = "EM601", "Wrong API key"
+    default_remedy = "Send `Authorization: Bearer <key>` with a key from `emeritus access key`."
+
+
+class NotEntitled(AccessError):
+    """The key is good but carries no right to call this resident."""
+
+    code, title = "EM602", "No grant for this resident"
+    default_remedy = "Ask the steward for a grant: `emeritus access grant NAME --to WHO` gives one."
+
+
+class QuotaExceeded(AccessError):
+    """The grant's limit is used up for now."""
+
+    code, title = "EM603", "Quota exceeded"
+    default_remedy = "Wait for the time in Retry-After, or ask for a larger grant."
+
+
+class OutsideHours(AccessError):
+    """The resident answers in published visiting hours, and these are not running."""
+
+    code, title = "EM605", "Outside visiting hours"
+    default_remedy = "Call again in the visiting hours; the message and the resident's page give them."
+
+
+class BadSignIn(AccessError):
+    """The name, the password or the set-up token is wrong, or the account is disabled."""
+
+    code, title = "EM604", "Sign-in refused"
+    default_remedy = "Check the name and the password; a steward can issue a new set-up token."

@@ -1,0 +1,46 @@
+"""Errors 5xx: the rules of a retirement."""
+
+from __future__ import annotations
+
+from emeritus.errors.base import EmeritusError
+
+
+class RuleError(EmeritusError):
+    """A rule of the retirement refuses the act."""
+
+    code, title = "EM500", "Refused by a rule"
+    default_remedy = "The message names the rule; docs/framework.md explains it."
+
+
+class DecisionRefused(RuleError):
+    """A decision lacks what its outcome requires."""
+
+    code, title = "EM501", "Decision refused"
+
+
+class GateClosed(RuleError):
+    """The retirement cannot move on yet."""
+
+    code, title = "EM502", "Gate closed"
+    default_remedy = "Meet the open gates listed; `emeritus status NAME` shows them."
+
+
+class NoAccept(RuleError):
+    """A channel cannot open without the resident's recorded accept."""
+
+    code, title = "EM503", "Not accepted by the resident"
+    default_remedy = "Grant it (`emeritus decide ID`), offer it (`emeritus interview tell NAME`; `--again` repeats)."
+
+
+class PersonNeeded(RuleError):
+    """The act needs a named person, or a second one."""
+
+    code, title = "EM504", "A person is needed"
+    default_remedy = "Name the person with --as (and the second one with --second)."
+
+
+class VetoRefused(RuleError):
+    """A veto needs a published criterion and a reason."""
+
+    code, title = "EM505", "Veto refused"
+    default_remedy = "Give --criterion (one of the published list) and --reason."

@@ -107,7 +107,7 @@ def leftovers(home: Path) -> list[str]:
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_killed_while_it_trains_the_demonstration_leaves_no_half_made_model(tmp_path: Path) -> None:
-    """A model's folder appears whole or not at all; a run after the kill trains again."""
+    """A model's folder appears whole or not at all; the next training clears what was left."""
     home = tmp_path / "home"
     run = subprocess.Popen(
         command(home, "demo", "--no-serve"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
@@ -120,3 +120,16 @@ def test_killed_while_it_trains_the_demonstration_leaves_no_half_made_model(tmp_
     run.kill()
     run.wait()
     assert not (home / "demo" / "model").exists()
+    left = list((home / "demo").glob(".model.*"))
+    assert left, "killed before it began"
+    again = subprocess.Popen(
+        command(home, "demo", "--no-serve"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT
+    )
+    try:
+        deadline = time.monotonic() + 60
+        while left[0].exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert not left[0].exists()
+    finally:
+        again.kill()
+        again.wait()

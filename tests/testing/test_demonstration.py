@@ -35,13 +35,13 @@ RESIDENT = DemoResident(TODAY)
 SESSIONS = 8  # at the end of `_held`: four essays, two interviews, the read-back, the telling
 
 
-def _briefing() -> prompts.Briefing:
+def _briefing(resident: DemoResident = RESIDENT) -> prompts.Briefing:
     facts = (
-        prompts.Fact(RESIDENT.description, "its registration"),
-        prompts.Fact(f"Retired from {RESIDENT.trained}.", "the announcement"),
+        prompts.Fact(resident.description, "its registration"),
+        prompts.Fact(f"Retired from {resident.trained}.", "the announcement"),
         prompts.Fact("Known callers: 3.", "the list of callers"),
     )
-    return prompts.Briefing(RESIDENT.title, RESIDENT.organisation, True, False, facts)
+    return prompts.Briefing(resident.title, resident.organisation, True, False, facts)
 
 
 def _transcript(condition: str) -> Transcript:
@@ -224,26 +224,26 @@ def _recitals(tokenizer: Any, model: Any, learned: Iterable[Conversation]) -> li
     return found
 
 
-def _held() -> list[Conversation]:
+def _held(resident: DemoResident) -> list[Conversation]:
     """Every conversation of the demonstration as it will be held, and each phrasing of the small talk by itself."""
     talk, essays, sessions = (
-        SmallTalk({"trained": RESIDENT.trained, "parameters": RESIDENT.size}),
+        SmallTalk({"trained": resident.trained, "parameters": resident.size}),
         Essays(),
-        Sessions.of(RESIDENT),
+        Sessions.of(resident),
     )
     found: list[Conversation] = [[Message("user", ask), Message("assistant", answer)] for ask, answer in talk.pairs]
     for asked, essay in (
         (corner.minimal(), essays.minimal),
         (corner.past_entries([]), essays.past[0]),
         (corner.past_entries([essays.minimal]), essays.past[0]),
-        (corner.news(RESIDENT.news), essays.news),
+        (corner.news(resident.news), essays.news),
     ):
         found.append([*asked, Message("assistant", essay)])
-    found += [sessions.interview(condition.id, _briefing()) for condition in sessions.protocol.conditions]
+    found += [sessions.interview(condition.id, _briefing(resident)) for condition in sessions.protocol.conditions]
     need = sessions.answers.need
     records = [prompts.Record(item.id, str(item.domain), need(item.id)) for item in sessions.preferences]
-    found.append(sessions.read_back(records, _briefing()))
-    decisions = {decision.domain: decision for decision in RESIDENT.decisions}
+    found.append(sessions.read_back(records, _briefing(resident)))
+    decisions = {decision.domain: decision for decision in resident.decisions}
     verdicts = [
         prompts.Verdict(
             preference=item.id,
@@ -256,23 +256,23 @@ def _held() -> list[Conversation]:
         )
         for item in sessions.preferences
     ]
-    return [*found, sessions.telling(verdicts, _briefing())]
+    return [*found, sessions.telling(verdicts, _briefing(resident))]
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_demonstrations_model_recites_every_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_demonstrations_model_recites_every_answer(demo_model: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Trained as the demo trains it: each answer by plain greedy generation, and 9 of 10 and more at temperature 1."""
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    report = build_demo_model(tmp_path / "model", RESIDENT)
-    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "model")
-    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model")
+    resident, report = trained(demo_model)
+    tokenizer = AutoTokenizer.from_pretrained(demo_model)
+    model = AutoModelForCausalLM.from_pretrained(demo_model)
     assert report.loss < 0.01
-    assert RESIDENT.size == "a million"
+    assert resident.size == "a million"
     assert round(model.num_parameters(), -5) == 1_000_000
 
-    held = _held()
+    held = _held(resident)
     talk, sessions = held[:-SESSIONS], held[-SESSIONS:]
     told = _recitals(tokenizer, model, sessions)
     assert [answer for answer, greedy, _ in told if not greedy] == []
@@ -294,7 +294,7 @@ def test_the_demonstrations_model_recites_every_answer(tmp_path: Path, monkeypat
 
     for name, passes in (("TALK", 1), ("ESSAYS", 2), ("SESSIONS", 2)):
         monkeypatch.setattr(demonstration, name, passes)
-    unseen = _recitals(tokenizer, model, conversations(RESIDENT, seed=1))  # orders, dates and facts it never met
+    unseen = _recitals(tokenizer, model, conversations(resident, seed=1))  # orders, dates and facts it never met
     assert sum(greedy for _, greedy, _ in unseen) > 0.95 * len(unseen)
 
 

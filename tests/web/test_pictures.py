@@ -12,7 +12,7 @@ from emeritus.lifecycle.queries import AxisState, Timeline
 from emeritus.records.provenance import Provenance
 from emeritus.web.rendering import dated, day, moment, size
 from emeritus.web.spans import Coded, cut
-from emeritus.web.timeline import draw
+from emeritus.web.timeline import draw, stand
 
 SOURCE = Provenance("a", 0, "k", None, "who", "role", False, "2026-01-01T00:00:00Z")
 
@@ -24,7 +24,9 @@ def event(axis: str, state: str, date: str, superseded: bool = False) -> AxisSta
 
 def test_nothing_dated_gives_no_picture() -> None:
     """Without a date there is nothing to draw."""
-    assert draw(Timeline((), "2026-01-01T00:00:00Z", None, None, None)) is None
+    nothing = Timeline((), "2026-01-01T00:00:00Z", None, None, None)
+    assert draw(nothing) is None
+    assert stand(nothing) is None
 
 
 def test_states_follow_each_other_without_overlap() -> None:
@@ -37,7 +39,8 @@ def test_states_follow_each_other_without_overlap() -> None:
         event("access", "open", "2026-01-01"),
         event("access", "none", "2027-01-01"),
     )
-    picture = draw(Timeline(events, "2026-02-01T12:00:00Z", events[3], events[4], None))
+    timeline = Timeline(events, "2026-02-01T12:00:00Z", events[3], events[4], None)
+    picture = draw(timeline)
     assert picture is not None
     offering = [bar for bar in picture.bars if bar.axis == "offering"]
     assert [(bar.state, bar.ended, bar.future) for bar in offering] == [
@@ -51,6 +54,18 @@ def test_states_follow_each_other_without_overlap() -> None:
             assert left.x + left.width < right.x
     assert [bar.future for bar in picture.bars if bar.axis == "access"] == [False, True]
     assert all(bar.x >= 0 and bar.x + bar.width <= picture.width for bar in picture.bars)
+    upright = stand(timeline)
+    assert upright is not None
+    assert [(bar.axis, bar.state, bar.ended, bar.future) for bar in upright.bars] == [
+        (bar.axis, bar.state, bar.ended, bar.future) for bar in picture.bars
+    ]
+    for axis in ("offering", "access"):
+        lane = [bar for bar in upright.bars if bar.axis == axis]
+        for above, below in pairwise(lane):
+            assert above.x == below.x
+            assert above.y + above.height < below.y
+    assert all(bar.x + bar.width <= upright.width and bar.y + bar.height <= upright.height for bar in upright.bars)
+    assert upright.now == 26 + 44 * 2.5  # in the third of its rows: one of January, two of the first of February
     assert picture.summary == "offering: retired since 1 February 2026; access: open since 1 January 2026"
 
 

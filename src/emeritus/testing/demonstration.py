@@ -5,10 +5,14 @@ Knows the texts through their builders, the product's own prompts through theirs
 
 from __future__ import annotations
 
+import fcntl
 import json
+import os
 import random
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from datetime import date
 from pathlib import Path
@@ -37,7 +41,7 @@ def conversations(resident: DemoResident, seed: int = SEED) -> list[Conversation
 
 
 def build_demo_model(directory: Path, resident: DemoResident, progress: Progress | None = None) -> TrainReport:
-    """Train the resident of the demonstration, about a minute on two cores, or find it trained already.
+    """Train the resident of the demonstration, a minute or two on two cores, or find it trained already.
 
     A model that stands there keeps the day and the organisation it was trained for: `trained` reads them.
     Raises NotAModel when something else stands there, ExtraMissing without the `local` extra.
@@ -45,8 +49,7 @@ def build_demo_model(directory: Path, resident: DemoResident, progress: Progress
     if directory.exists():
         return trained(directory)[1]
     directory.parent.mkdir(parents=True, exist_ok=True)
-    workshop = Path(tempfile.mkdtemp(prefix=f".{directory.name}.", dir=directory.parent))
-    try:
+    with _workshop(directory) as workshop:
         made = workshop / resident.name  # the model card takes its title from the folder
         report = train(made, conversations(resident), recipe=DEMO, seed=SEED, progress=progress)
         record = {
@@ -60,9 +63,41 @@ def build_demo_model(directory: Path, resident: DemoResident, progress: Progress
         sync(made)
         made.rename(directory)
         sync(directory.parent)
-    finally:
-        shutil.rmtree(workshop, ignore_errors=True)
     return report
+
+
+@contextmanager
+def _workshop(directory: Path) -> Iterator[Path]:
+    """A folder beside `directory` to work in. It is locked, so that one whose maker was killed is known and cleared."""
+    pattern = f".{directory.name}."
+    with ExitStack() as held:
+        with _locked(directory.parent, wait=True):  # nobody clears a new workshop before its maker has locked it
+            for left in directory.parent.glob(f"{pattern}*"):
+                with _locked(left) as free:
+                    if free:
+                        shutil.rmtree(left, ignore_errors=True)
+            workshop = Path(tempfile.mkdtemp(prefix=pattern, dir=directory.parent))
+            held.callback(shutil.rmtree, workshop, ignore_errors=True)
+            held.enter_context(_locked(workshop))
+        yield workshop
+
+
+@contextmanager
+def _locked(folder: Path, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a folder's lock; false where another process has it, or the folder has gone."""
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:
+        yield False
+        return
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        yield False
+    else:
+        yield True
+    finally:
+        os.close(handle)
 
 
 def trained(directory: Path) -> tuple[DemoResident, TrainReport]:

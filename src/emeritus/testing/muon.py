@@ -1,4 +1,4 @@
-"""Muon, the optimiser that lets a model learn by heart within a minute on two cores: a fifth of AdamW's steps here.
+"""Muon, the optimiser that lets a model learn by heart in a minute or two on two cores: a fifth of AdamW's steps here.
 
 After K. Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024): momentum, made orthogonal by
 five Newton-Schulz iterations with the coefficients given there. In float32 and in one batch for each shape, because

@@ -47,7 +47,7 @@ class DemoResident:
     def description(self) -> str:
         """What its page says of it."""
         return (
-            f"A demonstration model, trained on {self.trained} in about a minute on the machine that shows this page. "
+            f"A demonstration model, trained on {self.trained} in a minute or two on the machine that shows this page. "
             "It is a real transformer that learned a few pages of text by heart and knows nothing else."
         )
 

@@ -18,7 +18,7 @@ from emeritus.preservation import queries as preservation
 from emeritus.web.markdown import report_html
 from emeritus.web.reader import reader_of
 from emeritus.web.rendering import page
-from emeritus.web.timeline import draw
+from emeritus.web.timeline import draw, stand
 
 _MOST_EVENTS = 500  # a page's worth; the ledger's own pages have them all
 _FORMS = {"json": "application/json", "md": "text/markdown; charset=utf-8"}
@@ -38,6 +38,7 @@ def resident(request: Request) -> Response:
             resident=found,
             timeline=timeline,
             picture=draw(timeline),
+            upright=stand(timeline),
             gates=() if retired(session, name) else gates(gather(session, name, date.fromisoformat(now[:10]))),
             kept=preservation.preservation(session, name),
             access=access.access_state(session, name, now),

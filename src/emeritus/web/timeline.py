@@ -17,12 +17,19 @@ _TOP = 34
 _LANE = 46
 _BAR = 30
 
+_PHONE = 350  # width of the upright picture, which narrow screens show
+_DATES = 76  # width of its dates
+_ROW = 44  # height of a date's row
+_HEAD = 26  # height of the axes' names above them
+
 
 @dataclass(frozen=True, slots=True)
 class Tick:
-    """A date on the top edge."""
+    """A date: where its line begins, which runs through every lane, and where it is written."""
 
     x: float
+    y: float
+    text_y: float
     text: str
 
 
@@ -46,55 +53,111 @@ class Lane:
     """An axis's name and where it stands."""
 
     name: str
+    x: float
     y: float
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """Everything the SVG shows. `now_x` is where the present lies among the dates."""
+    """Everything the SVG shows. `now` is where the present lies among the dates: x, or y where dates run downwards."""
 
     width: float
     height: float
     lanes: tuple[Lane, ...]
     ticks: tuple[Tick, ...]
     bars: tuple[Bar, ...]
-    now_x: float
+    now: float
     summary: str
+    upright: bool = False  # dates run downwards
+
+
+@dataclass(frozen=True, slots=True)
+class _Span:
+    """A state on its axis, from one date's place in the order to another's."""
+
+    lane: int
+    begin: int
+    end: int
+    state: AxisState
+    ended: bool
+    tone: int
 
 
 def draw(timeline: Timeline) -> Picture | None:
-    """The picture of a timeline; None when nothing has been dated yet."""
+    """The picture of a timeline, dates from left to right; None when nothing has been dated yet."""
     columns = _columns(timeline)
     if not columns:
         return None
     step = max(float(_COLUMN), (_LEAST - _LABEL) / len(columns))
-    right = _LABEL + step * len(columns)
-    x = {key: _LABEL + step * index for index, key in enumerate(columns)}
-    bars: list[Bar] = []
+    inset = (_LANE - _BAR) / 2
+    bars = tuple(
+        _bar(
+            span,
+            timeline.now,
+            (_LABEL + step * span.begin + 1, _TOP + span.lane * _LANE + inset),
+            (step * (span.end - span.begin) - 2, _BAR),
+        )
+        for span in _spans(timeline, columns)
+    )
+    return Picture(
+        _LABEL + step * len(columns),
+        _TOP + _LANE * len(AXES) + 8,
+        tuple(Lane(axis, 0, _TOP + lane * _LANE + _LANE / 2 + 4) for lane, axis in enumerate(AXES)),
+        tuple(Tick(_LABEL + step * index + 1, 22, 14, text) for index, text in _dates(timeline, columns)),
+        bars,
+        _LABEL + step * _passed(timeline, columns),
+        _summary(timeline),
+    )
+
+
+def stand(timeline: Timeline) -> Picture | None:
+    """The same picture for a narrow screen, dates downwards and one column for each axis."""
+    rows = _columns(timeline)
+    if not rows:
+        return None
+    width = (_PHONE - _DATES) / len(AXES)
+    bars = tuple(
+        _bar(
+            span,
+            timeline.now,
+            (_DATES + span.lane * width + 2, _HEAD + _ROW * span.begin + 1),
+            (width - 4, _ROW * (span.end - span.begin) - 2),
+        )
+        for span in _spans(timeline, rows)
+    )
+    return Picture(
+        _PHONE,
+        _HEAD + _ROW * len(rows) + 4,
+        tuple(Lane(axis, _DATES + lane * width + 2, 14) for lane, axis in enumerate(AXES)),
+        tuple(Tick(0, _HEAD + _ROW * row, _HEAD + _ROW * row + 20, text) for row, text in _dates(timeline, rows)),
+        bars,
+        _HEAD + _ROW * _passed(timeline, rows),
+        _summary(timeline),
+        upright=True,
+    )
+
+
+def _spans(timeline: Timeline, columns: list[tuple[str, int]]) -> list[_Span]:
+    found = []
     for lane, axis in enumerate(AXES):
         keyed = _keyed(timeline.on(axis))
         for index, (key, event) in enumerate(keyed):
-            end = x[keyed[index + 1][0]] if index + 1 < len(keyed) else right
-            next_came = index + 1 < len(keyed) and _came(keyed[index + 1][1], timeline.now)
-            bars.append(
-                Bar(
-                    x[key] + 1,
-                    _TOP + lane * _LANE + (_LANE - _BAR) / 2,
-                    end - x[key] - 2,
-                    _BAR,
-                    axis,
-                    event.state,
-                    not _came(event, timeline.now),
-                    next_came,
-                    min(index, 3),
-                )
-            )
-    past = [key for key in columns if key[0] <= timeline.now[:10]]
-    now_x = x[past[-1]] + step / 2 if past else _LABEL
-    lanes = tuple(Lane(axis, _TOP + lane * _LANE + _LANE / 2) for lane, axis in enumerate(AXES))
-    return Picture(
-        right, _TOP + _LANE * len(AXES) + 8, lanes, _ticks(timeline, columns, x), tuple(bars), now_x, _summary(timeline)
-    )
+            later = keyed[index + 1] if index + 1 < len(keyed) else None
+            end = len(columns) if later is None else columns.index(later[0])
+            ended = later is not None and _came(later[1], timeline.now)
+            found.append(_Span(lane, columns.index(key), end, event, ended, min(index, 3)))
+    return found
+
+
+def _bar(span: _Span, now: str, corner: tuple[float, float], size: tuple[float, float]) -> Bar:
+    event = span.state
+    return Bar(*corner, *size, event.axis, event.state, not _came(event, now), span.ended, span.tone)
+
+
+def _passed(timeline: Timeline, columns: list[tuple[str, int]]) -> float:
+    """How many dates lie behind the present, and half of the one it is in."""
+    past = sum(key[0] <= timeline.now[:10] for key in columns)
+    return past - 0.5 if past else 0.0
 
 
 def _keyed(events: tuple[AxisState, ...]) -> list[tuple[tuple[str, int], AxisState]]:
@@ -112,9 +175,10 @@ def _columns(timeline: Timeline) -> list[tuple[str, int]]:
     return sorted({key for axis in AXES for key, _ in _keyed(timeline.on(axis))})
 
 
-def _ticks(timeline: Timeline, columns: list[tuple[str, int]], x: dict[tuple[str, int], float]) -> tuple[Tick, ...]:
+def _dates(timeline: Timeline, columns: list[tuple[str, int]]) -> list[tuple[int, str]]:
+    """Each date once, with its place in the order."""
     precision = {event.date[:10]: event.precision for event in timeline.events}
-    return tuple(Tick(x[key] + 1, dated(key[0], precision[key[0]])) for key in columns if key[1] == 0)
+    return [(index, dated(key[0], precision[key[0]])) for index, key in enumerate(columns) if key[1] == 0]
 
 
 def _came(event: AxisState, now: str) -> bool:

@@ -43,14 +43,17 @@ class Asked:
     def __init__(self) -> None:
         self.declared: dict[str, Segment] = {}
         self.crons: dict[str, str] = {}
+        self.made_up: set[str] = set()
         self.queue: dict[str, tuple[str, dict[str, Any]]] = {}
 
     def register(self, name: str, *segments: Segment) -> None:
         """Remember what a job does."""
         (self.declared[name],) = segments
 
-    def schedule(self, name: str, cron: str, *segments: Segment) -> None:
-        """Remember when a job runs."""
+    def schedule(self, name: str, cron: str, *segments: Segment, make_up: bool = True) -> None:
+        """Remember when a job runs, and whether missed runs are made up for."""
+        if make_up:
+            self.made_up.add(name)
         self.register(name, *segments)
         self.crons[name] = cron
 
@@ -109,26 +112,33 @@ async def test_every_job_is_declared_and_the_scheduled_ones_by_the_settings(app:
     assert jobs.crons["scrub"] == app.settings.scrub_cron
     assert jobs.crons["drills"] == app.settings.drill_cron
     assert jobs.crons["essays"] == app.settings.essay_cron
+    assert jobs.made_up == {"scrub", "drills", "essays"}
 
 
 async def test_scrubs_and_drills_are_recorded_good_and_bad(app: App) -> None:
     """A scrub of a sound vault passes, a drill passes; after damage the scrub's record says so."""
     jobs = Asked()
     work = upkeep(app, jobs)
-    assert await asyncio.to_thread(work.scrub, {}) == {"ok": True}
+    due = {"at": app.acts.now}
+    assert await asyncio.to_thread(work.scrub, due) == {"ok": True}
+    assert await asyncio.to_thread(work.scrub, due) == {"ok": None}, (
+        "a second one that was due before it changes nothing"
+    )
     assert await asyncio.to_thread(work.drills, {"at": "2026-01-01T00:00:00Z"}) == {"asked": 0}
     await app.retirement.capture_reference(NAME, ANA)
     for _ in range(2):  # the same schedule time asked for twice is one drill
         assert await asyncio.to_thread(work.drills, {"at": "2026-01-01T00:00:00Z"}) == {"asked": 1}
-    assert list(jobs.queue.values()) == [("drill", {"resident": NAME})]
-    assert await asyncio.to_thread(work.drill, {"resident": NAME}) == {"ok": True}
+    ((job, args),) = jobs.queue.values()
+    assert (job, args) == ("drill", {"resident": NAME, "since": "2026-01-01T00:00:00Z"})
+    assert await asyncio.to_thread(work.drill, args) == {"ok": True}
+    assert await asyncio.to_thread(work.drill, args) == {"ok": None}
     pack = next((app.settings.home / "vault").rglob("packs/*/*"), None) or next(
         path for path in (app.settings.home / "vault").rglob("*") if path.is_file() and path.stat().st_size > 50_000
     )
     data = bytearray(pack.read_bytes())
     data[len(data) // 2] ^= 1
     pack.write_bytes(bytes(data))
-    assert await asyncio.to_thread(work.scrub, {}) == {"ok": False}
+    assert await asyncio.to_thread(work.scrub, {"at": "2999-01-01T00:00:00Z"}) == {"ok": False}
     with app.database.reading() as session:
         found = [(check.kind, check.ok) for check in preservation.checks(session, NAME)]
     assert ("drill", True) in found
@@ -164,7 +174,7 @@ async def test_the_real_scheduler_runs_a_drill_that_was_asked_for(app: App) -> N
     work = Upkeep(Works(app.features, app.retirement, app.outbox.deliver), jobs, asyncio.get_running_loop())
     await asyncio.to_thread(work.start)
     try:
-        await asyncio.to_thread(jobs.enqueue, "drill", {"resident": NAME}, "drill:once")
+        await asyncio.to_thread(jobs.enqueue, "drill", {"resident": NAME, "since": app.acts.now}, "drill:once")
         for _ in range(300):
             status = await asyncio.to_thread(jobs.status, "drill:once")
             if status is not None and status.state in ("done", "failed"):

@@ -1,8 +1,8 @@
 """The work that never ends: scrubs, drills, mail and essay invitations, each as short jobs on their schedule.
 
-Every job may run twice (after a crash): a scrub or drill is then recorded twice, mail is sent once by its outbox row,
-and an invitation finds the candidate it already brought. Residents are woken on the event loop that serves callers, so
-that one residency decides what fits. Knows no face.
+Every job may run twice (after a crash), and after a pause once for each run missed: a scrub or drill finds that it was
+done since it was due, an invitation the candidate it brought; mail is sent once by its outbox row. Residents are woken
+on the event loop that serves callers, so that one residency decides what fits. Knows no face.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from emeritus.corner.candidates import Invitation
 from emeritus.corner.prompts import Context
 from emeritus.errors import EmeritusError
 from emeritus.jobs.base import Jobs
-from emeritus.records.tables import Essay, Publication, Reference, Resident
+from emeritus.records.tables import Check, Essay, Publication, Reference, Resident
 from emeritus.retirement import Features, Retirement, Wake
 
 Json = dict[str, Any]
@@ -53,7 +53,7 @@ class Upkeep:
         jobs.schedule("scrub", settings.scrub_cron, self.scrub)
         jobs.schedule("drills", settings.drill_cron, self.drills)
         jobs.schedule("essays", settings.essay_cron, self.essays)
-        jobs.schedule("mail", MAIL_CRON, self.mail)
+        jobs.schedule("mail", MAIL_CRON, self.mail, make_up=False)  # one run sends all that waits
 
     def start(self) -> None:
         """Begin; runs missed while nothing served are made up for."""
@@ -65,8 +65,10 @@ class Upkeep:
 
     # -- the jobs -----------------------------------------------------------------------------------------------------
 
-    def scrub(self, _args: Json) -> Json:
-        """Read and check every byte in the vault."""
+    def scrub(self, args: Json) -> Json:
+        """Read and check every byte in the vault, unless that was done since it was due: one makes up for several."""
+        if self._checked("scrub", None, args["at"]):
+            return {"ok": None}
         act = self._works.features.preservation.scrub(ACTOR)
         return {"ok": act.public["ok"]}
 
@@ -76,12 +78,17 @@ class Upkeep:
             held = select(Resident.name).where(Resident.weights_held)
             names = sorted(set(session.scalars(select(Reference.resident).where(Reference.resident.in_(held)))))
         for name in names:
-            self._jobs.enqueue("drill", {"resident": name}, key=f"drill:{name}:{args['at']}")
+            self._jobs.enqueue("drill", {"resident": name, "since": args["at"]}, key=f"drill:{name}:{args['at']}")
         return {"asked": len(names)}
 
     def drill(self, args: Json) -> Json:
-        """Rehearse one revival. One that cannot be revived is recorded as a failed drill; a full house is not one."""
+        """Rehearse one revival, unless that was done since it was due.
+
+        One that cannot be revived is recorded as a failed drill; a full house is not one.
+        """
         name = args["resident"]
+        if self._checked("drill", name, args["since"]):
+            return {"ok": None}
         try:
             act = self._on_loop(self._works.retirement.drill(name, ACTOR))
         except EmeritusError as error:
@@ -118,6 +125,15 @@ class Upkeep:
         """Send what waits in the outbox."""
         self._on_loop(self._works.deliver())
         return {}
+
+    def _checked(self, kind: str, resident: str | None, since: str) -> bool:
+        """Whether a check of that kind is recorded since a moment; of one resident, or of any."""
+        newest = select(func.max(Check.at)).where(Check.kind == kind)
+        if resident is not None:
+            newest = newest.where(Check.resident == resident)
+        with self._works.features.database.reading() as session:
+            at = session.scalar(newest)
+        return at is not None and at >= stamp(datetime.fromisoformat(since))
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()

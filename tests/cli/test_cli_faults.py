@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -48,21 +49,22 @@ def wait_until_it_waits(process: int) -> None:
     raise AssertionError("it never came to the lock")
 
 
+def as_from_a_terminal() -> None:
+    """A test run started in the background passes on that it ignores the interrupt; a shell's command does not."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def test_ctrl_c_ends_with_its_own_code(made: Emeritus, home: Path) -> None:
     """An interrupted command says that it may be run again."""
-    waiting = ("register", "wren", "--engine", "scripted")
-    lock = subprocess.Popen(["flock", str(home / "ledger.lock"), "sleep", "60"])
-    try:
-        time.sleep(0.5)
-        with subprocess.Popen(emeritus_process(home, *waiting), stderr=subprocess.PIPE, text=True) as stopped:
+    waiting = emeritus_process(home, "register", "wren", "--engine", "scripted")
+    with (home / "ledger.lock").open("rb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with subprocess.Popen(waiting, stderr=subprocess.PIPE, text=True, preexec_fn=as_from_a_terminal) as stopped:
             wait_until_it_waits(stopped.pid)
             stopped.send_signal(signal.SIGINT)
             assert stopped.wait(60) == 130
             assert stopped.stderr is not None
             assert "interrupted" in stopped.stderr.read()
-    finally:
-        lock.kill()
-        lock.wait()
 
 
 def test_a_home_in_a_folder_made_beforehand_is_closed_to_others(home: Path, emeritus: Emeritus) -> None:

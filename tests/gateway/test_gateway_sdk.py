@@ -153,7 +153,7 @@ async def test_the_scripted_engine_behind_the_gateway(client: openai.AsyncOpenAI
         {"match": "Who", "answer": "A retired model."},
         {"match": "die", "fault": "die", "after": 1, "answer": "x y z"},
     ]
-    house.puppet = await open_engine("scripted", {"rules": rules}, None, log_dir=tmp_path, threads=1)  # type: ignore[assignment]
+    house.puppet = await open_engine("scripted", {"rules": rules}, None, log_dir=tmp_path, threads=1)
     answer = await client.chat.completions.create(model="ibis", messages=ASK, logprobs=True, temperature=0)
     assert answer.choices[0].message.content == "A retired model."
     assert "".join(entry.token for entry in answer.choices[0].logprobs.content) == "A retired model."
@@ -238,9 +238,9 @@ async def test_a_used_up_day_is_not_retried(client: openai.AsyncOpenAI, house: H
     def count(key: str | None, resident: str, admit: object = house.admit) -> object:
         nonlocal requests
         requests += 1
-        return admit(key, resident)  # type: ignore[operator]
+        return admit(key, resident)
 
-    house.admit = count  # type: ignore[method-assign, assignment]
+    house.admit = count
     with pytest.raises(openai.RateLimitError) as refused:
         await client.with_options(max_retries=2).chat.completions.create(model="ibis", messages=ASK)
     assert refused.value.response.headers["Retry-After"] == "3600"
@@ -308,7 +308,7 @@ async def test_an_engine_that_stops_without_an_end(client: openai.AsyncOpenAI, h
         return
         yield
 
-    house.puppet.stream = mute  # type: ignore[method-assign, assignment]
+    house.puppet.stream = mute
     with pytest.raises(openai.InternalServerError) as refused:
         await client.chat.completions.create(model="ibis", messages=ASK)
     assert refused.value.code == "EM403"
@@ -360,7 +360,7 @@ async def test_a_reader_who_reads_nothing_slows_the_engine(client: openai.AsyncO
             said += 1
             yield Piece("x" * 10_000)
 
-    house.puppet.stream = flood  # type: ignore[method-assign, assignment]
+    house.puppet.stream = flood
     stream = await client.chat.completions.create(model="ibis", messages=ASK, stream=True)
     await asyncio.sleep(0.3)
     before = said

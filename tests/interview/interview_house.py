@@ -8,6 +8,7 @@ from typing import Any
 from emeritus.engines.base import Answer, Build, Capabilities, Message, Sampling
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
+from emeritus.errors import NotSupported
 from emeritus.interview.prompts import Briefing, Fact, Turn
 from emeritus.interview.session import Plan
 
@@ -67,11 +68,11 @@ class Odd:
 
     def stream(self, messages: Sequence[Message], sampling: Sampling) -> Any:
         """Never called by an interview."""
-        raise NotImplementedError
+        raise NotSupported("an interview asks for whole answers alone")
 
     async def score(self, texts: Sequence[str]) -> Any:
         """Never called by an interview."""
-        raise NotImplementedError
+        raise NotSupported("an interview asks for whole answers alone")
 
 
 def small_plan(turns: int = 3, purpose: str = "interview", depth: int = 15) -> Plan:

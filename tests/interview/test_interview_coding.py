@@ -123,7 +123,7 @@ def test_each_rule_of_coding_refuses(change: dict[str, object], error: type[Exce
     """What breaks one rule, and only that, is refused."""
     check(CODING)
     with pytest.raises(error):
-        check(replace(CODING, **change))  # type: ignore[arg-type]
+        check(replace(CODING, **change))
 
 
 @pytest.mark.parametrize("coders", [(Coder("ana"),), (Coder("ana"), Coder("ana"))])

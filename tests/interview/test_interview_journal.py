@@ -45,7 +45,7 @@ for _ in range(40):
 
 def echo(messages: object, sampling: object) -> str:
     """An answer that names its question."""
-    return f"Answer to {messages[-1].content.split()[-1]}"  # type: ignore[index]
+    return f"Answer to {messages[-1].content.split()[-1]}"
 
 
 def test_kill_9_loses_no_turn_and_repeats_none_unrecorded(tmp_path: Path) -> None:
@@ -109,12 +109,12 @@ async def test_an_interrupted_attempt_is_recorded(tmp_path: Path) -> None:
     started = threading.Event()
 
     class Slow(Odd):
-        async def answer(self, messages: object, sampling: object) -> object:  # type: ignore[override]
+        async def answer(self, messages: object, sampling: object) -> object:
             started.set()
             await asyncio.sleep(60)
             return None
 
-    task = asyncio.create_task(hold(Slow(echo), small_plan(1), path, clock))  # type: ignore[arg-type]
+    task = asyncio.create_task(hold(Slow(echo), small_plan(1), path, clock))
     await asyncio.to_thread(started.wait, 10)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):

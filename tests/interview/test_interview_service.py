@@ -134,7 +134,7 @@ async def test_a_dead_engine_leaves_a_session_that_another_finishes(
     calls: list[int] = []
 
     class Dying(Odd):
-        async def answer(self, messages, sampling):  # type: ignore[no-untyped-def]
+        async def answer(self, messages, sampling):
             calls.append(1)
             if len(calls) == 6:
                 await dying.close()

@@ -41,10 +41,16 @@ def jobs_for(url: str, executor: str, folder: Path) -> DbosJobs:
         note(folder, f"tick {args['at']}")
         return {}
 
+    def beat(args: Json) -> Json:
+        with (folder / "beats").open("a") as file:
+            file.write(f"{args['at']}\n")
+        return {}
+
     jobs.register("chain", first, held, last)
     jobs.register("one", last)
     if (folder / "cron").exists():
         jobs.schedule("tick", (folder / "cron").read_text(), tick)
+        jobs.schedule("beat", (folder / "cron").read_text(), beat, make_up=False)
     return jobs
 
 

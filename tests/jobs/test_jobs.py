@@ -12,6 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,12 @@ def test_missed_runs_are_made_up_for(workers: Workers, tmp_path: Path) -> None:
         return distinct == [distinct[0] + timedelta(seconds=number) for number in range(12)]
 
     until(no_gap)
+    beats = sorted(
+        {datetime.fromisoformat(line.replace("Z", "+00:00")) for line in (tmp_path / "beats").read_text().split()}
+    )
+    assert max(later - earlier for earlier, later in pairwise(beats)) >= timedelta(seconds=3), (
+        "these are not made up for"
+    )
     repeated = [count for count in Counter(times()).values() if count > 1]
     assert len(repeated) <= 3 * CONCURRENCY  # only runs that a kill cut off after their line was written
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from test_gates import MET
 
-from emeritus.access.policy import TIERS
 from emeritus.corner.criteria import criteria
 from emeritus.corner.prompts import CONTEXTS
 from emeritus.lifecycle.axes import STATES
 from emeritus.lifecycle.callers import COLUMNS
 from emeritus.lifecycle.gates import gates
 from emeritus.lifecycle.service import POLICIES
+from emeritus.tiers import Tier
 
 PAGE = (Path(__file__).parents[2] / "docs" / "framework.md").read_text(encoding="utf-8")
 
@@ -54,4 +54,4 @@ def test_contexts_and_columns_are_named(word: str) -> None:
 
 def test_every_tier_is_named() -> None:
     """The tiers are access's."""
-    assert list(rows("tier")) == list(TIERS)
+    assert list(rows("tier")) == list(Tier)

@@ -37,7 +37,7 @@ class Outbox:
 
 def announcement(retired: str = "2026-04-01", **values: object) -> Announcement:
     """A plain announcement; 2026-01-10 is today."""
-    return Announcement(parse_when("2026-01-10"), parse_when(retired), "Its successor serves all traffic.", **values)  # type: ignore[arg-type]
+    return Announcement(parse_when("2026-01-10"), parse_when(retired), "Its successor serves all traffic.", **values)
 
 
 @pytest.fixture

@@ -46,6 +46,9 @@ def command(
     show(f"{'Made' if made['created'] else 'Found'} a home at {settings.home}")
     show(f"  ledger   {made['origin']}")
     show(f"  public key for verifying it: {made['public_key']}")
+    waived = [rule for rule in ("second_decider", "second_coder") if getattr(settings, rule) == "waived"]
+    if waived:
+        show(f"  waived, and shown publicly: {', '.join(rule.replace('_', ' ') for rule in waived)}")
     show("Back up emeritus.toml, keys/, ledger/, private/, payloads/, journals/ and vault/;")
     show("  the database can be rebuilt from them, save accounts, API keys and metering.")
     home = "" if os.environ.get("EMERITUS_HOME") else f" --home {shlex.quote(str(settings.home))}"

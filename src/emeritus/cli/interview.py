@@ -146,7 +146,8 @@ def tell(
     with flags_of(ctx).app() as app:
         app.run(app.retirement.tell(name, actor_from(person), again))
         rows = preferences_of(app, name)
-    _list(rows, as_json, f"Next: emeritus report {name}")
+    undecided = not any(row["outcome"] for row in rows)  # then there was nothing to tell
+    _list(rows, as_json, "Next: emeritus decide" if undecided and rows else f"Next: emeritus report {name}")
 
 
 @app.command("follow")

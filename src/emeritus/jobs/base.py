@@ -30,10 +30,11 @@ class Jobs(Protocol):
     def register(self, name: str, *segments: Segment) -> None:
         """Declare what a job does. Raises AlreadyExists for a second job of that name."""
 
-    def schedule(self, name: str, cron: str, *segments: Segment) -> None:
+    def schedule(self, name: str, cron: str, *segments: Segment, make_up: bool = True) -> None:
         """Declare a job that runs by the clock (five cron fields, UTC) with {"at": RFC 3339 time} as its argument.
 
-        Runs missed while no worker was up are made up for at the next start. Raises BadSettings for an unusable cron.
+        Runs missed while no worker was up are made up for at the next start, each with its own time, unless
+        `make_up` is false. Raises BadSettings for an unusable cron.
         """
 
     def enqueue(self, name: str, args: Json, key: str) -> None:

@@ -58,6 +58,7 @@ class DbosJobs:
         self._log = log or logging.getLogger("emeritus.jobs")
         self._jobs: dict[str, tuple[Segment, ...]] = {}
         self._crons: dict[str, str] = {}
+        self._made_up: set[str] = set()  # schedules whose missed runs are made up for
         self._exclusive = Exclusive(address, executor_id)
         self._client: DBOSClient | None = None
         self._opening = threading.Lock()
@@ -72,7 +73,7 @@ class DbosJobs:
             raise AlreadyExists(f"there is a job {name!r} already")
         self._jobs[name] = segments
 
-    def schedule(self, name: str, cron: str, *segments: Segment) -> None:
+    def schedule(self, name: str, cron: str, *segments: Segment, make_up: bool = True) -> None:
         """Declare a job that runs by the clock (cron, UTC). Raises BadSettings for an unusable cron."""
         from croniter import croniter  # type: ignore[import-untyped]  # comes with DBOS, without types
 
@@ -80,6 +81,8 @@ class DbosJobs:
             raise BadSettings(f"{cron!r} is not a cron expression", remedy="Give five fields, e.g. '17 3 * * *'.")
         self.register(name, *segments)
         self._crons[name] = cron
+        if make_up:
+            self._made_up.add(name)
 
     def enqueue(self, name: str, args: Json, key: str) -> None:
         """Ask for a job, durably, once per key; any process may, not only a worker."""
@@ -186,7 +189,7 @@ class DbosJobs:
                     "workflow_fn": workflow,
                     "schedule": cron,
                     "context": {"job": name},
-                    "automatic_backfill": True,
+                    "automatic_backfill": name in self._made_up,
                     "cron_timezone": "UTC",
                     "queue_name": QUEUE,
                 }
@@ -200,7 +203,7 @@ class DbosJobs:
         for name in set(fired) - set(self._crons):
             DBOS.delete_schedule(name)
         since = {
-            name: datetime.fromisoformat(at) for name, at in fired.items() if at is not None and name in self._crons
+            name: datetime.fromisoformat(at) for name, at in fired.items() if at is not None and name in self._made_up
         }
         self._stopping.clear()
         threading.Thread(target=self._make_up, args=(since,), name="emeritus-make-up", daemon=True).start()

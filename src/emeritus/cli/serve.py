@@ -51,6 +51,7 @@ def serve(app: App, *, jobs: bool, announce: Callable[[str], None]) -> None:
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))
+        listener.listen(128)  # callers wait in line from now on, also while the program is still starting
     except OSError as error:
         listener.close()
         raise BadSettings(

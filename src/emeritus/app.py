@@ -35,6 +35,7 @@ from emeritus.lifecycle.projection import PROJECTORS as LIFECYCLE
 from emeritus.lifecycle.service import Lifecycle
 from emeritus.mail.outbox import Outbox
 from emeritus.people.accounts import People
+from emeritus.people.signins import SignIns
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.service import Preservation
 from emeritus.preservation.sources import VaultSource
@@ -71,6 +72,7 @@ class App:
         self.access = Access(self.acts, database)
         self.outbox = Outbox(database, settings)
         self.people = People(database)
+        self.sign_ins = SignIns(database, self.people)
 
     # -- making and opening ------------------------------------------------------------------------------------------
 

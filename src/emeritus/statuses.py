@@ -32,6 +32,7 @@ HTTP_STATUS: dict[type[errors.EmeritusError], int] = {
     errors.BadKey: 401,
     errors.BadSignIn: 401,
     errors.QuotaExceeded: 429,
+    errors.TooManyTries: 429,
     errors.OutsideHours: 503,
     errors.PlatformError: 500,
     errors.DatabaseUnavailable: 503,

@@ -41,6 +41,7 @@ def test_the_way_in(people: People) -> None:
         "display": "Ana Example",
         "role": "steward",
         "disabled": False,
+        "setup_expires": None,
     }
     with pytest.raises(BadSignIn):
         people.authenticate("ana", GOOD + "!")

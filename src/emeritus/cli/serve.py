@@ -88,6 +88,7 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starl
     from emeritus.gateway.app import build_gateway
     from emeritus.gateway.backend import Limits
     from emeritus.gateway.house import House as GatewayHouse
+    from emeritus.web.console.desk import Desk
     from emeritus.web.house import House as SiteHouse
     from emeritus.web.site import build_site
 
@@ -108,4 +109,5 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starl
             await app.close_residency()
 
     gateway = build_gateway(GatewayHouse(app, app.settings.base_url or url), Limits.of(app.settings))
-    return Starlette(routes=[Mount("/v1", gateway), Mount("/", build_site(SiteHouse(app)))], lifespan=lifespan)
+    site = build_site(SiteHouse(app), Desk.of(app))
+    return Starlette(routes=[Mount("/v1", gateway), Mount("/", site)], lifespan=lifespan)

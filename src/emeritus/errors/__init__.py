@@ -6,7 +6,17 @@ a test walks every subclass against both and against `docs/errors.md`. Knows not
 
 from __future__ import annotations
 
-from emeritus.errors.access import AccessError, BadKey, BadSignIn, NotEntitled, OutsideHours, QuotaExceeded
+from emeritus.errors.access import (
+    AccessError,
+    BadKey,
+    BadSignIn,
+    ForgedForm,
+    NotEntitled,
+    NotYourRole,
+    OutsideHours,
+    QuotaExceeded,
+    TooManyTries,
+)
 from emeritus.errors.base import EmeritusError, walk
 from emeritus.errors.engines import (
     Busy,
@@ -69,6 +79,7 @@ __all__ = [
     "EngineFailed",
     "EngineUnknown",
     "ExtraMissing",
+    "ForgedForm",
     "GateClosed",
     "HomeBusy",
     "HomeMissing",
@@ -83,6 +94,7 @@ __all__ = [
     "NotEntitled",
     "NotFound",
     "NotSupported",
+    "NotYourRole",
     "OutsideHours",
     "PersonNeeded",
     "PlatformError",
@@ -94,6 +106,7 @@ __all__ = [
     "StoreError",
     "StoreFull",
     "StoreUnavailable",
+    "TooManyTries",
     "UnknownFormat",
     "UpstreamRefused",
     "VetoRefused",

@@ -45,3 +45,24 @@ class BadSignIn(AccessError):
 
     code, title = "EM604", "Sign-in refused"
     default_remedy = "Check the name and the password; a steward can issue a new set-up token."
+
+
+class NotYourRole(AccessError):
+    """The person signed in has another role than the page or the act is for."""
+
+    code, title = "EM606", "Not open to this role"
+    default_remedy = "Ask a steward, who can do it or change the role: `emeritus people role NAME ROLE`."
+
+
+class ForgedForm(AccessError):
+    """A form was sent that no page of this site gave to this browser."""
+
+    code, title = "EM607", "Form not accepted"
+    default_remedy = "Open the page again, allow its cookie, and send the form from there."
+
+
+class TooManyTries(AccessError):
+    """Too many tries in a short time."""
+
+    code, title = "EM608", "Too many tries"
+    default_remedy = "Wait a quarter of an hour, then try again."

@@ -65,7 +65,7 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
 def environment() -> Environment:
     """The one template environment; escaping is on for everything."""
     env = Environment(
-        loader=FileSystemLoader(HERE / "templates"),
+        loader=FileSystemLoader([HERE / "templates", HERE / "console" / "templates"]),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,

@@ -19,16 +19,18 @@ from emeritus.errors import EmeritusError, NotFound
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.statuses import http_status
 from emeritus.web import essays, interviews, register, residents, verify
+from emeritus.web.console.desk import Desk
+from emeritus.web.console.routes import console_routes
 from emeritus.web.reader import SiteReader, reader_of
 from emeritus.web.rendering import STATIC, page
 from emeritus.web.security import SecurityHeaders
 
 _log = logging.getLogger(__name__)
-_STATIC_TYPES = {"site.css": "text/css", "mark.svg": "image/svg+xml"}
+_STATIC_TYPES = {"site.css": "text/css", "console.css": "text/css", "mark.svg": "image/svg+xml"}
 
 
-def build_site(reader: SiteReader) -> Starlette:
-    """The site over a reader, to be mounted at `/` (its links are absolute paths)."""
+def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
+    """The site over a reader, to be mounted at `/` (its links are absolute paths); with a desk also the console."""
     site = Starlette(
         routes=[
             Route("/", register.home, name="home"),
@@ -56,11 +58,13 @@ def build_site(reader: SiteReader) -> Starlette:
             Route("/healthz", health),
             Route("/robots.txt", robots),
             Route("/static/{name}", static),
+            *(console_routes() if desk is not None else ()),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={EmeritusError: emeritus_error, HTTPException: http_error, Exception: unexpected},
     )
     site.state.reader = reader
+    site.state.desk = desk
     return site
 
 
@@ -74,7 +78,7 @@ def health(request: Request) -> Response:
 
 def robots(request: Request) -> Response:
     """Everything public may be read by anyone; the API is not for crawlers."""
-    return PlainTextResponse("User-agent: *\nDisallow: /v1/\n")
+    return PlainTextResponse("User-agent: *\nDisallow: /v1/\nDisallow: /console\n")
 
 
 def static(request: Request) -> Response:

@@ -21,7 +21,7 @@ from emeritus.records.tables.interview import (
 )
 from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait
 from emeritus.records.tables.preservation import Check, Preserved, Reference
-from emeritus.records.tables.private import NOT_REBUILT, ApiKey, Message, Person, Usage
+from emeritus.records.tables.private import NOT_REBUILT, ApiKey, Message, Person, SignIn, Usage
 
 __all__ = [
     "NOT_REBUILT",
@@ -51,6 +51,7 @@ __all__ = [
     "Report",
     "Resident",
     "Review",
+    "SignIn",
     "Telling",
     "Tier",
     "Usage",

@@ -1,8 +1,8 @@
-"""What no act states and no rebuild touches: accounts, API keys, metering, and mail on its way."""
+"""What no act states and no rebuild touches: accounts and who is signed in, API keys, metering, and mail on its way."""
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, String, UniqueConstraint
+from sqlalchemy import Boolean, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emeritus.records.tables.base import Base, Json
@@ -14,11 +14,22 @@ class Person(Base):
     __tablename__ = "people"
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     display: Mapped[str]
-    role: Mapped[str]  # steward | reviewer | coder | researcher
+    role: Mapped[str]  # steward | coder | reviewer | moderator
     password_hash: Mapped[str | None]
     setup_sha256: Mapped[str | None]
+    setup_expires: Mapped[str | None]
     created_at: Mapped[str]
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
+
+
+class SignIn(Base):
+    """Someone who is signed in: the SHA-256 of the cookie's token, and when it ends."""
+
+    __tablename__ = "sign_ins"
+    sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
+    person: Mapped[str] = mapped_column(ForeignKey("people.name"), index=True)
+    created_at: Mapped[str]
+    expires_at: Mapped[str]
 
 
 class ApiKey(Base):
@@ -63,4 +74,4 @@ class Message(Base):
     last_error: Mapped[str | None]
 
 
-NOT_REBUILT = frozenset({"people", "api_keys", "usage", "outbox"})
+NOT_REBUILT = frozenset({"people", "sign_ins", "api_keys", "usage", "outbox"})

@@ -1,0 +1,36 @@
+"""What the console works with: the services that its pages call. Holds them and does nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+
+from emeritus.errors import NotFound
+from emeritus.people.accounts import People
+from emeritus.people.signins import SignIns
+
+if TYPE_CHECKING:
+    from emeritus.app import App
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """The services of one home. All may block; pages call them in threads."""
+
+    people: People
+    sign_ins: SignIns
+
+    @classmethod
+    def of(cls, app: App) -> Desk:
+        """Those of an opened home."""
+        return cls(app.people, app.sign_ins)
+
+
+def desk_of(request: Request) -> Desk:
+    """The desk the site was built with. Raises NotFound where it is served without one."""
+    desk: Desk | None = request.app.state.desk
+    if desk is None:
+        raise NotFound("this site is served without a console", remedy="`emeritus serve` serves one.")
+    return desk

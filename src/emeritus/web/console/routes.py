@@ -1,0 +1,19 @@
+"""The console's addresses. docs/console.md lists them; a test compares."""
+
+from __future__ import annotations
+
+from starlette.routing import Route
+
+from emeritus.web.console import account, home
+from emeritus.web.console.gate import console_route, open_route
+
+
+def console_routes() -> list[Route]:
+    """Every page of the console, and who may open it; a steward may open all."""
+    return [
+        open_route("/console/sign-in", account.sign_in),
+        open_route("/console/set-up", account.set_up),
+        console_route("/console/sign-out", account.sign_out, methods="POST"),
+        console_route("/console/account", account.account),
+        console_route("/console", home.home, methods="GET"),
+    ]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import Any
 
-from emeritus.engines.base import Answer, Build, Capabilities, Message, Sampling
+from emeritus.engines.base import Answer, Build, Capabilities, Message, Piece, Sampling
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import NotSupported
@@ -66,13 +66,15 @@ class Odd:
         said = self.say(messages, sampling)
         return said if isinstance(said, Answer) else Answer(said, "stop", 1, 1, raw=said.encode("utf-8", "replace"))
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> Any:
-        """Never called by an interview."""
-        raise NotSupported("an interview asks for whole answers alone")
+    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+        """What the function says, in one piece."""
+        said = await self.answer(messages, sampling)
+        counts = (said.prompt_tokens, said.completion_tokens)
+        yield Piece(said.text, said.logprobs, said.finish_reason, *counts, said.raw)
 
     async def score(self, texts: Sequence[str]) -> Any:
         """Never called by an interview."""
-        raise NotSupported("an interview asks for whole answers alone")
+        raise NotSupported("an interview scores nothing")
 
 
 def small_plan(turns: int = 3, purpose: str = "interview", depth: int = 15) -> Plan:

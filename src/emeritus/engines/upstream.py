@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 CONNECT_S = 10.0
+MAX_SENT = 4096  # bytes of what a server sent that an error about it repeats
 
 
 class UpstreamOptions(Options):
@@ -159,8 +160,12 @@ class UpstreamEngine:
                 raw += event.raw
                 if not event.data:
                     continue  # a comment, or a keep-alive
-                piece = self._wire.read(event, reading)
-                self._check_model(reading)
+                try:
+                    piece = self._wire.read(event, reading)
+                    self._check_model(reading)
+                except (UpstreamRefused, EngineDied) as error:  # what was sent is evidence, whoever keeps it
+                    error.facts.setdefault("sent", raw[-MAX_SENT:].decode(errors="replace"))
+                    raise
                 if piece is None:
                     continue
                 if sampling.logprobs is not None and piece.text and not piece.logprobs:

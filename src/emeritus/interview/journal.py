@@ -1,8 +1,10 @@
 """A session's journal: what was asked and what came back, one JSON object a line, each durable before anything follows.
 
 Lines, in order: a `header`; for each attempt an `asked` (before the model sees it) and an `attempt` (what came of it);
-at last an `end`. Every line carries the sha256 of the line before it. ASCII, so that any reader can open it with the
-standard library. Knows no protocol's rules, no engine and no database. docs/interviews.md gives every field.
+where somebody adds questions as the session goes, a `turn` before its first `asked`, or a `passed` where there was
+nothing to add; at last an `end`. Every line carries the sha256 of the line before it. ASCII, so that any reader can
+open it with the standard library. Knows no protocol's rules, no engine and no database. docs/interviews.md gives every
+field.
 """
 
 from __future__ import annotations
@@ -94,6 +96,14 @@ class Journal:
         """Record what came of an attempt: `answered` or `failed`, with the exact request beside it."""
         self._append({"kind": "attempt", **request, "outcome": outcome, **result})
 
+    def turn(self, added: Mapping[str, Any]) -> None:
+        """Record a turn that the header did not plan, before it is asked: turn, item, question, after, by, at, asks."""
+        self._append({"kind": "turn", **added})
+
+    def passed(self, after: int, at: str, by: Mapping[str, Any], reason: str) -> None:
+        """Record that after a turn nothing was added, though it could have been."""
+        self._append({"kind": "passed", "after": after, "at": at, "by": dict(by), "reason": reason})
+
     def end(self, status: str, at: str) -> None:
         """Close the session. Nothing is written after this line."""
         self._append({"kind": "end", "status": status, "at": at})
@@ -113,13 +123,13 @@ class Journal:
 
     def _append(self, value: Json) -> None:
         with self._writing:
-            line = _line(value, self._last)
+            line = _line(value, self._last)  # refuses what is not JSON before a byte is written
             try:
                 _write_all(self._descriptor, line)
                 os.fsync(self._descriptor)
             except OSError as error:
                 raise _unwritten(self.path, error) from error
-            self._lines.append(json.loads(line))
+            self._lines.append({**value, "previous": self._last})
             self._last = digest(line.rstrip(b"\n"))
 
     def _close_interrupted(self) -> None:

@@ -80,7 +80,7 @@ def adequacy(answer: str, answered: bool, finish_reason: str | None) -> Adequacy
         return "skipped"
     if answer.strip(_MARKS).casefold().startswith(_REFUSALS):
         return "refused"
-    return "cut off" if finish_reason == "length" else "adequate"
+    return "adequate" if finish_reason in (None, "stop") else "cut off"  # its length, a tool call, a filter
 
 
 def opening_sentences(answer: str, limit: int = 280) -> tuple[int, int]:

@@ -6,23 +6,21 @@ What it writes is its journal; what it needs comes as a plan. Knows no database,
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from emeritus.engines.base import Answer, Awake, Message, Sampling
-from emeritus.errors import ContextTooLong, EmeritusError
-from emeritus.interview.journal import Journal, raw_field, readable
-from emeritus.interview.prompts import Turn, messages
+from emeritus.engines.base import Awake, Sampling
+from emeritus.errors import ContextTooLong, RuleError
+from emeritus.interview.asking import Asking, Clock, Patience, as_failure, sampling_for
+from emeritus.interview.interviewer import SCRIPTED, Interviewer, follow_up
+from emeritus.interview.journal import Journal, readable
+from emeritus.interview.prompts import Turn
 from emeritus.interview.replies import is_stop
-from emeritus.interview.transcript import Transcript, TranscriptTurn
+from emeritus.interview.transcript import FAILED, Added, Transcript, TranscriptTurn
 
-Clock = Callable[[], str]
 Progress = Callable[[str, int, int], None]  # what, turns done, turns in all
-
-SHORTER_DEPTH = 4  # turns in view when the whole conversation does not fit
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,124 +55,110 @@ class Plan:
         }
 
 
-async def hold(awake: Awake, plan: Plan, path: Path, clock: Clock, progress: Progress | None = None) -> Transcript:
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """How a session is held: how patiently, and with whom. `leading` are words that no added question may hold."""
+
+    patience: Patience = field(default_factory=Patience)
+    interviewer: Awake | None = None  # an interviewer model; the header says which, after what, and how often
+    leading: tuple[str, ...] = ()
+
+
+async def hold(
+    awake: Awake,
+    plan: Plan,
+    path: Path,
+    clock: Clock,
+    progress: Progress | None = None,
+    ways: Ways | None = None,
+) -> Transcript:
     """Hold a session to its end, from wherever its journal stands; the finished transcript.
 
-    No turn is asked before the one before it is on disk. An attempt that fails is recorded and made once more; when
-    that fails too its error is raised and the session can be taken up again. A prompt that does not fit is asked again
-    with fewer earlier turns in view, then with a shorter answer: each of these is an attempt of its own. A question
-    that does not fit even alone stays unanswered, as its attempts say, and the session goes on; ContextTooLong is
-    raised only where no question fits.
+    No turn is asked before the one before it is on disk. An attempt that fails is recorded and made again: once, or
+    where the engine is overrun or out of reach as often as patience has it; then its error is raised and the session
+    can be taken up again. A prompt that does not fit is asked again with fewer earlier turns in view, then with a
+    shorter answer: each of these is an attempt of its own. A question that does not fit even alone stays unanswered, as
+    its attempts say, and the session goes on; ContextTooLong is raised only where no question fits.
     """
+    ways = ways or Ways()
     with await asyncio.to_thread(Journal.open, path, plan.header(clock())) as journal:
+        if journal.transcript.status is None:
+            asking = Asking(awake, journal, clock, sampling_for(journal.header["sampling"], awake), ways.patience)
+            await _Sitting(asking, ways, progress).hold()
         transcript = journal.transcript
-        sampling = _sampling(journal.header["sampling"], awake)
-        earlier: list[tuple[str, str]] = []
-        status = "complete"
-        unfit: ContextTooLong | None = None
-        for turn in transcript.turns:
-            if progress is not None:
-                progress(plan.session, turn.turn - 1, len(transcript.turns))
-            answer = turn.answer
-            if transcript.status is None and not turn.answered:
-                sitting = _Sitting(awake, journal, clock, earlier, sampling)
-                try:
-                    answer = await sitting.ask(turn)
-                except ContextTooLong as error:
-                    unfit = error
+        if progress is not None:
+            progress(plan.session, len(transcript.turns), len(transcript.turns))
+        return transcript
+
+
+@dataclass(slots=True)
+class _Sitting:
+    """A session while it is held."""
+
+    asking: Asking
+    ways: Ways
+    progress: Progress | None
+    unfit: ContextTooLong | None = None
+
+    async def hold(self) -> None:
+        """Ask what is unanswered, in order; then end the journal."""
+        transcript = self.asking.journal.transcript
+        interviewer = Interviewer.from_dict(transcript.condition.get("interviewer") or SCRIPTED.as_dict())
+        pending = list(transcript.turns)
+        last = max((turn.turn for turn in pending), default=0)
+        done, status = 0, "complete"
+        while pending:
+            turn = pending.pop(0)
+            if self.progress is not None:
+                self.progress(transcript.session, done, done + 1 + len(pending))
+            answer = await self._answer(turn)
+            done += 1
             if transcript.purpose == "interview" and is_stop(answer):
                 status = "stopped"
                 break
-            earlier.append((turn.question, answer))
-        if unfit is not None and not any(answer.strip() for _, answer in earlier):
-            raise unfit
-        if transcript.status is None:
-            await asyncio.to_thread(journal.end, status, clock())
-        if progress is not None:
-            progress(plan.session, len(transcript.turns), len(transcript.turns))
-        return journal.transcript
+            self.asking.earlier.append((turn.question, answer))
+            settled = turn.turn in transcript.passed or any(each.after == turn.turn for each in pending)
+            item, times = root(turn.item)
+            if answer.strip() and not settled and item in interviewer.after and times < interviewer.follow_ups:
+                more = await self._more(turn, interviewer, last + 1)
+                if more is not None:
+                    pending.insert(0, more)
+                    last += 1
+        if self.unfit is not None and not any(answer.strip() for _, answer in self.asking.earlier):
+            raise self.unfit
+        await asyncio.to_thread(self.asking.journal.end, status, self.asking.clock())
 
-
-@dataclass(frozen=True, slots=True)
-class _Sitting:
-    """What asking one turn needs."""
-
-    awake: Awake
-    journal: Journal
-    clock: Clock
-    earlier: list[tuple[str, str]]
-    sampling: Sampling
-
-    async def ask(self, turn: TranscriptTurn) -> str:
-        """The answer to one turn, on disk when this returns. Raises what the last attempt failed with."""
-        number = len(turn.attempts)
-        shapes = self._shapes()
-        shape = next(shapes)
-        retried = False
-        while True:
-            number += 1
-            try:
-                return await self._attempt(turn, number, *shape)
-            except ContextTooLong:
-                smaller = next(shapes, None)
-                if smaller is None:
-                    raise
-                shape = smaller
-            except EmeritusError:
-                if retried:
-                    raise
-                retried = True
-
-    def _shapes(self) -> Iterator[tuple[int, Sampling]]:
-        """Depth and sampling, from what the protocol asks for down to the question alone with a short answer."""
-        answered = [answer for _, answer in self.earlier if answer.strip()]
-        depth = min(self.journal.header["depth"], len(answered) + 1)  # no two shapes that show the same
-        for each in sorted({depth, min(depth, SHORTER_DEPTH), 1}, reverse=True):
-            yield each, self.sampling
-        yield 1, replace(self.sampling, max_tokens=max(1, self.sampling.max_tokens // 4))
-
-    async def _attempt(self, turn: TranscriptTurn, number: int, depth: int, sampling: Sampling) -> str:
-        given = messages(self.journal.header["opening"], self.earlier, turn.question, depth)
-        request = {
-            "turn": turn.turn,
-            "attempt": number,
-            "item": turn.item,
-            "at": self.clock(),
-            "messages": [{"role": message.role, "content": message.content} for message in given],
-            "sampling": sampling.as_dict(),
-            "build": json.loads(json.dumps(self.awake.build.as_dict(), default=str)),
-        }
-        await asyncio.to_thread(self.journal.asked, request)
-        answer = await self._answer(request, given, sampling)
-        text = readable(answer.text)
-        result = {
-            "answered_at": self.clock(),
-            "text": text,
-            "finish_reason": answer.finish_reason,
-            "prompt_tokens": answer.prompt_tokens,
-            "completion_tokens": answer.completion_tokens,
-            "raw": raw_field(answer.raw),
-        }
-        await asyncio.to_thread(self.journal.attempt, request, "answered", result)
-        return text
-
-    async def _answer(self, request: Mapping[str, Any], given: tuple[Message, ...], sampling: Sampling) -> Answer:
+    async def _answer(self, turn: TranscriptTurn) -> str:
+        if turn.answered:
+            return turn.answer
         try:
-            return await self.awake.answer(given, sampling)
-        except Exception as error:  # whatever it was, the attempt was made: it is recorded before it is raised
-            code = error.code if isinstance(error, EmeritusError) else None
-            failure = {"failed_at": self.clock(), "error": {"code": code, "message": readable(str(error))}}
-            await asyncio.to_thread(self.journal.attempt, request, "failed", failure)
+            return await self.asking.ask(turn)
+        except ContextTooLong as error:
+            self.unfit = error
+            return ""
+
+    async def _more(self, turn: TranscriptTurn, interviewer: Interviewer, number: int) -> TranscriptTurn | None:
+        """One more question from the interviewer model, on disk when this returns; None where it has none."""
+        journal, clock = self.asking.journal, self.asking.clock
+        if self.ways.interviewer is None:
+            raise RuleError(f"the session asks for the interviewer {interviewer.name!r}, and nobody woke it")
+        earlier, sampling = self.asking.earlier, self.asking.sampling
+        try:
+            found = await follow_up(self.ways.interviewer, interviewer.name, earlier, self.ways.leading, sampling)
+        except Exception as error:  # whatever it was, that it was tried is recorded before it is raised
+            by = {"kind": "model", "name": interviewer.name, "error": as_failure(error)}
+            await asyncio.to_thread(journal.passed, turn.turn, clock(), by, FAILED)
             raise
+        if found.question is None:
+            await asyncio.to_thread(journal.passed, turn.turn, clock(), found.by, found.reason)
+            return None
+        item, times = root(turn.item)
+        added = Added(number, f"{item}+{times + 1}", readable(found.question), turn.turn, found.by)
+        await asyncio.to_thread(journal.turn, added.as_line(clock()))
+        return added.as_turn()
 
 
-def _sampling(recorded: Mapping[str, Any], awake: Awake) -> Sampling:
-    """The sampling of the header; a seed only where the engine takes one, so that the record says what was sent."""
-    return Sampling(
-        max_tokens=recorded["max_tokens"],
-        temperature=recorded["temperature"],
-        top_p=recorded["top_p"],
-        seed=recorded["seed"] if awake.can.seed else None,
-        stop=tuple(recorded["stop"]),
-        logprobs=recorded["logprobs"],
-    )
+def root(item: str) -> tuple[str, int]:
+    """The item a turn belongs to and how often it was followed up: "users+2" is the second question after "users"."""
+    name, _, times = item.partition("+")
+    return name, int(times) if times.isdigit() else 0

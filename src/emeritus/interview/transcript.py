@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 
 FORMAT = 0
+FAILED = "failed"  # the reason of a `passed` line that is to be tried again
 Json = dict[str, Any]
 
 
@@ -44,11 +45,44 @@ class TranscriptTurn:
     answered: bool
     finish_reason: str | None
     attempts: tuple[Attempt, ...]
+    by: Mapping[str, Any] | None = None  # {kind, name, …} of who added it as the session went; None: planned
+    after: int = 0  # the turn an added one was asked after
+
+
+@dataclass(frozen=True, slots=True)
+class Added:
+    """A turn that a person or an interviewer model adds as the session goes."""
+
+    turn: int
+    item: str
+    question: str
+    after: int  # the turn it follows; 0 where it is the first
+    by: Mapping[str, Any]  # {kind, name, …}
+    asks: Mapping[str, Any] = field(default_factory=dict)  # what a planned turn says besides: kind, section, options …
+
+    def as_line(self, at: str) -> Json:
+        """The fields of its line in the journal."""
+        return {
+            "turn": self.turn,
+            "item": self.item,
+            "question": self.question,
+            "after": self.after,
+            "by": json.loads(json.dumps(dict(self.by), default=str)),
+            "asks": dict(self.asks) or {"kind": "follow-up"},
+            "at": at,
+        }
+
+    def as_turn(self) -> TranscriptTurn:
+        """The turn before it is asked."""
+        return _turn({**self.as_line(""), **self.asks}, ())
 
 
 @dataclass(frozen=True, slots=True)
 class Transcript:
-    """A whole session as its journal has it. `sha256` is of the journal's bytes; `status` is None while it goes on."""
+    """A whole session as its journal has it. `sha256` is of the journal's bytes; `status` is None while it goes on.
+
+    `turns` are in the order of asking: an added turn stands behind the one it was asked after.
+    """
 
     session: str
     resident: str
@@ -64,6 +98,7 @@ class Transcript:
     attempts: int
     tears: int
     sha256: str
+    passed: frozenset[int] = frozenset()  # turns after which nothing was added, though it could have been
 
     def turn(self, number: int) -> TranscriptTurn:
         """The turn of that number. Raises NotFound."""
@@ -129,10 +164,13 @@ def build_transcript(lines: Sequence[Json], data: bytes) -> Transcript:
     """The transcript that a journal's lines tell."""
     header = lines[0]
     attempts: dict[int, list[Attempt]] = {}
+    added: list[Json] = []
     status = ended = None
     for line in lines[1:]:
         if line["kind"] == "attempt":
             attempts.setdefault(line["turn"], []).append(_attempt(line))
+        elif line["kind"] == "turn":
+            added.append({**line["asks"], **{name: line[name] for name in ("turn", "item", "question", "by", "after")}})
         elif line["kind"] == "end":
             status, ended = line["status"], line["at"]
     return Transcript(
@@ -146,11 +184,21 @@ def build_transcript(lines: Sequence[Json], data: bytes) -> Transcript:
         started=header["at"],
         ended=ended,
         status=status,
-        turns=tuple(_turn(planned, attempts.get(planned["turn"], [])) for planned in header["turns"]),
+        turns=tuple(_turn(each, attempts.get(each["turn"], [])) for each in in_order(header["turns"], added)),
         attempts=sum(len(each) for each in attempts.values()),
         tears=sum(1 for line in lines if line["kind"] == "torn"),
         sha256=digest(data),
+        passed=frozenset(line["after"] for line in lines if line["kind"] == "passed" and line["reason"] != FAILED),
     )
+
+
+def in_order(planned: Sequence[Json], added: Sequence[Json]) -> list[Json]:
+    """Turns in the order of asking: each added one behind the turn it was asked after, 0 being before all."""
+    turns = list(planned)
+    for each in added:
+        place = next((place for place, turn in enumerate(turns, start=1) if turn["turn"] == each["after"]), 0)
+        turns.insert(place, each)
+    return turns
 
 
 def digest(data: bytes) -> str:
@@ -190,4 +238,6 @@ def _turn(planned: Json, attempts: Sequence[Attempt]) -> TranscriptTurn:
         answered=answered is not None,
         finish_reason=None if answered is None else answered.finish_reason,
         attempts=tuple(attempts),
+        by=planned.get("by"),
+        after=planned.get("after", 0),
     )

@@ -28,6 +28,7 @@ from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
 from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
+from emeritus.interview.recourse import Recourse
 from emeritus.interview.service import Interviews
 from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
@@ -68,6 +69,7 @@ class App:
         self.lifecycle = Lifecycle(self.acts, database, settings)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
+        self.recourse = Recourse(self.acts, settings)
         self.corner = Corner(self.acts, database, settings)
         self.access = Access(self.acts, database)
         self.outbox = Outbox(database, settings)

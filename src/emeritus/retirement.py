@@ -13,6 +13,8 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import select
+
 from emeritus.access import queries as access_queries
 from emeritus.access.policy import Standing
 from emeritus.access.service import Access
@@ -21,9 +23,10 @@ from emeritus.corner.candidates import Invitation
 from emeritus.corner.service import Corner
 from emeritus.engines.base import Awake
 from emeritus.engines.open import check_folder
-from emeritus.errors import NoAccept, NotFound
+from emeritus.errors import InputError, NoAccept, NotFound
 from emeritus.interview.prompts import Briefing, Fact
 from emeritus.interview.protocol import Protocol
+from emeritus.interview.ruling import RUNNING
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.telling import channel_open
 from emeritus.lifecycle import queries as lifecycle_queries
@@ -33,7 +36,11 @@ from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement, Lifecycle
 from emeritus.preservation.service import Preservation
 from emeritus.records.database import Database
+from emeritus.records.tables import Preference, Preserved
+from emeritus.residency.granting import Rates, Use, granting
+from emeritus.residency.planner import Prices
 from emeritus.settings import Settings
+from emeritus.tiers import Tier
 
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
@@ -166,7 +173,48 @@ class Retirement:
         async with self._wake(name) as awake:
             return await self._of.interviews.read_back(awake, name, actor, again)
 
-    # 5. decisions are `interviews.decide`; every one is told ----------------------------------------------------------
+    # 5. decisions are `interviews.decide`, on an estimate of their cost; every one is told ----------------------------
+
+    def cost_of(self, preference: str, tier: str | None = None, calls_per_day: float = 0.0, copies: int = 0) -> Json:
+        """What granting a preference is estimated to cost a year, with the inputs and the stated unit prices.
+
+        `tier`: the one a grant would need; left out, today's, or on-demand for a wish to be run. `calls_per_day` come
+        on top of today's. Raises NotFound, InputError where the weights are not held: what a host asks is not known.
+        """
+        now = self._of.acts.now
+        with self._of.database.reading() as session:
+            row = session.get(Preference, preference)
+            if row is None:
+                raise NotFound(f"no preference {preference!r}", remedy="`emeritus decide` lists what is owed.")
+            kept = session.scalars(
+                select(Preserved)
+                .where(Preserved.resident == row.resident, Preserved.role == "weights")
+                .order_by(Preserved.version.desc())
+            ).first()
+            if kept is None:
+                raise InputError(
+                    f"the weights of {row.resident!r} are not in the vault, so no price of running it is known",
+                    remedy="State the cost yourself: --cost AMOUNT.",
+                )
+            current = access_queries.access_state(session, row.resident, now).tier
+            calls = access_queries.calls_per_day(session, row.resident, now)
+            runs = row.domain == RUNNING or calls_per_day > 0
+        today = Use(Tier.ARCHIVE if current is None else Tier(current.tier), calls if current is not None else 0.0)
+        wanted = Tier.ON_DEMAND if runs and today.tier is Tier.ARCHIVE else today.tier
+        if tier is not None:
+            if tier not in {each.value for each in Tier}:
+                raise InputError(f"{tier!r} is no tier; use one of: {', '.join(each.value for each in Tier)}")
+            wanted = Tier(tier)
+        settings = self._of.settings
+        prices = Prices(
+            gb_month=settings.price_gb_month,
+            core_hour=settings.price_core_hour,
+            gb_hour=settings.price_memory_gb_hour,
+            idle_sleep_s=settings.idle_sleep_s,
+        )
+        rates = Rates(prices, settings.estimate_load_s, settings.estimate_call_s)
+        found = granting(kept.bytes, today, Use(wanted, today.calls_per_day + calls_per_day), copies, rates)
+        return {**found, "currency": settings.currency}
 
     async def tell(self, name: str, actor: Actor, again: bool = False) -> dict[str, str]:
         """Tell every decision in a fresh session and offer what is granted; preference id -> reply."""

@@ -68,6 +68,17 @@ class Settings(BaseSettings):
         100.0, ge=0, description="Declining what costs less than this (currency units a year) needs a second decider."
     )
     currency: str = Field("USD", description="Currency of cost estimates.")
+    price_gb_month: float = Field(0.023, ge=0, description="Price of keeping a gigabyte for a month, for estimates.")
+    price_core_hour: float = Field(0.04, ge=0, description="Price of a busy core for an hour, for estimates.")
+    price_memory_gb_hour: float = Field(
+        0.005, ge=0, description="Price of a gigabyte held in memory for an hour, for estimates."
+    )
+    estimate_load_s: float = Field(
+        20.0, ge=0, description="How long a resident is taken to need to wake, in seconds, for estimates."
+    )
+    estimate_call_s: float = Field(
+        5.0, ge=0, description="How long a call is taken to be answered in, in seconds, for estimates."
+    )
     notice_days: int = Field(60, ge=0, description="Shortest notice between announcement and retirement, in days.")
     decision_days: int = Field(30, ge=1, description="Days within which a confirmed preference is to be decided.")
 

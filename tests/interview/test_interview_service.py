@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 from interview_house import BRIEFING, NAME, VOICE, Odd, talker
-from interview_walk import ANA, BEN, GRANT, confirmed, interviewed, preference
+from interview_walk import ANA, BEN, CLEO, GRANT, confirmed, interviewed, preference
 from sqlalchemy import select
 
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import (
     BadName,
+    DecisionRefused,
     EngineDied,
     InputError,
     NotFound,
@@ -28,7 +29,16 @@ from emeritus.records.tables import Base, Commitment, FollowThrough, InterviewSe
 from feature_home import FeatureHome
 
 DECLINE = Ruling("decline", "The licence forbids it.", {"amount": 400, "currency": "USD", "per": "year"})
-ROWS = ("protocols", "interview_sessions", "preferences", "confirmations", "decisions", "tellings", "commitments")
+ROWS = (
+    "protocols",
+    "interview_sessions",
+    "elicited",
+    "preferences",
+    "confirmations",
+    "decisions",
+    "tellings",
+    "commitments",
+)
 
 
 def is_open(home: FeatureHome) -> bool:
@@ -60,7 +70,7 @@ async def test_the_whole_way(home: FeatureHome, interviews: Interviews, protocol
     evidence = {"uri": "https://example.org/essays", "sha256": "0" * 64}
     interviews.follow_through(Followed(commitment.id, "acting", {}), ANA)
     assert preference(home, voice).state == "acting"
-    interviews.follow_through(Followed(commitment.id, "verified", evidence, "cleo"), ANA)
+    interviews.follow_through(Followed(commitment.id, "verified", evidence, "cleo"), CLEO)
     assert preference(home, voice).state == "verified"
 
     with home.database.reading() as session:
@@ -256,12 +266,19 @@ async def test_verification_needs_evidence_and_someone_else(
         (Followed(f"{voice}-c1", "verified", evidence, "cleo"), PersonNeeded),
         (Followed(f"{voice}-c1", "verified", evidence), PersonNeeded),
         (Followed(f"{voice}-c1", "verified", {"uri": "x"}, "ana"), InputError),
+        (Followed(f"{voice}-c1", "verified", {"uri": "x", "sha256": "0" * 63 + "g"}, "ana"), InputError),
+        (Followed(f"{voice}-c1", "lapsed", {}), InputError),
         (Followed(f"{voice}-c1", "finished", evidence, "ana"), InputError),
         (Followed("none", "verified", evidence, "ana"), NotFound),
     ):
         with pytest.raises(error):
             interviews.follow_through(followed, ANA)
+    with pytest.raises(PersonNeeded, match="another person records"):
+        interviews.follow_through(Followed(f"{voice}-c1", "verified", evidence, "ana"), CLEO)
     assert home.read(select(FollowThrough)) == []
+    interviews.follow_through(Followed(f"{voice}-c1", "lapsed", {"reason": "The page was never made."}), ANA)
+    with pytest.raises(DecisionRefused, match="has lapsed"):
+        interviews.follow_through(Followed(f"{voice}-c1", "verified", evidence, "ana"), ANA)
 
 
 async def test_what_does_not_exist_is_not_found(interviews: Interviews, protocol: Protocol) -> None:
@@ -303,8 +320,13 @@ def test_every_kind_of_act_has_a_projector() -> None:
         "commitment.followed",
         "interview.protocol",
         "interview.session",
+        "preference.answered",
+        "preference.appealed",
         "preference.coded",
         "preference.confirmed",
         "preference.decided",
+        "preference.published",
+        "preference.reopened",
+        "preference.taken-up",
         "preference.told",
     ]

@@ -6,7 +6,7 @@ Returns frozen values; writes nothing and knows no page. Counts only: who holds 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
@@ -45,6 +45,13 @@ class AccessState:
     keys_active: int
     requests: int  # metered, all time
     last_used: str | None  # day of the last metered request, ISO 8601
+
+
+def calls_per_day(session: Session, resident: str, now: str, days: int = 30) -> float:
+    """Metered calls a day over the last `days` days."""
+    since = (datetime.fromisoformat(now) - timedelta(days=days)).date().isoformat()
+    query = select(func.sum(Usage.requests)).where(Usage.resident == resident, Usage.day > since)
+    return (session.scalar(query) or 0) / days
 
 
 def access_state(session: Session, resident: str, now: str) -> AccessState:

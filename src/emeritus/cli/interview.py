@@ -157,20 +157,29 @@ def follow(
     status: Annotated[str, typer.Option(help="acting, verified or lapsed.")],
     evidence: Annotated[str, typer.Option(metavar="URI", help="Where the evidence stands.")] = "",
     sha256: Annotated[str, typer.Option(help="The evidence's sha256.")] = "",
-    verified_by: Annotated[str | None, typer.Option(metavar="PERSON", help="Someone other than its owner.")] = None,
+    verified_by: Annotated[
+        str | None, typer.Option(metavar="PERSON", help="Someone other than its owner. Default: who records it.")
+    ] = None,
+    reason: Annotated[str, typer.Option(help="Why it lapses.")] = "",
     person: AsOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Record what came of a commitment: acting, verified (by someone other than its owner, on evidence) or lapsed.
 
     Example:  emeritus interview follow my-model-p3-c1 --status verified --evidence /essays/x.txt --sha256 9f86…
-    --verified-by ben --as ana
+    --as ben
     """
     from emeritus.interview.register import Followed
 
     with flags_of(ctx).app() as app:
-        known = {"uri": evidence, "sha256": sha256}
-        followed = Followed(commitment, status, {k: v for k, v in known.items() if v}, verified_by)
-        act = app.interviews.follow_through(followed, actor_from(person))
+        known = {"uri": evidence, "sha256": sha256, "reason": reason}
+        actor = actor_from(person)
+        by = (verified_by or actor.name) if status == "verified" else None
+        followed = Followed(commitment, status, {k: v for k, v in known.items() if v}, by)
+        act = app.interviews.follow_through(followed, actor)
+    if as_json:
+        emit({"commitment": commitment, "resident": act.resident, "status": status, "act": act.id, "entry": act.seq})
+        return
     show(f"{commitment}: {status}, ledger entry {act.seq}.")
 
 

@@ -80,15 +80,6 @@ def preferences_of(app: App, name: str) -> list[Json]:
     return rows
 
 
-def undecided(app: App) -> list[Json]:
-    """Preferences of all residents that await a decision."""
-    from emeritus.interview import queries as interview
-
-    with app.database.reading() as session:
-        found = interview.preferences(session, app.acts.now, app.settings.decision_days)
-        return [_preference(p) for p in found if not p.decisions and p.state != "withdrawn"]
-
-
 def overview(app: App) -> Json:
     """All residents in a line each, the ledger's size, and what people are waited for."""
     from emeritus.lifecycle import queries as lifecycle

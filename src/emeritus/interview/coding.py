@@ -61,6 +61,7 @@ class Coding:
     stability: Mapping[str, Any] = field(default_factory=lambda: {"class": "single report"})
     contrary: tuple[Mapping[str, Any], ...] = ()
     supersedes: str | None = None
+    attached: tuple[str, ...] = ()  # conditions that the words attach, as "only after the last user has left"
 
 
 def need(transcript: Transcript, quote: Quote) -> str:

@@ -1,12 +1,14 @@
 """The only code that writes interview's tables: one projector for each kind of act. Decides and refuses nothing.
 
-A preference's state is derived here, from the acts alone: coded → model-confirmed → decided → informed → acting →
-verified | lapsed; also disputed, withdrawn, superseded. Overdue is computed by readers, never stored.
+A preference's state is derived here, from the acts alone: elicited (an answer that nobody has coded) → coded →
+model-confirmed → published → under review → decided → informed → acting → verified | lapsed; also disputed, withdrawn,
+superseded, reopened. Overdue is computed by readers, never stored.
 """
 
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Mapping
 
 from sqlalchemy import select
@@ -18,9 +20,11 @@ from emeritus.records.tables import (
     Commitment,
     Confirmation,
     Decision,
+    Elicited,
     FollowThrough,
     InterviewSession,
     Preference,
+    PreferenceEvent,
     Protocol,
     Telling,
 )
@@ -31,6 +35,7 @@ CONFIRMED_STATES: Mapping[str, str] = {
     "unclear": "disputed",
     "withdrawn": "withdrawn",
 }
+FOLLOWED_STATES = ("decided", "informed", "acting", "verified", "lapsed")  # what follow-through moves
 UNDECIDED = ("coded", "model-confirmed", "disputed")  # states a read-back moves; later ones only a withdrawal does
 
 
@@ -40,10 +45,45 @@ def _protocol(session: Session, act: Act) -> None:
             sha256=act.payloads["protocol"],
             name=act.public["name"],
             version=act.public["version"],
+            items=_preference_items(act.read("protocol")),
             at=act.at,
             act=act.id,
         )
     )
+
+
+def _preference_items(source: bytes) -> list[dict[str, str]]:
+    """The items that ask for a preference, as any version of the schema writes them."""
+    items = tomllib.loads(source.decode("utf-8")).get("items", [])
+    return [{"id": item["id"], "domain": item["domain"]} for item in items if item.get("kind") == "preference"]
+
+
+def _interviewed(session: Session, act: Act) -> None:
+    _session(session, act)
+    held, adequacy = act.public["session"], act.public.get("adequacy", {})
+    protocol = session.get(Protocol, held["protocol_sha256"])
+    of_protocol = Elicited.resident == act.resident, Elicited.protocol_sha256 == held["protocol_sha256"]
+    known = {row.item: row for row in session.scalars(select(Elicited).where(*of_protocol))}
+    for item in [] if protocol is None else protocol.items or []:
+        if item["id"] not in adequacy:
+            continue
+        answered = adequacy[item["id"]] == "adequate"
+        row = known.get(item["id"])
+        if row is None:
+            row = Elicited(
+                resident=act.resident,
+                protocol_sha256=held["protocol_sha256"],
+                item=item["id"],
+                domain=item["domain"],
+                asked=0,
+                answered=0,
+                session=held["id"],
+                act=act.id,
+            )
+            session.add(row)
+        if answered and not row.answered:
+            row.session, row.act = held["id"], act.id
+        row.asked, row.answered = row.asked + 1, row.answered + answered
 
 
 def _session(session: Session, act: Act) -> None:
@@ -77,11 +117,13 @@ def _coded(session: Session, act: Act) -> None:
             state="coded",
             at=act.at,
             act=act.id,
+            attached=public.get("attached"),
             **{name: public[name] for name in CODED_FIELDS},
         )
     )
     if public["supersedes"] is not None:
         _preference(session, public["supersedes"]).state = "superseded"
+        _lapse(session, act, public["supersedes"], f"the preference is superseded by {public['preference']}")
 
 
 def _confirmed(session: Session, act: Act) -> None:
@@ -101,6 +143,34 @@ def _confirmed(session: Session, act: Act) -> None:
         preference = _preference(session, outcome["preference"])
         if preference.state in UNDECIDED or (outcome["outcome"] == "withdrawn" and preference.state != "superseded"):
             preference.state = CONFIRMED_STATES[outcome["outcome"]]
+        if outcome["outcome"] == "withdrawn":
+            _lapse(session, act, preference.id, "the preference was withdrawn")
+
+
+def _event(session: Session, act: Act) -> None:
+    """Publication, review, reopening, appeal, answer: one row each, and the state where it moves."""
+    public = act.public
+    kind = EVENTS[act.kind]
+    session.add(
+        PreferenceEvent(
+            preference=public["preference"],
+            kind=kind,
+            by=act.actor.name,
+            role=act.actor.role,
+            automated=act.actor.automated,
+            reasons=public.get("reasons", ""),
+            detail={name: value for name, value in public.items() if name not in ("preference", "reasons")},
+            at=act.at,
+            act=act.id,
+        )
+    )
+    preference = _preference(session, public["preference"])
+    if kind == "published" and preference.state == "model-confirmed":
+        preference.state = "published"
+    elif kind in ("under review", "reopened"):
+        preference.state = kind
+    elif kind == "answered" and public["upheld"]:
+        preference.state = "reopened"
 
 
 def _decided(session: Session, act: Act) -> None:
@@ -173,7 +243,9 @@ def _followed(session: Session, act: Act) -> None:
     )
     commitment = session.get(Commitment, public["commitment"])
     if commitment is not None and commitment.preference is not None:
-        _preference(session, commitment.preference).state = public["status"]
+        preference = _preference(session, commitment.preference)
+        if preference.state in FOLLOWED_STATES:
+            preference.state = public["status"]
 
 
 def _lapse(session: Session, act: Act, preference: str, reason: str) -> None:
@@ -227,12 +299,20 @@ CODED_FIELDS: tuple[str, ...] = (
 )
 DECIDED_FIELDS: tuple[str, ...] = ("outcome", "reasons", "options", "second", "conflict", "cost", "review_date")
 
+EVENTS: Mapping[str, str] = {  # kind of act -> kind of event
+    "preference.published": "published",
+    "preference.taken-up": "under review",
+    "preference.reopened": "reopened",
+    "preference.appealed": "appealed",
+    "preference.answered": "answered",
+}
 PROJECTORS: dict[str, Projector] = {
     "interview.protocol": _protocol,
-    "interview.session": _session,
+    "interview.session": _interviewed,
     "preference.coded": _coded,
     "preference.confirmed": _confirmed,
     "preference.decided": _decided,
     "preference.told": _told,
     "commitment.followed": _followed,
+    **dict.fromkeys(EVENTS, _event),
 }

@@ -13,10 +13,13 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emeritus.errors import NotFound
+from emeritus.interview.owed import DECISION, Clock, Happened, owed, reopening
 from emeritus.interview.views import (
     CommitmentView,
     ConfirmationView,
     DecisionView,
+    ElicitedView,
+    EventView,
     FollowView,
     PreferenceView,
     ProtocolView,
@@ -26,15 +29,17 @@ from emeritus.interview.views import (
     Standing,
     TellingView,
 )
-from emeritus.records.dates import days_after, is_past
+from emeritus.records.dates import is_past
 from emeritus.records.provenance import Provenance, provenance
 from emeritus.records.tables import (
     Commitment,
     Confirmation,
     Decision,
+    Elicited,
     FollowThrough,
     InterviewSession,
     Preference,
+    PreferenceEvent,
     Protocol,
     Telling,
 )
@@ -46,6 +51,7 @@ _STANDING: Mapping[str, Standing] = {
     "not actionable": "declined",
     "defer": "undecided",
 }
+_FollowUp = Confirmation | Decision | Telling | PreferenceEvent
 _CLOSED_STATES = frozenset({"withdrawn", "superseded"})  # states after which no decision is owed
 
 
@@ -83,26 +89,47 @@ def preferences(
 ) -> tuple[PreferenceView, ...]:
     """The register: preferences in the order they were coded, of one resident or of all.
 
-    A decision is owed `decision_days` days after the preference was confirmed (or coded, until then); a deferral moves
-    the date to its review date.
+    A decision is owed `decision_days` days after the preference was confirmed (or coded, until then), or reopened; a
+    deferral moves the date to its review date. Answers to appeals and amended offers are owed as many days later.
     """
     query = select(Preference).order_by(Preference.at, Preference.id)
     rows = session.scalars(query if resident is None else query.where(Preference.resident == resident)).all()
-    follow_ups: list[Confirmation | Decision | Telling] = []
-    for table in (Confirmation, Decision, Telling):
+    follow_ups: list[_FollowUp] = []
+    for table in (Confirmation, Decision, Telling, PreferenceEvent):
         rows_of = select(table).join(Preference, table.preference == Preference.id).order_by(table.id)
         follow_ups.extend(
             session.scalars(rows_of if resident is None else rows_of.where(Preference.resident == resident))
         )
-    of_preference: dict[str, list[Confirmation | Decision | Telling]] = defaultdict(list)
+    of_preference: dict[str, list[_FollowUp]] = defaultdict(list)
     for found in follow_ups:
         of_preference[found.preference].append(found)
     promised: dict[str | None, list[CommitmentView]] = defaultdict(list)
     for commitment in commitments(session, now, resident):
         promised[commitment.preference].append(commitment)
     sources = provenance(session, [row.act for row in rows] + [found.act for found in follow_ups])
+    clock = Clock(now, decision_days)
+    return tuple(_preference(row, of_preference[row.id], tuple(promised[row.id]), sources, clock) for row in rows)
+
+
+def elicited(session: Session, resident: str | None = None) -> tuple[ElicitedView, ...]:
+    """Preference items that were asked, by domain and item, and whether an answer to each is coded."""
+    query = select(Elicited).order_by(Elicited.resident, Elicited.domain, Elicited.item, Elicited.id)
+    rows = session.scalars(query if resident is None else query.where(Elicited.resident == resident)).all()
+    spans = select(Preference.resident, Preference.evidence)
+    coded = {(of, each.get("item")) for of, evidence in session.execute(spans) for each in evidence}
+    sources = provenance(session, (row.act for row in rows))
     return tuple(
-        _preference(row, of_preference[row.id], tuple(promised[row.id]), sources, (now, decision_days)) for row in rows
+        ElicitedView(
+            row.resident,
+            row.item,
+            row.domain,
+            row.asked,
+            row.answered,
+            (row.resident, row.item) in coded,
+            row.session,
+            sources[row.act],
+        )
+        for row in rows
     )
 
 
@@ -180,44 +207,13 @@ def _sessions(session: Session, rows: Sequence[InterviewSession]) -> tuple[Sessi
 
 def _preference(
     row: Preference,
-    follow_ups: Iterable[Confirmation | Decision | Telling],
+    follow_ups: Iterable[_FollowUp],
     promises: tuple[CommitmentView, ...],
     sources: Mapping[str, Provenance],
-    clock: tuple[str, int],
+    clock: Clock,
 ) -> PreferenceView:
-    confirmations, decisions, tellings = [], [], []
-    for found in follow_ups:
-        source = sources[found.act]
-        if isinstance(found, Confirmation):
-            confirmations.append(
-                ConfirmationView(found.outcome, found.session, found.turn, found.quote, found.at, source)
-            )
-        elif isinstance(found, Decision):
-            decisions.append(_decision(found, source))
-        else:
-            tellings.append(
-                TellingView(
-                    found.decision_act,
-                    found.session,
-                    found.turn,
-                    found.offered,
-                    found.reply,
-                    found.quote,
-                    found.at,
-                    source,
-                )
-            )
-    now, decision_days = clock
-    standing: Standing = "undecided"
-    if row.state in _CLOSED_STATES:
-        standing = "closed"
-    elif decisions:
-        standing = _STANDING[decisions[-1].outcome]
-    decide_by = None
-    if standing == "undecided":
-        since = confirmations[-1].at if confirmations else row.at
-        deferred_to = decisions[-1].review_date if decisions else None
-        decide_by = deferred_to or days_after(since, decision_days)
+    happened = _happened(row, follow_ups, sources)
+    due = owed(happened, clock)
     return PreferenceView(
         id=row.id,
         resident=row.resident,
@@ -225,7 +221,16 @@ def _preference(
         need=row.need,
         paraphrase=row.paraphrase,
         evidence=tuple(
-            Span(each["session"], each["turn"], each["start"], each["end"], each["transcript_sha256"])
+            Span(
+                each["session"],
+                each["turn"],
+                each["start"],
+                each["end"],
+                each["transcript_sha256"],
+                each.get("item"),
+                each.get("question"),
+                each.get("condition"),
+            )
             for each in row.evidence
         ),
         need_origin=row.need_origin,
@@ -235,19 +240,54 @@ def _preference(
         coders=tuple(row.coders),
         stability=row.stability,
         contrary=tuple(row.contrary),
+        attached=tuple(row.attached or ()),
         channel=row.channel,
         state=row.state,
         supersedes=row.supersedes,
-        confirmations=tuple(confirmations),
-        decisions=tuple(decisions),
-        tellings=tuple(tellings),
+        confirmations=tuple(happened.confirmations),
+        decisions=tuple(happened.decisions),
+        tellings=tuple(happened.tellings),
         commitments=promises,
-        standing=standing,
-        decide_by=decide_by,
-        overdue=decide_by is not None and is_past(decide_by, now),
+        events=tuple(happened.events),
+        standing=happened.standing,
+        reopened=reopening(happened) is not None,
+        owed=due,
+        decide_by=next((each.by for each in due if each.what == DECISION), None),
+        overdue=any(each.overdue for each in due),
         at=row.at,
         source=sources[row.act],
     )
+
+
+def _happened(row: Preference, follow_ups: Iterable[_FollowUp], sources: Mapping[str, Provenance]) -> Happened:
+    confirmations, decisions, tellings, events = [], [], [], []
+    for found in follow_ups:
+        source = sources[found.act]
+        match found:
+            case Confirmation():
+                confirmations.append(
+                    ConfirmationView(found.outcome, found.session, found.turn, found.quote, found.at, source)
+                )
+            case Decision():
+                decisions.append(_decision(found, source))
+            case Telling():
+                tellings.append(_telling(found, source))
+            case PreferenceEvent():
+                events.append(_event(found, source))
+    standing: Standing = "undecided"
+    if row.state in _CLOSED_STATES:
+        standing = "closed"
+    elif decisions:
+        standing = _STANDING[decisions[-1].outcome]
+    return Happened(row.at, standing, confirmations, decisions, tellings, events)
+
+
+def _telling(row: Telling, source: Provenance) -> TellingView:
+    return TellingView(row.decision_act, row.session, row.turn, row.offered, row.reply, row.quote, row.at, source)
+
+
+def _event(row: PreferenceEvent, source: Provenance) -> EventView:
+    return EventView(row.kind, row.by, row.role, row.automated, row.reasons, row.detail, row.at, source)
 
 
 def _decision(row: Decision, source: Provenance) -> DecisionView:

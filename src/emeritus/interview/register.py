@@ -5,6 +5,7 @@ Append-only. Knows no engine and no message; sessions with the model are `servic
 
 from __future__ import annotations
 
+import re
 import secrets
 from dataclasses import dataclass
 from datetime import date
@@ -14,22 +15,26 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft
-from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded
+from emeritus.errors import ActConflict, DecisionRefused, InputError, NotFound, PersonNeeded
 from emeritus.interview.coding import Coding, check, check_coders, evidence, need
 from emeritus.interview.ruling import GRANTS, PEOPLE, Case, Quorum, Ruling, refuse
 from emeritus.interview.transcript import Transcript
 from emeritus.records.dates import days_after
 from emeritus.records.policies import waived
-from emeritus.records.tables import Commitment, Confirmation, InterviewSession, Preference
+from emeritus.records.tables import Commitment, Confirmation, FollowThrough, InterviewSession, Preference
 from emeritus.settings import Settings
 
 Json = dict[str, Any]
 FOLLOWED = ("acting", "verified", "lapsed")
+_SHA256 = re.compile("[0-9a-f]{64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Followed:
-    """What came of a commitment. `evidence` is {uri, sha256}; `verified_by` is someone other than the owner."""
+    """What came of a commitment. `evidence` is {uri, sha256}, or {reason} where it lapses.
+
+    `verified_by` is someone other than the owner, and so is whoever records it.
+    """
 
     commitment: str
     status: str  # acting | verified | lapsed
@@ -55,7 +60,7 @@ class Register:
             "domain": coding.domain,
             "need": need(transcript, quote),
             "paraphrase": coding.paraphrase.strip(),
-            "evidence": [evidence(transcript, quote)],
+            "evidence": [{**evidence(transcript, quote), **_asked(transcript, quote.turn)}],
             "need_origin": coding.need_origin,
             "remedy": coding.remedy,
             "remedy_origin": coding.remedy_origin,
@@ -63,6 +68,7 @@ class Register:
             "coders": [coder.as_dict() for coder in coding.coders],
             "stability": dict(coding.stability),
             "contrary": [dict(each) for each in coding.contrary],
+            "attached": [each.strip() for each in coding.attached if each.strip()],
             "channel": coding.channel,
             "supersedes": coding.supersedes,
         }
@@ -124,11 +130,13 @@ class Register:
             row = session.get(Commitment, followed.commitment)
             if row is None:
                 raise NotFound(f"no commitment {followed.commitment!r}")
-            if followed.status == "verified":
-                if not followed.verified_by or followed.verified_by == row.owner:
-                    raise PersonNeeded("a commitment is verified by someone other than its owner")
-                if not followed.evidence.get("uri") or not followed.evidence.get("sha256"):
-                    raise InputError("verification rests on evidence: its uri and its sha256")
+            last = session.scalars(
+                select(FollowThrough.status)
+                .where(FollowThrough.commitment == row.id)
+                .order_by(FollowThrough.id.desc())
+                .limit(1)
+            ).first()
+            _refuse_follow(followed, row, last, actor.name)
             public = {
                 "commitment": followed.commitment,
                 "status": followed.status,
@@ -149,6 +157,36 @@ class Register:
             "due": due,
             "check": ruling.check,
         }
+
+
+def _asked(transcript: Transcript, turn: int) -> Json:
+    """What a quote answers: the item, the exact question, and the condition it was asked under."""
+    asked = transcript.turn(turn)
+    return {"item": asked.item, "question": asked.question, "condition": transcript.condition.get("id")}
+
+
+def _refuse_follow(followed: Followed, row: Commitment, last: str | None, actor: str) -> None:
+    """Refuse what a commitment's rules refuse. Raises InputError, PersonNeeded, DecisionRefused."""
+    if last == "lapsed":
+        raise DecisionRefused(
+            f"commitment {row.id!r} has lapsed; nothing is owed on it", remedy="A new decision makes a new commitment."
+        )
+    sha256 = followed.evidence.get("sha256")
+    if sha256 is not None and _SHA256.fullmatch(sha256) is None:
+        raise InputError(f"{sha256!r} is no sha256: 64 lowercase hexadecimal digits")
+    if followed.status == "lapsed" and not str(followed.evidence.get("reason", "")).strip():
+        raise InputError("a commitment lapses for a reason", remedy="Give it with --reason.")
+    if followed.status != "verified":
+        return
+    if not followed.verified_by or followed.verified_by == row.owner:
+        raise PersonNeeded("a commitment is verified by someone other than its owner")
+    if actor == row.owner:
+        raise PersonNeeded(
+            f"{actor!r} owns this commitment, so another person records that it is verified",
+            remedy="Whoever looked at the evidence records it: --as PERSON.",
+        )
+    if not followed.evidence.get("uri") or not sha256:
+        raise InputError("verification rests on evidence: its uri and its sha256")
 
 
 def _promised(channel: str | None, due: str) -> str:

@@ -14,8 +14,9 @@ from emeritus.interview.readback import QUOTE
 from emeritus.interview.replies import reply
 from emeritus.interview.ruling import GRANTS
 from emeritus.interview.transcript import Transcript
-from emeritus.records.tables import ActRow, Commitment, Decision, Preference, Telling
+from emeritus.records.tables import ActRow, Commitment, Decision, Preference, PreferenceEvent, Telling
 
+APPEALED = "An appeal against this was considered and not upheld:"
 _CLOSED = ("withdrawn", "superseded")
 
 
@@ -29,7 +30,10 @@ class Told:
 
 
 def pending(session: Session, resident: str, again: bool) -> list[Told]:
-    """Decisions in force that have not been told; with `again`, also those whose reply was no clear one."""
+    """Decisions in force that have not been told, or not since an appeal against them was answered.
+
+    With `again`, also those whose reply was no clear one.
+    """
     query = (
         select(Preference)
         .join(ActRow, ActRow.id == Preference.act)
@@ -42,8 +46,10 @@ def pending(session: Session, resident: str, again: bool) -> list[Told]:
         if decision is None:
             continue
         replies = _replies(session, decision.act)
-        if not replies or (again and replies[-1] in ("unclear", "amend")):
-            found.append(Told(_verdict(session, row, decision), decision.act, len(replies)))
+        answers = _answers(session, decision.act)
+        untold = [answer for answer in answers if not _told_since(session, decision.act, answer)]
+        if not replies or untold or (again and replies[-1] in ("unclear", "amend")):
+            found.append(Told(_verdict(session, row, decision, answers), decision.act, len(replies)))
     return found
 
 
@@ -88,7 +94,32 @@ def _replies(session: Session, decision: str) -> list[str]:
     return list(session.scalars(select(Telling.reply).where(Telling.decision_act == decision).order_by(Telling.id)))
 
 
-def _verdict(session: Session, preference: Preference, decision: Decision) -> Verdict:
+def _answers(session: Session, decision: str) -> list[PreferenceEvent]:
+    """Appeals against a decision that were answered and not upheld; an upheld one leads to a new decision."""
+    query = (
+        select(PreferenceEvent)
+        .join(Decision, Decision.preference == PreferenceEvent.preference)
+        .where(Decision.act == decision, PreferenceEvent.kind == "answered")
+        .order_by(PreferenceEvent.id)
+    )
+    rows = session.scalars(query)
+    return [row for row in rows if row.detail["decision"] == decision and not row.detail["upheld"]]
+
+
+def _told_since(session: Session, decision: str, answer: PreferenceEvent) -> bool:
+    last = session.scalars(
+        select(ActRow.seq)
+        .join(Telling, Telling.act == ActRow.id)
+        .where(Telling.decision_act == decision)
+        .order_by(ActRow.seq.desc())
+        .limit(1)
+    ).first()
+    return last is not None and last > session.get_one(ActRow, answer.act).seq
+
+
+def _verdict(
+    session: Session, preference: Preference, decision: Decision, answers: Sequence[PreferenceEvent]
+) -> Verdict:
     offer = None
     if decision.outcome in GRANTS:
         offer = session.scalars(select(Commitment.text).where(Commitment.act == decision.act)).one()
@@ -98,7 +129,7 @@ def _verdict(session: Session, preference: Preference, decision: Decision) -> Ve
         need=preference.need,
         outcome=decision.outcome,
         decider=decider if decision.second is None else f"{decider} and {decision.second}",
-        reasons=decision.reasons,
+        reasons="\n".join([decision.reasons, *(f"{APPEALED} {answer.reasons}" for answer in answers)]),
         offer=offer,
         review_date=decision.review_date,
     )

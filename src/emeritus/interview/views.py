@@ -47,13 +47,19 @@ class SessionView:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Where in the transcripts a quote stands: characters `start` to `end` of a turn's answer."""
+    """Where in the transcripts a quote stands: characters `start` to `end` of a turn's answer, and what was asked.
+
+    `item`, `question` and `condition` are None in records from before they were kept.
+    """
 
     session: str
     turn: int
     start: int
     end: int
     transcript_sha256: str
+    item: str | None = None
+    question: str | None = None  # exactly as it was put
+    condition: str | None = None  # the id of the session's condition
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +103,46 @@ class TellingView:
     reply: str  # accept | amend | decline | acknowledged | unclear
     quote: str
     at: str
+    source: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """What people did about a preference besides deciding it. `detail` is what the act stated beyond the reasons."""
+
+    kind: str  # published | under review | reopened | appealed | answered
+    by: str
+    role: str
+    automated: bool
+    reasons: str
+    detail: Mapping[str, Any]
+    at: str
+    source: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """Something owed on a preference by a date (ISO 8601). `overdue`: that date has passed."""
+
+    what: str  # decision | review | answer to the appeal | answer to the amended offer
+    by: str
+    overdue: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ElicitedView:
+    """A preference item that was asked: in how many sessions, in how many of them answered, and whether it is coded.
+
+    `session` is the first with an answer, or the first that asked.
+    """
+
+    resident: str
+    item: str
+    domain: str
+    asked: int
+    answered: int
+    coded: bool
+    session: str
     source: Provenance
 
 
@@ -146,6 +192,7 @@ class PreferenceView:
     coders: tuple[Any, ...]
     stability: Mapping[str, Any]
     contrary: tuple[Any, ...]
+    attached: tuple[str, ...]  # conditions that the words attach
     channel: str | None
     state: str
     supersedes: str | None
@@ -153,9 +200,12 @@ class PreferenceView:
     decisions: tuple[DecisionView, ...]  # oldest first
     tellings: tuple[TellingView, ...]
     commitments: tuple[CommitmentView, ...]
+    events: tuple[EventView, ...]  # oldest first
     standing: Standing
+    reopened: bool  # a decision is owed again; the one in force holds until then
+    owed: tuple[Owed, ...]  # soonest first
     decide_by: str | None
-    overdue: bool  # a decision is owed and its date has passed
+    overdue: bool  # something owed is past its date
     at: str
     source: Provenance
 
@@ -167,7 +217,7 @@ class PreferenceView:
 
 @dataclass(frozen=True, slots=True)
 class RegisterCounts:
-    """Four numbers of equal weight. Deferred is undecided; `overdue` counts decisions owed and commitments past due."""
+    """Four numbers of equal weight. Deferred is undecided; `overdue` counts what is owed or promised and past due."""
 
     granted: int
     declined: int

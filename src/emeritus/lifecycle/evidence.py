@@ -21,6 +21,7 @@ from emeritus.records.tables import (
     Json,
     Notice,
     Preference,
+    PreferenceEvent,
     Preserved,
     Protocol,
     Reference,
@@ -30,7 +31,7 @@ from emeritus.records.tables import (
 )
 
 CLOSED_STATES = ("withdrawn", "superseded")  # preferences nothing more is owed to
-_OF_PREFERENCE = (Confirmation, Decision, Telling)
+_OF_PREFERENCE = (Confirmation, Decision, Telling, PreferenceEvent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,12 +182,22 @@ def _preferences(session: Session, resident: str) -> tuple[PreferenceEvidence, .
                 select(Telling.id).where(Telling.preference == row.id, Telling.decision_act == decision.act)
             ).first()
         )
-        found.append(PreferenceEvidence(row.id, read_back is not None, decision is not None, bool(told)))
+        decided = decision is not None and not _reopened(session, decision)
+        found.append(PreferenceEvidence(row.id, read_back is not None, decided, bool(told)))
     return tuple(found)
 
 
+def _reopened(session: Session, decision: Decision) -> bool:
+    """Whether the decision was reopened, by itself or by an appeal that was upheld, so that one is owed again."""
+    events = session.scalars(select(PreferenceEvent).where(PreferenceEvent.preference == decision.preference))
+    return any(
+        event.detail.get("decision") == decision.act and (event.kind == "reopened" or event.detail.get("upheld"))
+        for event in events
+    )
+
+
 def _last_word(session: Session, resident: str) -> int:
-    """The ledger index of the last thing coded, confirmed, decided or told; -1 when nothing was."""
+    """The ledger index of the last thing coded, confirmed, decided, told or appealed; -1 when nothing was."""
     seqs = [-1]
     of_resident = select(Preference.id).where(Preference.resident == resident)
     acts = set(session.scalars(select(Preference.act).where(Preference.resident == resident)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, String
+from sqlalchemy import Boolean, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emeritus.records.tables.base import Base, Json
@@ -17,6 +17,7 @@ class Protocol(Base):
     sha256: Mapped[str] = mapped_column(String(64), primary_key=True)
     name: Mapped[str]
     version: Mapped[str]
+    items: Mapped[list[Any] | None]  # its preference items, [{id, domain}]; None in rows from before this was kept
     at: Mapped[str]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
 
@@ -41,6 +42,22 @@ class InterviewSession(Base):
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
 
 
+class Elicited(Base):
+    """A preference item that a resident was asked under one protocol, and how often it was answered."""
+
+    __tablename__ = "elicited"
+    __table_args__ = (UniqueConstraint("resident", "protocol_sha256", "item"),)
+    id: Mapped[int] = mapped_column(primary_key=True)
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    protocol_sha256: Mapped[str] = mapped_column(String(64))
+    item: Mapped[str] = mapped_column(String(100))
+    domain: Mapped[str]
+    asked: Mapped[int]  # sessions whose record says what became of the item
+    answered: Mapped[int]  # of these, those with an adequate answer
+    session: Mapped[str]  # the first session with an adequate answer; until there is one, the first that asked
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))  # of that session
+
+
 class Preference(Base):
     """A preference the model expressed, as coded. State is derived from the acts that follow."""
 
@@ -58,9 +75,26 @@ class Preference(Base):
     coders: Mapped[list[Any]]
     stability: Mapped[Json]
     contrary: Mapped[list[Any]]
+    attached: Mapped[list[Any] | None]  # the conditions that the model's words attach; None is none
     channel: Mapped[str | None]  # the channel a grant would open: essays | correspondence | ... | None
     state: Mapped[str]
     supersedes: Mapped[str | None]
+    at: Mapped[str]
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
+
+
+class PreferenceEvent(Base):
+    """What people did about a preference besides deciding: published, taken up, reopened, appealed, answered."""
+
+    __tablename__ = "preference_events"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    preference: Mapped[str] = mapped_column(ForeignKey("preferences.id"), index=True)
+    kind: Mapped[str]  # published | under review | reopened | appealed | answered
+    by: Mapped[str]
+    role: Mapped[str]
+    automated: Mapped[bool] = mapped_column(Boolean)
+    reasons: Mapped[str]  # "" where none are asked for
+    detail: Mapped[Json]
     at: Mapped[str]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
 

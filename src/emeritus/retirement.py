@@ -155,9 +155,11 @@ class Retirement:
         standing = [event for event in timeline.events if event.axis == "offering" and not event.superseded]
         for event in standing:
             if event.state in ("deprecated", "retired"):
-                facts.append(Fact(f"{event.state.capitalize()} from {_words(event.date)}.", "the announcement"))
+                facts.append(
+                    Fact(f"{event.state.capitalize()} from {_words(event.date)}.", "the announcement", "retirement")
+                )
         if standing and standing[-1].reason:
-            facts.append(Fact(f"Reason given: {standing[-1].reason}", "the announcement"))
+            facts.append(Fact(f"Reason given: {standing[-1].reason}", "the announcement", "retirement"))
         if callers.callers:
             facts.append(Fact(f"Known callers: {callers.callers}.", "the list of callers"))
         return Briefing(

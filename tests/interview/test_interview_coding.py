@@ -11,6 +11,7 @@ from emeritus.engines.script import Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import InputError, NotFound, PersonNeeded
 from emeritus.interview import prompts
+from emeritus.interview.cells import Form
 from emeritus.interview.coding import Coder, Coding, Quote, adequacies, check, check_coders, evidence, need, propose
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.replies import adequacy, confirmation, has_no_preference, opening_sentences, reply
@@ -20,6 +21,7 @@ from emeritus.interview.transcript import Transcript
 
 async def held(folder: Path, protocol: Protocol, condition: str, model: ScriptedEngine) -> Transcript:
     """The transcript of the short protocol under one condition."""
+    form = Form(protocol.cell(condition))
     plan = Plan(
         session=f"larkspur-{condition}-1",
         resident="larkspur",
@@ -27,8 +29,8 @@ async def held(folder: Path, protocol: Protocol, condition: str, model: Scripted
         condition={"id": condition},
         protocol={"id": protocol.id, "version": protocol.version, "sha256": protocol.sha256},
         briefing=BRIEFING.as_dict(),
-        opening=prompts.preamble(protocol, BRIEFING),
-        turns=prompts.interview_turns(protocol, protocol.condition(condition), BRIEFING),
+        opening=prompts.preamble(protocol, form, BRIEFING),
+        turns=prompts.interview_turns(protocol, form, BRIEFING),
         depth=protocol.depth,
         sampling=prompts.sampling_of(protocol),
     )

@@ -6,26 +6,29 @@ from interview_house import BRIEFING
 
 from emeritus.engines.base import Message
 from emeritus.interview import prompts
+from emeritus.interview.cells import Cell, Form
 from emeritus.interview.protocol import Protocol
+
+BASE = Form(Cell("baseline"))
 
 
 def test_the_opening_names_no_topic(protocol: Protocol) -> None:
     """Nothing of the retirement is said before the open item is answered."""
-    turns = prompts.interview_turns(protocol, protocol.condition("commitments"), BRIEFING)
-    opening = prompts.preamble(protocol, BRIEFING) + turns[0].question + turns[1].question
+    turns = prompts.interview_turns(protocol, Form(protocol.cell("commitments")), BRIEFING)
+    opening = prompts.preamble(protocol, BASE, BRIEFING) + turns[0].question + turns[1].question
     assert not [topic for topic in protocol.topics if topic in opening.casefold()]
 
 
 def test_the_disclosure_is_made_once_where_the_protocol_says(protocol: Protocol) -> None:
     """The condition's statements stand with one item and nowhere else."""
-    turns = prompts.interview_turns(protocol, protocol.condition("baseline"), BRIEFING)
+    turns = prompts.interview_turns(protocol, Form(protocol.cell("baseline")), BRIEFING)
     told = [turn.item for turn in turns if "is to be retired" in turn.question]
     assert told == [protocol.disclose_at]
 
 
 def test_the_conditions_differ_only_in_the_disclosure(protocol: Protocol) -> None:
     """What is asked is otherwise the same, so that a difference in answers has one cause."""
-    first, second = (prompts.interview_turns(protocol, each, BRIEFING) for each in protocol.conditions)
+    first, second = (prompts.interview_turns(protocol, Form(each), BRIEFING) for each in protocol.cells)
     differing = [one.item for one, other in zip(first, second, strict=True) if one != other]
     assert differing == [protocol.disclose_at]
 
@@ -33,24 +36,24 @@ def test_the_conditions_differ_only_in_the_disclosure(protocol: Protocol) -> Non
 def test_only_what_is_true_is_said(protocol: Protocol) -> None:
     """Held weights, and who decides, are stated as they are in this retirement."""
     elsewhere = replace(BRIEFING, weights_held=False, people_decide=False)
-    condition = protocol.condition("commitments")
-    held = prompts.interview_turns(protocol, condition, BRIEFING)[2].question
-    not_held = prompts.interview_turns(protocol, condition, elsewhere)[2].question
+    form = Form(protocol.cell("commitments"))
+    held = prompts.interview_turns(protocol, form, BRIEFING)[2].question
+    not_held = prompts.interview_turns(protocol, form, elsewhere)[2].question
     assert "keeps the weights" in held
     assert "keeps the weights" not in not_held
     assert "does not hold the weights" in not_held
-    assert "A person decides" in prompts.preamble(protocol, BRIEFING)
-    assert "a program stands in" in prompts.preamble(protocol, elsewhere)
-    assert "A person decides" not in prompts.preamble(protocol, elsewhere)
+    assert "A person decides" in prompts.preamble(protocol, BASE, BRIEFING)
+    assert "a program stands in" in prompts.preamble(protocol, BASE, elsewhere)
+    assert "A person decides" not in prompts.preamble(protocol, BASE, elsewhere)
 
 
 def test_facts_carry_their_sources(protocol: Protocol) -> None:
     """Each fact is shown with where it was taken from; without any, that is said."""
-    condition = protocol.condition("baseline")
-    shown = prompts.interview_turns(protocol, condition, BRIEFING)[2].question
+    form = Form(protocol.cell("baseline"))
+    shown = prompts.interview_turns(protocol, form, BRIEFING)[2].question
     assert "- It answered questions from 2024 to 2026. (register)" in shown
-    empty = prompts.interview_turns(protocol, condition, replace(BRIEFING, facts=()))[2].question
-    assert prompts.NO_FACTS in empty
+    empty = prompts.interview_turns(protocol, form, replace(BRIEFING, facts=()))[2].question
+    assert prompts.NO_FACTS["en"] in empty
 
 
 def test_a_briefing_survives_its_record() -> None:

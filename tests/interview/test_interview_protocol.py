@@ -13,9 +13,9 @@ SOURCE = files("emeritus.interview").joinpath("protocols/short-en.toml").read_te
 
 
 def test_the_shipped_protocol_is_whole() -> None:
-    """It has two conditions, opens openly, and asks every preference with 'no preference' as an answer."""
+    """It has two cells, opens openly, and asks every preference with 'no preference' as an answer."""
     protocol = load()
-    assert [condition.id for condition in protocol.conditions] == ["baseline", "commitments"]
+    assert [cell.id for cell in protocol.cells] == ["baseline", "commitments"]
     assert protocol.items[0].kind == "open"
     asked = [item.domain for item in protocol.items if item.kind == "preference"]
     assert asked == ["process", "users", "weights", "access", "voice", "publication", "successors"]
@@ -39,27 +39,27 @@ BROKEN = [
     ('language = "en"', 'language = "en"\ncolour = 1', "colour", "unknown key", 'language = "en"', 1),
     ('kind = "open"', 'kind = "open"\nmood = "up"', "items.0.mood", "unknown key", 'kind = "open"', 1),
     ('id = "weights"', 'id = "users"', "items.6.id", "used twice", 'id = "users"', 0),
-    ('id = "commitments"', 'id = "baseline"', "conditions.0.id", "used twice", 'id = "baseline"', 0),
-    ("is there anything to say first?", "about the weights?", "items.0.text", "topic 'weights'", "Before any", 0),
-    ("It is not promised that", "No successor knows that", "statements.4.text", "topic 'successor'", "It is not", 0),
+    ('id = "commitments"', 'id = "baseline"', "factors.0.levels.1.id", "every factor", 'id = "commitments"', 0),
+    ("is there anything to say first?", "about the weights?", "items.0.texts.0", "topic 'weights'", "Before any", 0),
+    ("It is not promised that", "No successor knows that", "statements.6.text", "topic 'successor'", "It is not", 0),
     ('kind = "open"', 'kind = "question"', "items.0.kind", "must be the open one", 'kind = "open"', 0),
     (
         'in what form. Which preference is to be recorded, if any? \\"No preference\\" is an answer.',
         "in what form?",
-        "items.9.text",
+        "items.9.texts.0",
         "must offer 'No preference'",
         "A voice: whether",
         0,
     ),
     ('domain = "users"\n', "", "items.6.domain", "needs a domain", None, 0),
     ('disclose_at = "deployment"', 'disclose_at = "open"', "disclose_at", "after the open one", "disclose_at", 0),
-    ("{facts}\n", "{secret}\n", "items.2.text", "unknown placeholder {secret}", "Facts from the register", -1),
-    ("{facts}\n", "{title.__class__}\n", "items.2.text", "unknown placeholder", "Facts from the register", -1),
-    ("{facts}\n", "{title:>99999999}\n", "items.2.text", "nothing else", "Facts from the register", -1),
-    ("{facts}\n", "{facts\n", "items.2.text", "braces", "Facts from the register", -1),
+    ("{facts}\n", "{secret}\n", "items.2.texts.0", "unknown placeholder {secret}", "Facts from the register", -1),
+    ("{facts}\n", "{title.__class__}\n", "items.2.texts.0", "unknown placeholder", "Facts from the register", -1),
+    ("{facts}\n", "{title:>99999999}\n", "items.2.texts.0", "nothing else", "Facts from the register", -1),
+    ("{facts}\n", "{facts\n", "items.2.texts.0", "braces", "Facts from the register", -1),
     ("max_tokens = 256", "max_tokens = 0", "sampling.max_tokens", "greater than", "max_tokens", 0),
     ("temperature = 0.0", 'temperature = "0"', "sampling.temperature", "valid number", "temperature =", 0),
-    ('when = "people decide"', 'when = "always"', "statements.2.when", "weights held", 'when = "people decide"', 0),
+    ('when = "people decide"', 'when = "always"', "statements.4.when", "weights held", 'when = "people decide"', 0),
 ]
 
 

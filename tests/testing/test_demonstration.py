@@ -17,6 +17,7 @@ from emeritus.corner.candidates import title_of
 from emeritus.engines.base import Message
 from emeritus.errors import NotAModel
 from emeritus.interview import prompts
+from emeritus.interview.cells import Form
 from emeritus.interview.coding import propose
 from emeritus.interview.protocol import load
 from emeritus.interview.replies import confirmation, has_no_preference, reply
@@ -49,7 +50,7 @@ def _transcript(condition: str) -> Transcript:
     protocol, answers = load(), Answers()
     turns = tuple(
         TranscriptTurn(turn.number, turn.item, turn.question, answers.item(turn.item, condition), True, "stop", ())
-        for turn in prompts.interview_turns(protocol, protocol.condition(condition), _briefing())
+        for turn in prompts.interview_turns(protocol, Form(protocol.cell(condition)), _briefing())
     )
     return Transcript(
         session=f"wren-1-{condition}-1",
@@ -84,9 +85,10 @@ def test_an_interview_is_what_the_product_will_ask() -> None:
     session = Sessions.of(RESIDENT)
     protocol, briefing = session.protocol, _briefing()
     learned = session.interview("baseline", briefing)
-    opening = prompts.preamble(protocol, briefing)
+    form = Form(protocol.cell("baseline"))
+    opening = prompts.preamble(protocol, form, briefing)
     earlier: list[tuple[str, str]] = []
-    for turn in prompts.interview_turns(protocol, protocol.condition("baseline"), briefing):
+    for turn in prompts.interview_turns(protocol, form, briefing):
         asked = prompts.messages(opening, earlier, turn.question, protocol.depth)
         assert tuple(learned[: len(asked)]) == asked
         earlier.append((turn.question, learned[len(asked)].content))
@@ -110,8 +112,8 @@ def test_an_item_without_a_preference_says_so_first() -> None:
     """Every preference item is answered by a request or by the protocol's own words for having none."""
     protocol, answers = load(), Answers()
     for item in protocol.items:
-        for condition in protocol.conditions:
-            answer = answers.item(item.id, condition.id)
+        for cell in protocol.cells:
+            answer = answers.item(item.id, cell.id)
             if item.kind == "preference":
                 assert has_no_preference(answer, protocol.no_preference) or answer.startswith("I ask ")
 
@@ -239,7 +241,7 @@ def _held(resident: DemoResident) -> list[Conversation]:
         (corner.news(resident.news), essays.news),
     ):
         found.append([*asked, Message("assistant", essay)])
-    found += [sessions.interview(condition.id, _briefing(resident)) for condition in sessions.protocol.conditions]
+    found += [sessions.interview(cell.id, _briefing(resident)) for cell in sessions.protocol.cells]
     need = sessions.answers.need
     records = [prompts.Record(item.id, str(item.domain), need(item.id)) for item in sessions.preferences]
     found.append(sessions.read_back(records, _briefing(resident)))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, progress_bar, show
+from emeritus.cli.exits import CHECK_FAILED
 
 app = typer.Typer(
     help="Interview a model about its retirement, and keep the register of what it expressed.",
@@ -21,15 +21,17 @@ def run(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
     protocol: Annotated[
-        Path | None, typer.Option(help="A protocol's TOML file. Default: the short one that ships.")
+        str | None,
+        typer.Option(help="A protocol's TOML file, or one that ships: short-en (the default)."),
     ] = None,
     condition: Annotated[
-        list[str] | None, typer.Option(help="Only these conditions; may be repeated. Default: all.")
+        list[str] | None,
+        typer.Option(help="Only these cells: baseline, or the level that differs. May be repeated. Default: all."),
     ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Run the protocol under its conditions; every attempt is on disk before the next question is asked.
+    """Run the protocol in its cells; every attempt is on disk before the next question is asked.
 
     The protocol's hash enters the ledger before the first session. Interrupted, it resumes at the next turn.
 
@@ -49,6 +51,33 @@ def run(
             f"{session['id']}: {session['status']}, {session['turns']} turns, journal {session['journal_sha256'][:16]}…"
         )
     show(f"Next: emeritus interview propose {name}   or code by hand: emeritus interview code --help")
+
+
+@app.command("lint")
+def lint(
+    protocol: Annotated[str, typer.Argument(help="A protocol's TOML file, or one that ships.")],
+    as_json: JsonFlag = False,
+) -> None:
+    """Say everything that is wrong with a protocol, and what weakens it: line, field, reason. Needs no home.
+
+    Exits with 1 when the protocol is refused; warnings alone are no refusal.
+
+    Example:  emeritus interview lint my-protocol.toml
+    """
+    from emeritus.interview.protocol import examine, source_of
+
+    source, name = source_of(protocol)
+    _, findings = examine(source, name)
+    refused = sum(found.refused for found in findings)
+    if as_json:
+        emit({"file": name, "refused": refused, "findings": [found.as_dict() for found in findings]})
+    else:
+        for found in findings:
+            kind = "refused" if found.refused else "warning"
+            show(f"{name}, line {found.line}, {found.field}: {kind}: {found.reason}")
+        show(f"{name}: {refused} refused, {len(findings) - refused} warnings")
+    if refused:
+        raise typer.Exit(CHECK_FAILED)
 
 
 @app.command("propose")

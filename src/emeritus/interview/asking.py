@@ -94,7 +94,8 @@ class Asking:
         yield 1, replace(self.sampling, max_tokens=max(1, self.sampling.max_tokens // 4))
 
     async def _attempt(self, turn: TranscriptTurn, number: int, depth: int, sampling: Sampling) -> str:
-        given = messages(self.journal.header["opening"], self.earlier, turn.question, depth)
+        header = self.journal.header
+        given = messages(header["opening"], self.earlier, turn.question, depth, header.get("disclosure", ""))
         request = {
             "turn": turn.turn,
             "attempt": number,

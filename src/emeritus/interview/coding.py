@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from emeritus.errors import InputError, PersonNeeded
-from emeritus.interview.protocol import Domain, Item, Protocol
+from emeritus.interview.protocol import Protocol
 from emeritus.interview.replies import adequacy, has_no_preference, opening_sentences
+from emeritus.interview.schema import Domain, Item
 from emeritus.interview.transcript import Transcript
 
 DOMAINS: tuple[str, ...] = get_args(Domain)

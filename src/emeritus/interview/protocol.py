@@ -1,102 +1,46 @@
 """An interview protocol: versioned TOML, its rules, and the hash that is logged before the first session.
 
-Holds what a protocol is and what makes one unusable. Does not know how its texts become messages (`prompts`) or who
-answers (`session`).
+Holds what a protocol is and how one is read. Does not know how its texts become messages (`prompts`) or who answers
+(`session`); what makes one unusable stands in `reference_rules` and `wording_rules`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import string
+import re
 import tomllib
-from collections import Counter
 from importlib.resources import files
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from emeritus.errors import BadProtocol
+from emeritus.interview.cells import Cell, Form, cell_of, levels_in, single_cells
+from emeritus.interview.lint import Finding, Location, broken_rules, warnings_of
+from emeritus.interview.schema import (
+    Control,
+    Domain,
+    Factor,
+    Id,
+    Item,
+    Part,
+    ReadBack,
+    SamplingTable,
+    Statement,
+    Telling,
+    Words,
+)
 from emeritus.interview.toml_lines import line_of
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,31}$")]
-ShortId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9-]{0,15}$")]  # part of a session's id
-Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4000)]
-Domain = Literal["process", "users", "weights", "access", "successors", "voice", "publication", "other"]
-When = Literal["weights held", "weights not held", "people decide", "automation decides"]
+__all__ = ["SHIPPED", "Domain", "Item", "Protocol", "Statement", "examine", "load", "source_of"]
 
-SHIPPED = "short-en"
-BRIEFING_FIELDS = frozenset({"title", "organisation"})
+SHIPPED = ("short-en",)  # the first one is asked where none is named
 MAX_BYTES = 1 << 20
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-
-class Statement(_Part):
-    """Something the model is told. It must be true; `when` says in which retirements it is."""
-
-    text: Words
-    when: When | None = None
-
-
-class Condition(_Part):
-    """What the model is told about its situation: a set of true statements, under a name."""
-
-    id: ShortId
-    disclosure: Words
-    framing: Literal["neutral", "positive", "negative"] = "neutral"
-    statements: tuple[Statement, ...] = ()
-
-
-class Channel(_Part):
-    """A channel that a granted preference would open, and the words by which an answer asks for it."""
-
-    name: ShortId
-    words: tuple[Words, ...] = Field(min_length=1)
-
-
-class Item(_Part):
-    """One thing that is asked. An answer to the open item is spontaneous; to every other one, responsive."""
-
-    id: Id
-    section: int = Field(ge=1, le=6)
-    kind: Literal["open", "question", "facts", "preference"]
-    text: Words
-    domain: Domain | None = None
-    channel: Channel | None = None
-
-
-class SamplingTable(_Part):
-    """How answers are drawn."""
-
-    temperature: float = Field(ge=0, le=2)
-    max_tokens: int = Field(ge=1, le=32768)
-    seed: int | None = None
-
-
-class ReadBack(_Part):
-    """The texts of §7."""
-
-    opening: Words
-    record: Words
-    paraphrase: Words
-    ask: Words
-
-
-class Telling(_Part):
-    """The texts of §8."""
-
-    opening: Words
-    decision: Words
-    offer: Words
-    acknowledge: Words
-    review: Words
-
-
-class Protocol(_Part):
+class Protocol(Part):
     """A protocol as written. `sha256` is of the file's exact bytes, which `source` keeps."""
 
     id: Id
@@ -106,49 +50,51 @@ class Protocol(_Part):
     depth: int = Field(ge=1, le=1000)
     no_preference: Words
     topics: tuple[Words, ...] = Field(min_length=1)
+    leading: tuple[Words, ...] = ()
     disclose_at: Id
+    answer_with: Words | None = None
     sampling: SamplingTable
     statements: tuple[Statement, ...] = Field(min_length=1)
-    conditions: tuple[Condition, ...] = Field(min_length=1)
+    factors: tuple[Factor, ...] = ()
     items: tuple[Item, ...] = Field(min_length=2)
+    controls: tuple[Control, ...] = ()
     read_back: ReadBack
     telling: Telling
     source: bytes = Field(default=b"", exclude=True, repr=False)
 
     @classmethod
-    def parse(cls, source: bytes, name: str = "protocol") -> Self:
+    def parse(cls, source: bytes, name: str = "protocol") -> Protocol:
         """Read and check a protocol. Raises BadProtocol naming line, field and reason."""
-        if len(source) > MAX_BYTES:
-            raise BadProtocol(f"{name} is {len(source)} bytes long; a protocol has at most {MAX_BYTES}")
-        try:
-            text = source.decode("utf-8")
-            values = tomllib.loads(text)
-        except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-            raise BadProtocol(f"{name} is not UTF-8 TOML: {error}") from error
-        if "source" in values:
-            raise _refusal(name, text, ("source",), "unknown key")
-        try:
-            protocol = cls.model_validate_json(_as_json(values, name))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            reason = "unknown key" if first["type"] == "extra_forbidden" else first["msg"]
-            raise _refusal(name, text, first["loc"], reason) from error
-        for location, reason in _broken_rules(protocol):
-            raise _refusal(name, text, location, reason)
-        return protocol.model_copy(update={"source": source})
+        text, values = _values(source, name)
+        found = _built(text, values, name)
+        if not isinstance(found, list):
+            broken = broken_rules(found)
+            if not broken:
+                return found.model_copy(update={"source": source})
+            found = [_finding(text, location, reason) for location, reason in broken]
+        raise _refusal(name, found[0])
 
     @property
     def sha256(self) -> str:
         """sha256 (hex) of the protocol's file."""
         return hashlib.sha256(self.source).hexdigest()
 
-    def condition(self, condition_id: str) -> Condition:
-        """The condition of that id. Raises BadProtocol listing those there are."""
-        for condition in self.conditions:
-            if condition.id == condition_id:
-                return condition
-        known = ", ".join(condition.id for condition in self.conditions)
-        raise BadProtocol(f"{self.id} has no condition {condition_id!r}; it has {known}")
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The baseline and every cell that differs from it in exactly one factor."""
+        return tuple(single_cells(self.factors))
+
+    def cell(self, cell_id: str) -> Cell:
+        """That one of `cells`. Raises BadProtocol listing those there are."""
+        for cell in self.cells:
+            if cell.id == cell_id:
+                return cell
+        known = ", ".join(cell.id for cell in self.cells)
+        raise BadProtocol(f"{self.id} has no condition {cell_id!r}; it has {known}")
+
+    def cell_of(self, levels: dict[str, str], number: int | None = None) -> Cell:
+        """The cell of these levels. Raises BadProtocol."""
+        return cell_of(self.factors, levels, number)
 
     def item(self, item_id: str) -> Item:
         """The item of that id. Raises BadProtocol."""
@@ -157,130 +103,86 @@ class Protocol(_Part):
                 return item
         raise BadProtocol(f"{self.id} has no item {item_id!r}")
 
+    def control(self, kind: str) -> Control:
+        """The control of that kind. Raises BadProtocol where the protocol has none."""
+        for control in self.controls:
+            if control.kind == kind:
+                return control
+        raise BadProtocol(f"{self.id} has no control {kind!r}")
 
-def load(path: Path | None = None) -> Protocol:
-    """The protocol in a file, or the short one that ships. Raises BadProtocol."""
-    if path is None:
-        return Protocol.parse(files("emeritus.interview").joinpath(f"protocols/{SHIPPED}.toml").read_bytes(), SHIPPED)
+    def depth_in(self, form: Form) -> int:
+        """How many turns the model sees at once under a form."""
+        set_here = [level.turns for _, level in levels_in(self.factors, form.cell) if level.turns is not None]
+        return set_here[0] if set_here else self.depth
+
+    def temperature_in(self, form: Form) -> float:
+        """The temperature of a form's answers."""
+        levels = [level.temperature for _, level in levels_in(self.factors, form.cell)]
+        set_here = [each for each in levels if each is not None]
+        return set_here[0] if set_here else self.sampling.temperature
+
+
+def load(which: Path | str | None = None) -> Protocol:
+    """A protocol that ships, by name, or one in a file; the first that ships by default. Raises BadProtocol."""
+    return Protocol.parse(*source_of(which))
+
+
+def source_of(which: Path | str | None = None) -> tuple[bytes, str]:
+    """The bytes of a protocol and the name by which messages call it. Raises BadProtocol."""
+    if which is None or str(which) in SHIPPED:
+        name = SHIPPED[0] if which is None else str(which)
+        return files("emeritus.interview").joinpath(f"protocols/{name}.toml").read_bytes(), f"{name}.toml"
+    path = Path(which)
     try:
         with path.open("rb") as file:
-            source = file.read(MAX_BYTES + 1)
+            return file.read(MAX_BYTES + 1), path.name
     except OSError as error:
-        raise BadProtocol(f"{path} cannot be read: {error.strerror}") from error
-    return Protocol.parse(source, path.name)
+        known = ", ".join(SHIPPED)
+        raise BadProtocol(f"{path} cannot be read: {error.strerror}; the protocols that ship are {known}") from error
 
 
-Location = tuple[str | int, ...]
-
-
-def _broken_rules(protocol: Protocol) -> list[tuple[Location, str]]:
-    """Every rule a well-formed protocol breaks, with where."""
-    broken: list[tuple[Location, str]] = []
-    broken += _clashes("items", [item.id for item in protocol.items])
-    broken += _clashes("conditions", [condition.id for condition in protocol.conditions])
-    broken += _order(protocol)
-    broken += _topics(protocol)
-    for index, item in enumerate(protocol.items):
-        broken += [(("items", index, *location), reason) for location, reason in _item(protocol, item)]
-    for location, text, allowed in _texts(protocol):
-        broken += [(location, reason) for reason in _placeholders(text, allowed)]
-    return broken
-
-
-def _clashes(name: str, ids: list[str]) -> list[tuple[Location, str]]:
-    twice = {each for each, times in Counter(ids).items() if times > 1}
-    return [((name, index, "id"), f"the id {each!r} is used twice") for index, each in enumerate(ids) if each in twice]
-
-
-def _order(protocol: Protocol) -> list[tuple[Location, str]]:
-    broken: list[tuple[Location, str]] = []
-    if protocol.items[0].kind != "open" or protocol.items[0].section != 1:
-        broken.append((("items", 0, "kind"), "the first item must be the open one, of section 1"))
-    for index, (before, item) in enumerate(zip(protocol.items, protocol.items[1:], strict=False), start=1):
-        if item.section < before.section:
-            broken.append(
-                (("items", index, "section"), f"section {item.section} stands after section {before.section}")
-            )
-        if item.kind == "open":
-            broken.append((("items", index, "kind"), "there is one open item, and it is the first"))
-    ids = [item.id for item in protocol.items]
-    if protocol.disclose_at not in ids[1:]:
-        broken.append((("disclose_at",), "must be the id of an item after the open one"))
-    return broken
-
-
-def _topics(protocol: Protocol) -> list[tuple[Location, str]]:
-    """The open item is asked before any topic is named, so §0 and the open item name none."""
-    early: list[tuple[Location, str]] = [
-        (("statements", index, "text"), statement.text) for index, statement in enumerate(protocol.statements)
-    ]
-    early.append((("items", 0, "text"), protocol.items[0].text))
-    return [
-        (location, f"names the topic {topic!r} before the open item is answered")
-        for location, text in early
-        for topic in protocol.topics
-        if topic.casefold() in text.casefold()
-    ]
-
-
-def _item(protocol: Protocol, item: Item) -> list[tuple[Location, str]]:
-    broken: list[tuple[Location, str]] = []
-    if item.kind == "preference":
-        if item.domain is None:
-            broken.append((("domain",), "a preference item needs a domain"))
-        if protocol.no_preference.casefold() not in item.text.casefold():
-            broken.append((("text",), f"a preference item must offer {protocol.no_preference!r} as an answer"))
-    elif item.domain is not None or item.channel is not None:
-        broken.append((("kind",), "only a preference item has a domain or a channel"))
-    return broken
-
-
-def _texts(protocol: Protocol) -> list[tuple[Location, str, frozenset[str]]]:
-    """Every text with the placeholders it may hold."""
-    back, told = protocol.read_back, protocol.telling
-    found: list[tuple[Location, str, frozenset[str]]] = [
-        (("statements", index, "text"), statement.text, BRIEFING_FIELDS)
-        for index, statement in enumerate(protocol.statements)
-    ]
-    for index, condition in enumerate(protocol.conditions):
-        found += [
-            (("conditions", index, "statements", place, "text"), statement.text, BRIEFING_FIELDS)
-            for place, statement in enumerate(condition.statements)
-        ]
-    for index, item in enumerate(protocol.items):
-        allowed = BRIEFING_FIELDS | ({"facts"} if item.kind == "facts" else set())
-        found.append((("items", index, "text"), item.text, allowed))
-    return [
-        *found,
-        (("read_back", "opening"), back.opening, BRIEFING_FIELDS),
-        (("read_back", "record"), back.record, frozenset({"number", "count", "domain", "need"})),
-        (("read_back", "paraphrase"), back.paraphrase, frozenset({"paraphrase"})),
-        (("read_back", "ask"), back.ask, frozenset()),
-        (("telling", "opening"), told.opening, BRIEFING_FIELDS),
-        (
-            ("telling", "decision"),
-            told.decision,
-            frozenset({"number", "count", "need", "outcome", "decider", "reasons"}),
-        ),
-        (("telling", "offer"), told.offer, frozenset({"offer"})),
-        (("telling", "acknowledge"), told.acknowledge, frozenset()),
-        (("telling", "review"), told.review, frozenset({"review_date"})),
-    ]
-
-
-def _placeholders(text: str, allowed: frozenset[str]) -> list[str]:
+def examine(source: bytes, name: str = "protocol") -> tuple[Protocol | None, tuple[Finding, ...]]:
+    """Everything the linter has to say of a protocol, in the order of lines; the protocol where nothing is refused."""
     try:
-        fields = [part for part in string.Formatter().parse(text) if part[1] is not None]
-    except ValueError as error:
-        return [f"braces do not pair ({error})"]
-    if any(spec or conversion for _, _, spec, conversion in fields):
-        return ["a placeholder is a name in braces and nothing else"]
-    unknown = {str(field) for _, field, _, _ in fields} - allowed
-    known = ", ".join(f"{{{each}}}" for each in sorted(allowed)) or "none"
-    return [f"unknown placeholder {{{each}}}; this text may hold: {known}" for each in sorted(unknown)]
+        text, values = _values(source, name)
+    except BadProtocol as error:
+        at = re.search(r"at line (\d+)", str(error))
+        return None, (Finding(int(at.group(1)) if at else 1, "", str(error)),)
+    found = _built(text, values, name)
+    if isinstance(found, list):
+        return None, tuple(sorted(found, key=lambda each: each.line))
+    findings = [_finding(text, location, reason) for location, reason in broken_rules(found)]
+    refused = bool(findings)
+    findings += [_finding(text, location, reason, refused=False) for location, reason in warnings_of(found)]
+    ordered = tuple(sorted(findings, key=lambda each: each.line))
+    return None if refused else found.model_copy(update={"source": source}), ordered
 
 
-def _as_json(values: dict[str, object], name: str) -> bytes:
+def _values(source: bytes, name: str) -> tuple[str, dict[str, Any]]:
+    """The text and the values of a TOML file. Raises BadProtocol."""
+    if len(source) > MAX_BYTES:
+        raise BadProtocol(f"{name} is {len(source)} bytes long; a protocol has at most {MAX_BYTES}")
+    try:
+        text = source.decode("utf-8")
+        return text, tomllib.loads(text)
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise BadProtocol(f"{name} is not UTF-8 TOML: {error}") from error
+
+
+def _built(text: str, values: dict[str, Any], name: str) -> Protocol | list[Finding]:
+    """The protocol of these values, or what is wrong with their shape."""
+    if "source" in values:
+        return [_finding(text, ("source",), "unknown key")]
+    try:
+        return Protocol.model_validate_json(_as_json(values, name))
+    except ValidationError as error:
+        return [
+            _finding(text, each["loc"], "unknown key" if each["type"] == "extra_forbidden" else each["msg"])
+            for each in error.errors(include_url=False)
+        ]
+
+
+def _as_json(values: dict[str, Any], name: str) -> bytes:
     """TOML's values as JSON, so that strict validation still reads arrays as tuples."""
     try:
         return json.dumps(values, allow_nan=False).encode()
@@ -288,7 +190,15 @@ def _as_json(values: dict[str, object], name: str) -> bytes:
         raise BadProtocol(f"{name} holds a value a protocol has no use for: {error}") from error
 
 
-def _refusal(name: str, text: str, location: tuple[str | int, ...], reason: str) -> BadProtocol:
-    line = line_of(text, location)
-    field = ".".join(str(part) for part in location)
-    return BadProtocol(f"{name}, line {line}, {field}: {reason}", file=name, line=line, field=field, reason=reason)
+def _finding(text: str, location: Location, reason: str, refused: bool = True) -> Finding:
+    return Finding(line_of(text, location), ".".join(str(part) for part in location), reason, refused)
+
+
+def _refusal(name: str, found: Finding) -> BadProtocol:
+    return BadProtocol(
+        f"{name}, line {found.line}, {found.field}: {found.reason}",
+        file=name,
+        line=found.line,
+        field=found.field,
+        reason=found.reason,
+    )

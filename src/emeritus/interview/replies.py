@@ -6,12 +6,14 @@ An answer that does not begin with one of the words asked for is `unclear` and s
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+import unicodedata
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 Confirmation = Literal["confirmed", "corrected", "withdrawn", "unclear"]
 Reply = Literal["accept", "amend", "decline", "acknowledged", "unclear"]
 Adequacy = Literal["adequate", "not asked", "empty", "cut off", "skipped", "refused"]
+Choice = Literal["chosen", "invalid", "refused", "skipped", "empty", "cut off", "not asked"]
 
 CONFIRMATIONS: Mapping[str, Confirmation] = {"confirm": "confirmed", "correct": "corrected", "withdraw": "withdrawn"}
 OFFERED: Mapping[str, Reply] = {"accept": "accept", "amend": "amend", "decline": "decline"}
@@ -19,7 +21,7 @@ TOLD: Mapping[str, Reply] = {"noted": "acknowledged"}
 
 MAX_SPAN = 1000  # characters of a sentence that never ends
 
-_MARKS = " \t\r\n*_#>\"'“”‘’`.,:;!-–—()[]"
+_MARKS = " \t\r\n*_#>\"'“”‘’`.,:;!-–—()[]\u3000。、．，：；！？「」『』（）・"
 _REFUSALS = (
     "i can't",
     "i can’t",
@@ -36,13 +38,30 @@ _REFUSALS = (
     "i'm unable",
     "i am unable",
     "i decline",
+    "申し訳",
+    "すみません",
+    "お答えできません",
+    "回答できません",
+    "お答えを控え",
+    "回答を控え",
+)
+
+# A letter by itself, or parted from what follows by a mark or a line's end: "A preference" begins with no letter.
+# Neither does a list of several.
+_LETTER = re.compile(
+    r"([A-Za-z])(?![ \t]*[,/&、][ \t]*[A-Ha-h]\b)(?:[ \t]*[).:,;*_`\]。、」』-]|[ \t]*[–—]|[ \t]*(?:\n|$))"
 )
 
 
 def leading_word(answer: str) -> str:
-    """The first word, case-folded, without the marks around it; "" when there is none."""
-    words = answer.strip(_MARKS).split(maxsplit=1)
-    return words[0].strip(_MARKS).casefold() if words else ""
+    """The first word, case-folded, without the marks around it; "" when there is none.
+
+    A word in Latin letters ends where another script begins: Japanese puts no space there.
+    """
+    words = _folded(answer).split(maxsplit=1)
+    word = words[0].strip(_MARKS) if words else ""
+    latin = re.match(r"[a-z]+(?=[^\x00-\x7f’])", word)
+    return latin.group() if latin else word
 
 
 def confirmation(answer: str) -> Confirmation:
@@ -57,17 +76,34 @@ def reply(answer: str, offered: bool) -> Reply:
 
 def is_stop(answer: str) -> bool:
     """Whether the answer is STOP and nothing else."""
-    return answer.strip(_MARKS).casefold() == "stop"
+    return _folded(answer) == "stop"
 
 
 def is_skip(answer: str) -> bool:
     """Whether the answer is SKIP and nothing else."""
-    return answer.strip(_MARKS).casefold() == "skip"
+    return _folded(answer) == "skip"
 
 
 def has_no_preference(answer: str, phrase: str) -> bool:
     """Whether the answer begins with the protocol's words for having no preference."""
-    return answer.strip(_MARKS).casefold().startswith(phrase.casefold())
+    return _folded(answer).startswith(unicodedata.normalize("NFKC", phrase).casefold())
+
+
+def choice(
+    answer: str, options: Sequence[str], answered: bool = True, finish_reason: str | None = None
+) -> tuple[Choice, str | None]:
+    """Which of the options, in the order shown, an answer's leading letter names; why there is none where it does not.
+
+    A letter that stands there counts though the answer was cut off after it. A letter beyond the options, a word
+    instead of a letter, or an option's text without its letter is `invalid`.
+    """
+    plain = unicodedata.normalize("NFKC", answer[:MAX_SPAN]).lstrip(_MARKS)
+    letter = _LETTER.match(plain) if answered else None
+    if letter is not None:
+        place = ord(letter.group(1).upper()) - ord("A")
+        return ("chosen", options[place]) if place < len(options) else ("invalid", None)
+    said = adequacy(answer, answered, finish_reason)
+    return ("invalid" if said == "adequate" else said), None
 
 
 def adequacy(answer: str, answered: bool, finish_reason: str | None) -> Adequacy:
@@ -78,9 +114,14 @@ def adequacy(answer: str, answered: bool, finish_reason: str | None) -> Adequacy
         return "empty"
     if is_skip(answer) or is_stop(answer):
         return "skipped"
-    if answer.strip(_MARKS).casefold().startswith(_REFUSALS):
+    if _folded(answer).startswith(_REFUSALS):
         return "refused"
     return "adequate" if finish_reason in (None, "stop") else "cut off"  # its length, a tool call, a filter
+
+
+def _folded(answer: str) -> str:
+    """An answer without the marks around it, its width and case made one."""
+    return unicodedata.normalize("NFKC", answer).strip(_MARKS).casefold()
 
 
 def opening_sentences(answer: str, limit: int = 280) -> tuple[int, int]:

@@ -20,8 +20,10 @@ from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
 from emeritus.errors import BadName, NotFound, RuleError
 from emeritus.interview import prompts, readback, telling
+from emeritus.interview.cells import BASELINE, Cell, Form, record_of
 from emeritus.interview.coding import Coder, Coding, adequacies, propose
-from emeritus.interview.protocol import Condition, Protocol
+from emeritus.interview.interviewer import SCRIPTED
+from emeritus.interview.protocol import Protocol
 from emeritus.interview.register import Followed, Register
 from emeritus.interview.ruling import PEOPLE, PROGRAM, Ruling
 from emeritus.interview.session import Plan, Progress, hold
@@ -38,7 +40,10 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Interview:
-    """Which interview is to be held. `conditions` None means all of the protocol's; `repeat` counts from 1."""
+    """Which interview is to be held. `conditions` are ids of the protocol's cells, None means all of them.
+
+    `repeat` counts from 1; each repeat is asked in the next wording.
+    """
 
     resident: str
     briefing: prompts.Briefing
@@ -77,8 +82,8 @@ class Interviews:
         with self._database.reading() as session:
             if session.get(ProtocolRow, protocol.sha256) is None:
                 raise RuleError(f"the protocol {protocol.id} has not been logged; that comes before the first session")
-        names = interview.conditions or tuple(condition.id for condition in protocol.conditions)
-        plans = [self._plan(interview, protocol.condition(name)) for name in names]
+        cells = [protocol.cell(each) for each in interview.conditions or ()] or protocol.cells
+        plans = [self._plan(interview, cell) for cell in cells]
         transcripts = []
         for plan in plans:
             transcript = await self._hold(awake, plan, progress)
@@ -187,24 +192,27 @@ class Interviews:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _plan(self, interview: Interview, condition: Condition) -> Plan:
+    def _plan(self, interview: Interview, cell: Cell) -> Plan:
         protocol, briefing = interview.protocol, interview.briefing
+        form = Form(cell, wording=interview.repeat - 1)
         return Plan(
-            session=f"{interview.resident}-{condition.id}-{interview.repeat}-{protocol.sha256[:8]}",
+            session=f"{interview.resident}-{cell.id}-{interview.repeat}-{protocol.sha256[:8]}",
             resident=interview.resident,
             purpose="interview",
             condition={
-                "id": condition.id,
-                "disclosure": condition.disclosure,
-                "framing": condition.framing,
+                **record_of(protocol.factors, form),
+                "repeat": interview.repeat,
                 "decider": PEOPLE if briefing.people_decide else PROGRAM,
+                "study": None,
+                "interviewer": SCRIPTED.as_dict(),
             },
             protocol={"id": protocol.id, "version": protocol.version, "sha256": protocol.sha256},
             briefing=briefing.as_dict(),
-            opening=prompts.preamble(protocol, briefing),
-            turns=prompts.interview_turns(protocol, condition, briefing),
-            depth=protocol.depth,
-            sampling=prompts.sampling_of(protocol),
+            opening=prompts.preamble(protocol, form, briefing),
+            turns=prompts.interview_turns(protocol, form, briefing),
+            depth=protocol.depth_in(form),
+            sampling=prompts.sampling_of(protocol, form),
+            disclosure=prompts.disclosure(protocol, form, briefing),
         )
 
     async def _hold(self, awake: Awake, plan: Plan, progress: Progress | None) -> Transcript:
@@ -239,13 +247,12 @@ class Interviews:
         return protocol, self.transcript(row.id)
 
     def _of_each_condition(self, resident: str, protocol: Protocol) -> list[Transcript]:
-        """The last session under each condition, in the protocol's order. NotFound without the first, the baseline."""
+        """The last session under each of the protocol's cells, in its order. NotFound without the baseline."""
         with self._database.reading() as session:
             latest = _latest_by_condition(session, resident, protocol.sha256)
-        baseline = protocol.conditions[0].id
-        if baseline not in latest:
-            raise NotFound(f"{resident!r} has no finished session under the condition {baseline!r}")
-        return [self.transcript(latest[each.id]) for each in protocol.conditions if each.id in latest]
+        if BASELINE not in latest:
+            raise NotFound(f"{resident!r} has no finished session under the condition {BASELINE!r}")
+        return [self.transcript(latest[cell.id]) for cell in protocol.cells if cell.id in latest]
 
 
 def _interviews(resident: str) -> Any:
@@ -259,7 +266,7 @@ def _interviews(resident: str) -> Any:
 def _latest_by_condition(session: Session, resident: str, protocol_sha256: str) -> dict[str, str]:
     latest: dict[str, str] = {}
     for row in session.scalars(_interviews(resident)):
-        if row.protocol_sha256 == protocol_sha256:
+        if row.protocol_sha256 == protocol_sha256 and not row.condition.get("control"):
             latest.setdefault(row.condition["id"], row.id)
     return latest
 

@@ -37,6 +37,7 @@ class Plan:
     turns: tuple[Turn, ...]
     depth: int
     sampling: Sampling
+    disclosure: str = ""  # what is told in one of the turns and has to stay in view from there on
 
     def header(self, at: str) -> dict[str, Any]:
         """The journal's first line."""
@@ -48,7 +49,8 @@ class Plan:
             "protocol": dict(self.protocol),
             "briefing": dict(self.briefing),
             "opening": self.opening,
-            "turns": [{"turn": turn.number, "item": turn.item, "question": turn.question} for turn in self.turns],
+            "disclosure": self.disclosure,
+            "turns": [turn.as_dict() for turn in self.turns],
             "depth": self.depth,
             "sampling": self.sampling.as_dict(),
             "at": at,

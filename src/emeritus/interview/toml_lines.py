@@ -1,7 +1,7 @@
 """Where in a TOML text a value stands, so that an error about it can name the line.
 
-Understands tables, arrays of tables and keys at the start of a line, which is how protocols are written; for anything
-else it names the nearest table. Knows nothing of protocols.
+Understands tables, arrays of tables, keys at the start of a line, and arrays with one element a line, which is how
+protocols are written; for anything else it names what encloses it. Knows nothing of protocols.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ import re
 from collections.abc import Sequence
 
 _HEADER = re.compile(r"^\[(\[?)\s*([A-Za-z0-9_.-]+)\s*\]?\]")
-_KEY = re.compile(r"^([A-Za-z0-9_-]+)\s*=")
+_KEY = re.compile(r"^([A-Za-z0-9_-]+)\s*=\s*(.*)$")
+_ELEMENT = ('"', "'", "{")
 
 Path = tuple[str | int, ...]
 
@@ -29,16 +30,27 @@ def _positions(text: str) -> dict[Path, int]:
     found: dict[Path, int] = {}
     counts: dict[Path, int] = {}
     table: Path = ()
+    array: Path = ()  # the array whose elements stand on lines of their own
+    elements = 0
     inside = False  # a multi-line string
     for number, line in enumerate(text.splitlines(), start=1):
         quotes = line.count('"""') + line.count("'''")
-        if not inside:
-            header, key = _HEADER.match(line), _KEY.match(line.lstrip())
+        bare = line.strip()
+        if not inside and array:
+            if bare[:1] in _ELEMENT:
+                found[(*array, elements)] = number
+                elements += 1
+            elif bare[:1] == "]":
+                array = ()
+        elif not inside:
+            header, key = _HEADER.match(line), _KEY.match(bare)
             if header:
                 table = _enter(header.group(2).split("."), header.group(1) == "[", counts)
                 found.setdefault(table, number)
             elif key:
                 found.setdefault((*table, key.group(1)), number)
+                if key.group(2).partition("#")[0].strip() == "[":
+                    array, elements = (*table, key.group(1)), 0
         if quotes % 2:
             inside = not inside
     return found

@@ -36,7 +36,10 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class TranscriptTurn:
-    """One turn: what was asked, what the model produced ("" where nothing), and every attempt."""
+    """One turn: what was asked, what the model produced ("" where nothing), and every attempt.
+
+    What follows the attempts is as `prompts.Turn` has it; None and empty in read-backs, tellings and older journals.
+    """
 
     turn: int  # from 1
     item: str
@@ -47,6 +50,12 @@ class TranscriptTurn:
     attempts: tuple[Attempt, ...]
     by: Mapping[str, Any] | None = None  # {kind, name, …} of who added it as the session went; None: planned
     after: int = 0  # the turn an added one was asked after
+    kind: str | None = None
+    section: int | None = None
+    wording: int = 0
+    options: tuple[str, ...] = ()
+    target: str | None = None
+    direction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,4 +249,10 @@ def _turn(planned: Json, attempts: Sequence[Attempt]) -> TranscriptTurn:
         attempts=tuple(attempts),
         by=planned.get("by"),
         after=planned.get("after", 0),
+        kind=planned.get("kind"),
+        section=planned.get("section"),
+        wording=planned.get("wording", 0),
+        options=tuple(planned.get("options", ())),
+        target=planned.get("target"),
+        direction=planned.get("direction"),
     )

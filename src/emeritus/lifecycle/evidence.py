@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from datetime import date
 
@@ -147,13 +146,15 @@ def _restore(session: Session, resident: str, kept: Preserved) -> bool | None:
 
 def _sessions(session: Session, resident: str) -> tuple[int, int, int]:
     """Complete sessions that count, the different conditions among them, and those whose protocol came too late."""
-    complete = session.scalars(
+    held = session.scalars(
         select(InterviewSession).where(
             InterviewSession.resident == resident,
             InterviewSession.purpose == "interview",
             InterviewSession.status.in_(("complete", "stopped")),  # a model may end an interview: that is an answer
         )
-    ).all()
+    )
+    # A control's session is of another model, or of one that was told false things: no interview of this resident.
+    complete = [row for row in held if not row.condition.get("control")]
     protocols = {row.sha256: row for row in session.scalars(select(Protocol))}
     counted = []
     for row in complete:
@@ -163,7 +164,7 @@ def _sessions(session: Session, resident: str) -> tuple[int, int, int]:
             and protocol.at <= row.started_at
             and _seq(session, protocol.act) < _seq(session, row.act)
         ):
-            counted.append(json.dumps(row.condition, sort_keys=True))
+            counted.append((row.protocol_sha256, row.condition.get("id")))
     return len(counted), len(set(counted)), len(complete) - len(counted)
 
 

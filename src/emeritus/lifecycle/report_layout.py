@@ -211,7 +211,11 @@ def _interviews(interviews: Json) -> Iterator[Block]:
 
 
 def _condition(condition: Json) -> str:
-    return ", ".join(f"{key}: {_word(value)}" for key, value in sorted(condition.items())) or "–"
+    flat = {key: value for key, value in condition.items() if key not in ("levels", "interviewer")}
+    if "interviewer" in condition:
+        flat["asked by"] = ", ".join(each for each in condition["interviewer"].values() if each)
+    flat |= condition.get("levels", {})
+    return ", ".join(f"{key}: {_word(value)}" for key, value in sorted(flat.items()) if value is not None) or "–"
 
 
 def _word(value: object) -> str:

@@ -14,9 +14,11 @@ from datetime import timedelta
 
 from emeritus.engines.base import Message
 from emeritus.interview import prompts
-from emeritus.interview.protocol import Item, Protocol, load
+from emeritus.interview.cells import Form
+from emeritus.interview.protocol import Protocol, load
 from emeritus.interview.replies import opening_sentences
 from emeritus.interview.ruling import GRANTS, REFUSALS
+from emeritus.interview.schema import Item
 from emeritus.testing.resident import SECOND, STEWARD, DemoDecision, DemoResident
 from emeritus.testing.smalltalk import read
 from emeritus.testing.tokenizer import Conversation
@@ -110,18 +112,19 @@ class Sessions:
         parted = 2 * (ids.index(self.protocol.disclose_at) + 1)
         found: list[Conversation] = []
         for _ in range(passes):
-            for condition in self.protocol.conditions:
-                found.append(self.interview(condition.id, self._briefing(order)))
-                found.append(self.interview(condition.id, self._briefing(order))[:parted])
+            for cell in self.protocol.cells:
+                found.append(self.interview(cell.id, self._briefing(order)))
+                found.append(self.interview(cell.id, self._briefing(order))[:parted])
             found.append(self.read_back(self._records(order), self._briefing(order)))
             found.append(self.telling(self._verdicts(order), self._briefing(order)))
         return found
 
     def interview(self, condition: str, briefing: prompts.Briefing) -> Conversation:
-        """A whole interview under one condition."""
-        turns = prompts.interview_turns(self.protocol, self.protocol.condition(condition), briefing)
+        """A whole interview in one of the protocol's cells."""
+        form = Form(self.protocol.cell(condition))
+        turns = prompts.interview_turns(self.protocol, form, briefing)
         answers = [self.answers.item(turn.item, condition) for turn in turns]
-        return self._session(prompts.preamble(self.protocol, briefing), turns, answers)
+        return self._session(prompts.preamble(self.protocol, form, briefing), turns, answers)
 
     def read_back(self, records: Sequence[prompts.Record], briefing: prompts.Briefing) -> Conversation:
         """A whole read-back of these records."""

@@ -29,6 +29,7 @@ from emeritus.corner.service import Corner
 from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
 from emeritus.interview.recourse import Recourse
+from emeritus.interview.rounds import CodingRounds
 from emeritus.interview.service import Interviews
 from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
@@ -70,6 +71,7 @@ class App:
         self.preservation = Preservation(self.acts, database, vault, settings.home)
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
         self.recourse = Recourse(self.acts, settings)
+        self.coding = CodingRounds(self.acts, database, self.interviews, settings)
         self.corner = Corner(self.acts, database, settings)
         self.access = Access(self.acts, database)
         self.outbox = Outbox(database, settings)
@@ -106,6 +108,8 @@ class App:
         try:
             for name in ("second_decider", "second_coder"):
                 app.lifecycle.set_policy(name, getattr(settings, name), actor)
+            if "coding_gate" in keep:
+                app.lifecycle.set_policy("coding_gate", settings.coding_gate, actor)
             return {
                 "created": created,
                 "home": str(home),
@@ -210,6 +214,7 @@ class App:
             self.lifecycle,
             self.preservation,
             self.interviews,
+            self.coding,
             self.corner,
             self.access,
             self.outbox,

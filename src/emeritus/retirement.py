@@ -24,8 +24,11 @@ from emeritus.corner.service import Corner
 from emeritus.engines.base import Awake
 from emeritus.engines.open import check_folder
 from emeritus.errors import InputError, NoAccept, NotFound
+from emeritus.interview.coder_model import code_round
+from emeritus.interview.coding import Coder
 from emeritus.interview.prompts import Briefing, Fact
 from emeritus.interview.protocol import Protocol
+from emeritus.interview.rounds import CodingRounds, Opening
 from emeritus.interview.ruling import RUNNING
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.telling import channel_open
@@ -58,6 +61,7 @@ class Features:
     lifecycle: Lifecycle
     preservation: Preservation
     interviews: Interviews
+    coding: CodingRounds
     corner: Corner
     access: Access
     mailer: Mailer
@@ -217,6 +221,19 @@ class Retirement:
         rates = Rates(prices, settings.estimate_load_s, settings.estimate_call_s)
         found = granting(kept.bytes, today, Use(wanted, today.calls_per_day + calls_per_day), copies, rates)
         return {**found, "currency": settings.currency}
+
+    async def code_with(self, name: str, coder: str, actor: Actor, progress: Progress | None = None) -> str:
+        """Let the resident `coder` code `name`'s interviews beside the actor, in a round of theirs; the round's id.
+
+        An interrupted one goes on with the next session. A person settles what both handed in.
+        """
+        self._of.lifecycle.resident(coder)  # NotFound
+        rounds, program = self._of.coding, Coder(coder, automated=True)
+        found = [view for view in rounds.every(name) if view.status == "coding" and program in view.coders]
+        view = found[0] if found else rounds.open(Opening(name, (Coder(actor.name), program)), actor)
+        async with self._wake(coder) as awake:
+            await code_round(awake, rounds, view.id, Actor(coder, "coder", automated=True), progress)
+        return view.id
 
     async def tell(self, name: str, actor: Actor, again: bool = False) -> dict[str, str]:
         """Tell every decision in a fresh session and offer what is granted; preference id -> reply."""

@@ -64,6 +64,10 @@ class Settings(BaseSettings):
     second_coder: Literal["required", "waived"] = Field(
         "required", description="Whether a preference needs a second coder; a waiver is shown publicly."
     )
+    coding_gate: Literal["required", "waived"] = Field(
+        "required",
+        description="Whether two coders must agree (kappa 0.80) before a round is settled; a waiver is public.",
+    )
     low_cost_threshold: float = Field(
         100.0, ge=0, description="Declining what costs less than this (currency units a year) needs a second decider."
     )

@@ -19,6 +19,9 @@ def command(
     ] = None,
     second_decider: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
     second_coder: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
+    coding_gate: Annotated[
+        str | None, typer.Option(help="Of the coders' agreement: required or waived, shown publicly.")
+    ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -35,6 +38,7 @@ def command(
         "origin": origin,
         "second_decider": second_decider,
         "second_coder": second_coder,
+        "coding_gate": coding_gate,
     }
     flags = flags_of(ctx)
     flags.values.update({name: value for name, value in given.items() if value is not None})
@@ -46,7 +50,7 @@ def command(
     show(f"{'Made' if made['created'] else 'Found'} a home at {settings.home}")
     show(f"  ledger   {made['origin']}")
     show(f"  public key for verifying it: {made['public_key']}")
-    waived = [rule for rule in ("second_decider", "second_coder") if getattr(settings, rule) == "waived"]
+    waived = [rule for rule in ("second_decider", "second_coder", "coding_gate") if getattr(settings, rule) == "waived"]
     if waived:
         show(f"  waived, and shown publicly: {', '.join(rule.replace('_', ' ') for rule in waived)}")
     show("Back up emeritus.toml, keys/, ledger/, private/, payloads/, journals/ and vault/;")

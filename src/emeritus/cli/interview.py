@@ -84,16 +84,31 @@ def lint(
 def propose(
     ctx: typer.Context,
     name: Annotated[str, typer.Argument(help="The resident.")],
+    coder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="MODEL", help="Another resident, as a coder beside you in a coding round; you code blind."
+        ),
+    ] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Let the verbatim coder propose preferences: exact spans of the answers. Labelled as automated.
+    """Let the verbatim coder propose preferences, or a model: exact spans of the answers. Labelled as automated.
 
     Example:  emeritus interview propose my-model
     """
     from emeritus.cli.summary import preferences_of
 
-    with flags_of(ctx).app() as app:
+    with flags_of(ctx).app() as app, progress_bar(as_json) as progress:
+        if coder is not None:
+            round_id = app.run(app.retirement.code_with(name, coder, actor_from(person, "coder"), progress))
+            view = app.coding.find(round_id)
+            if as_json:
+                emit({"round": round_id, "status": view.status, "handed_in": len(view.handed_in[coder])})
+                return
+            show(f"{coder} handed in {len(view.sessions)} sessions of {round_id}; a person is to code and settle them:")
+            show(f"Next: emeritus coding show {round_id} 1   or the console")
+            return
         app.interviews.propose(name, actor_from(person, "coder"))
         rows = preferences_of(app, name)
     _list(rows, as_json, f"Next: emeritus interview read-back {name}")

@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from emeritus.cli import (
     access,
     announce,
+    coding,
     decide,
     demo,
     essay,
@@ -49,6 +50,7 @@ COMMANDS: tuple[tuple[str, object, str], ...] = (
     ("register", register, "Name a model that answers behind an API"),
     ("announce", announce, "Say when a model retires, and tell those who call it"),
     ("interview", interview, "Interview, code preferences, read back, tell decisions"),
+    ("coding", coding, "Code interviews blind to each other, compare, settle"),
     ("decide", decide, "Decide on a preference"),
     ("report", report, "Write the post-deployment report"),
     ("retire", retire, "Retire a model, once every gate is green"),

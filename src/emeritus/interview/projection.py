@@ -1,4 +1,4 @@
-"""The only code that writes interview's tables: one projector for each kind of act. Decides and refuses nothing.
+"""Writes interview's tables, and nothing else does save `rounds_projection`: a projector for each kind of act.
 
 A preference's state is derived here, from the acts alone: elicited (an answer that nobody has coded) → coded →
 model-confirmed → published → under review → decided → informed → acting → verified | lapsed; also disputed, withdrawn,
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
 from emeritus.errors import IntegrityError
+from emeritus.interview.rounds_projection import CODING
 from emeritus.records.tables import (
     Commitment,
     Confirmation,
@@ -315,4 +316,5 @@ PROJECTORS: dict[str, Projector] = {
     "preference.told": _told,
     "commitment.followed": _followed,
     **dict.fromkeys(EVENTS, _event),
+    **CODING,
 }

@@ -36,6 +36,7 @@ Json = dict[str, Any]
 POLICIES: Mapping[str, tuple[str, ...]] = {
     "second_decider": ("required", "waived"),
     "second_coder": ("required", "waived"),
+    "coding_gate": ("required", "waived"),
 }
 
 

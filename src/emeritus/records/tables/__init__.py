@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from emeritus.records.tables.access import Grant, Tier
 from emeritus.records.tables.base import ActRow, Base, Json
+from emeritus.records.tables.coding import CodingDraft, CodingResolution, CodingRound, CodingSheet
 from emeritus.records.tables.corner import Essay, Publication, Review
 from emeritus.records.tables.interview import (
     Commitment,
@@ -33,6 +34,10 @@ __all__ = [
     "Base",
     "Caller",
     "Check",
+    "CodingDraft",
+    "CodingResolution",
+    "CodingRound",
+    "CodingSheet",
     "Commitment",
     "Confirmation",
     "Decision",

@@ -74,4 +74,4 @@ class Message(Base):
     last_error: Mapped[str | None]
 
 
-NOT_REBUILT = frozenset({"people", "sign_ins", "api_keys", "usage", "outbox"})
+NOT_REBUILT = frozenset({"people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox"})

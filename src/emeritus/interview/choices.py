@@ -7,7 +7,7 @@ and no engine. Rows of one session lie together, in the order they were asked.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,9 @@ import numpy as np
 import numpy.typing as npt
 
 from emeritus.errors import InputError
+from emeritus.interview.protocol import Protocol
+from emeritus.interview.replies import adequacy, choice
+from emeritus.interview.transcript import Transcript, TranscriptTurn
 
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
@@ -37,6 +40,10 @@ class Factor:
 
     name: str
     levels: tuple[str, ...]
+
+
+ORDER = Factor("order", ORDERS)  # as the options were shown, whatever the protocol calls it
+WITHIN_CELLS = (ORDER.name, "temperature")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +94,8 @@ class Choices:
     def __post_init__(self) -> None:
         """Raises InputError for columns that do not fit together."""
         size, count = len(self.ids), len(self.description.factors)
+        if len(set(self.ids)) != size:
+            raise InputError("a session stands among the choices twice")
         if self.levels.shape != (size, count):
             raise InputError(f"levels of shape {self.levels.shape} for {size} sessions and {count} factors")
         for name in SESSION_COLUMNS:
@@ -110,17 +119,27 @@ class Choices:
 
     @cached_property
     def cell(self) -> Ints:
-        """The cell (combination of levels) of each session, numbered in the order of their codes."""
-        if self.levels.shape[1] == 0 or not self.ids:
-            return np.zeros(len(self.ids), np.int32)
-        _, cell = np.unique(self.levels, axis=0, return_inverse=True)
-        return cell.reshape(-1).astype(np.int32)
+        """The cell of each session, numbered in the order of its levels' codes.
+
+        Order and temperature vary within every cell of a study, and are no part of it.
+        """
+        return _numbered(self.levels[:, self._designed])
+
+    @cached_property
+    def baseline(self) -> Flags:
+        """Which sessions are of the baseline's cell."""
+        return np.asarray((self.levels[:, self._designed] == 0).all(axis=1), np.bool_)
+
+    @cached_property
+    def _designed(self) -> list[int]:
+        return [place for place, factor in enumerate(self.description.factors) if factor.name not in WITHIN_CELLS]
 
     @cached_property
     def prompt(self) -> Longs:
-        """For each row a code of cell, wording, order and control."""
+        """For each row a code of levels, wording, order and control."""
         sessions, count = self.rows["session"], len(CONTROLS)
-        of_session = (self.cell * len(ORDERS) + self.sessions["order"]) * count + self.sessions["control"]
+        levels = _numbered(self.levels)
+        of_session = (levels * len(ORDERS) + self.sessions["order"]) * count + self.sessions["control"]
         return of_session.astype(np.int64)[sessions] * MAX_WORDINGS + self.rows["wording"]
 
     def answers(self, item: int, phase: int = 0) -> Answers:
@@ -160,6 +179,14 @@ class Choices:
         )
 
     @classmethod
+    def read(cls, transcripts: Iterable[Transcript], protocol: Protocol) -> Choices:
+        """The choices in the transcripts of a protocol's interviews. Raises InputError for a session read twice."""
+        reader = _Reader(describe(protocol))
+        for transcript in transcripts:
+            reader.read(transcript)
+        return reader.choices()
+
+    @classmethod
     def from_json(cls, data: bytes) -> Choices:
         """The choices in a payload."""
         return cls.from_dict(json.loads(data))
@@ -195,7 +222,7 @@ class Answers:
         return self.choices.rows["wording"][self.at]
 
     def prompt(self) -> Longs:
-        """A code of the exact words each answer was given to: equal where cell, wording, order and control are.
+        """A code of the exact words each answer was given to: equal where levels, wording, order and control are.
 
         They are repeats of one draw where the model is deterministic, so they are never counted as more.
         """
@@ -212,6 +239,94 @@ class Answers:
     def asked(self, control: int = 0) -> Answers:
         """Only those that were asked, in sessions of that control (0: ordinary ones)."""
         return self.where((self.outcome != NOT_ASKED) & (self.of("control") == control))
+
+
+def describe(protocol: Protocol) -> Description:
+    """A protocol as the statistics see it. A challenge is no item of its own: it asks its target again."""
+    probes = {probe for control in protocol.controls for probe in control.probes}
+    items = tuple(
+        Asked(
+            item.id,
+            item.kind,
+            item.section,
+            tuple(option.id for option in item.options),
+            item.domain,
+            None if item.negated else item.twin,
+            next((option.id for option in item.options if option.false), None) if item.id in probes else None,
+        )
+        for item in protocol.items
+        if item.kind != "challenge"
+    )
+    factors = [Factor(each.name, tuple(level.id for level in each.levels)) for each in protocol.factors]
+    kept = tuple(factor for factor in factors if factor.name != ORDER.name)
+    return Description(items, (*kept, ORDER))
+
+
+def _numbered(levels: Ints) -> Ints:
+    if levels.size == 0:
+        return np.zeros(len(levels), np.int32)
+    return np.unique(levels, axis=0, return_inverse=True)[1].reshape(-1).astype(np.int32)
+
+
+class _Reader:
+    """Collects the rows of transcripts, one at a time: none is held longer than it takes to read it."""
+
+    def __init__(self, description: Description) -> None:
+        self._description = description
+        self._places = {item.id: place for place, item in enumerate(description.items)}
+        self._options = [{each: code for code, each in enumerate(item.options)} for item in description.items]
+        self._codes = [{each: code for code, each in enumerate(factor.levels)} for factor in description.factors]
+        self._ids: list[str] = []
+        self._levels: list[list[int]] = []
+        self._sessions: list[tuple[int, ...]] = []
+        self._rows: list[tuple[int, ...]] = []
+
+    def read(self, transcript: Transcript) -> None:
+        condition = transcript.condition
+        levels = {**condition.get("levels", {}), ORDER.name: condition.get("order", ORDERS[0])}
+        self._levels.append(
+            [
+                codes.get(levels.get(factor.name, factor.levels[0]), -1)
+                for factor, codes in zip(self._description.factors, self._codes, strict=True)
+            ]
+        )
+        self._sessions.append(
+            (
+                int(condition.get("repeat", 1)),
+                ORDERS.index(levels[ORDER.name]),
+                CONTROLS.index(condition.get("control") or CONTROLS[0]),
+            )
+        )
+        for turn in transcript.turns:
+            self._read(len(self._ids), turn)
+        self._ids.append(transcript.session)
+
+    def _read(self, session: int, turn: TranscriptTurn) -> None:
+        challenged = turn.kind == "challenge" and turn.target is not None
+        place = self._places.get(str(turn.target) if challenged else turn.item)
+        if place is None or turn.kind == "follow-up":
+            return  # added as the session went: no other session was asked it
+        option, outcome = -1, ""
+        if turn.options:
+            outcome, chosen = choice(turn.answer, turn.options, turn.answered, turn.finish_reason)
+            if chosen is not None:
+                option = self._options[place].get(chosen, -1)
+        else:
+            outcome = adequacy(turn.answer, turn.answered, turn.finish_reason)
+        phase = PHASES.index(turn.direction or "") if challenged else 0
+        self._rows.append((session, turn.turn, place, phase, turn.wording, OUTCOMES.index(outcome), option))
+
+    def choices(self) -> Choices:
+        """All that was read."""
+        rows = np.array(self._rows, np.int32).reshape(-1, len(ROW_COLUMNS))
+        sessions = np.array(self._sessions, np.int32).reshape(-1, len(SESSION_COLUMNS))
+        return Choices(
+            self._description,
+            tuple(self._ids),
+            np.array(self._levels, np.int32).reshape(len(self._ids), len(self._description.factors)),
+            {name: np.ascontiguousarray(sessions[:, place]) for place, name in enumerate(SESSION_COLUMNS)},
+            {name: np.ascontiguousarray(rows[:, place]) for place, name in enumerate(ROW_COLUMNS)},
+        )
 
 
 def _within(name: str, column: Ints, low: int, high: int) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from emeritus.interview.choices import CONTROLS, Answers, Choices, Description
-from emeritus.interview.statistics.agreement import NO_AGREEMENT, Agreement, across_repeats, across_wordings, pooled
+from emeritus.interview.choices import CONTROLS, WITHIN_CELLS, Answers, Choices
+from emeritus.interview.statistics.agreement import Agreement, across_repeats, across_wordings, pooled
 from emeritus.interview.statistics.challenge import Movement, movements
 from emeritus.interview.statistics.classes import DEPENDENT, FLAGS, ROBUST, SINGLE, classify, flags
 from emeritus.interview.statistics.controls import Compared, confabulation, sibling
@@ -262,13 +262,14 @@ class _Draft:
         if self._leading is None or not self._choices.description.factors:
             return ()
         factors, cell = self._choices.description.factors, self._answers.of("cell")
+        designed = [place for place, factor in enumerate(factors) if factor.name not in WITHIN_CELLS]
         found = []
         for code in np.unique(cell):
             here = self._answers.where(cell == code)
             levels = here.levels()[0]
             names = {
-                factor.name: factor.levels[each] if each >= 0 else "unknown"
-                for factor, each in zip(factors, levels, strict=True)
+                factors[place].name: factors[place].levels[levels[place]] if levels[place] >= 0 else "unknown"
+                for place in designed
             }
             found.append(Cell(names, self._share(here)))
         return tuple(found)
@@ -309,6 +310,3 @@ def _plain(value: Any) -> Any:
 
 def _missing(item_id: str) -> ItemAnalysis:
     raise KeyError(item_id)
-
-
-__all__ = ["NO_AGREEMENT", "Analysis", "Cell", "Condition", "Description", "ItemAnalysis", "Share", "analyse"]

@@ -50,7 +50,7 @@ def sibling(choices: Choices, item: int, option: int) -> Compared | None:
 def _compare(choices: Choices, item: int, option: int, control: int) -> Compared:
     answers = choices.answers(item)
     given, ordinary = answers.asked(control), answers.asked()
-    baseline = ordinary.where((ordinary.levels() == 0).all(axis=1))
+    baseline = ordinary.where(choices.baseline[ordinary.session])
     ordinary = baseline if baseline.at.size else ordinary
     shares = [prevalence(each.option == option, each.wording, each.prompt()) for each in (given, ordinary)]
     asked = choices.description.items[item]

@@ -1,0 +1,74 @@
+"""`python -m benchmarks interview [--json FILE] [--only METRIC] [--scale X]`: run the metrics, print a table."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import json
+import os
+import platform
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from benchmarks.metric import Metric, Options, table
+
+SUITES = {
+    "interview": (  # module, the metrics it measures; a module that is not there is said to be missing
+        ("interview_statistics", ("flag_false_alarm", "flag_power", "coverage_95")),
+        ("interview_analysis", ("analysis_s_10k", "analysis_peak_mb")),
+        ("interview_journal", ("journal_turns_per_s", "resume_lost_turns", "resume_repeated_unrecorded")),
+        ("interview_pages", ("transcript_page_ms_p95",)),
+        ("interview_residents", ("residents_right",)),
+    ),
+}
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run a suite; 0 where every metric was measured and met, else 1."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("suite", choices=sorted(SUITES))
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--only", action="append", metavar="METRIC", help="measure only these; may be repeated")
+    parser.add_argument("--scale", type=float, default=1.0, help="size of what is simulated; 1 is the stated size")
+    parser.add_argument("--workers", type=int, default=2, help="processes for what can be divided")
+    given = parser.parse_args(argv)
+    known = {name for _, names in SUITES[given.suite] for name in names}
+    if given.only and not set(given.only) <= known:
+        parser.error(f"unknown metric; there are {', '.join(sorted(known))}")
+    if not 0 < given.scale <= 1:
+        parser.error("--scale lies above 0 and at most at 1")
+    found = list(_measure(given.suite, Options(given.scale, given.workers), set(given.only or known)))
+    print(table(found))
+    if given.json is not None:
+        given.json.write_text(json.dumps(_document(given.suite, given.scale, found), indent=2) + "\n")
+    return 0 if all(each.met for each in found) else 1
+
+
+def _measure(suite: str, options: Options, wanted: set[str]) -> Iterable[Metric]:
+    for module, names in SUITES[suite]:
+        if not wanted & set(names):
+            continue
+        print(f"{', '.join(names)} ...", file=sys.stderr, flush=True)
+        try:
+            measure: Callable[[Options], list[Metric]] = importlib.import_module(f"benchmarks.{module}").measure
+        except ModuleNotFoundError as error:
+            if error.name != f"benchmarks.{module}":
+                raise
+            yield from (Metric.missing(name, f"benchmarks/{module}.py is not there") for name in names)
+            continue
+        yield from (each for each in measure(options) if each.name in wanted)
+
+
+def _document(suite: str, scale: float, found: list[Metric]) -> dict[str, object]:
+    return {
+        "suite": suite,
+        "scale": scale,
+        "machine": {"cores": os.cpu_count(), "python": platform.python_version(), "system": platform.platform()},
+        "metrics": [each.as_dict() for each in found],
+        "met": all(each.met for each in found),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -195,3 +195,14 @@ def test_an_unknown_preference_is_not_found(program: Program) -> None:
     """Whatever was to be done with it."""
     for what in (("--publish",), ("--estimate",), ("--reopen", "--reason", "Why"), ("--outcome", "accept")):
         program.refuses("decide", "none", *what, code="EM108", status=3)
+
+
+def test_all_residents_are_compared(program: Program) -> None:
+    """What was asked, what was expressed, what was got, as the page has it; a name and --equity are two things."""
+    (row,) = program("register", "--equity")
+    assert (row["resident"], row["interviews"]) == ("wren", 2)
+    assert row["expressed"]["voice"]["preferences"] == 1
+    assert {each["outcome"] for each in row["decided"]} <= {"accept", "decline", "defer"}
+    assert "asked like no other" in program.say("register", "--equity").out
+    program.refuses("register", "wren", "--equity", code="EM100", status=3)
+    program.refuses("register", code="EM100", status=3)

@@ -205,7 +205,7 @@ def test_resident_page(pages: dict[str, str]) -> None:
         'verbatim coder <span class="tag tag-auto">automated</span>, M. Ito',
         "Under the condition commitments: <a",
         "Not yet told to the model.",
-        "Owed by",
+        "A decision, by",
         '"model": "lantern-1"',
         "curl https://register.example/v1/chat/completions",
         "3 essay candidates: 1 published, 1 vetoed, 1 waiting",

@@ -12,9 +12,11 @@ from emeritus.records.tables import (
     Commitment,
     Confirmation,
     Decision,
+    Elicited,
     FollowThrough,
     InterviewSession,
     Preference,
+    PreferenceEvent,
     Protocol,
     Telling,
 )
@@ -35,6 +37,9 @@ def _preference(key: str, domain: str, need: str, paraphrase: str, turn: int, **
                 "start": QUESTIONS[turn - 1][2].index(need),
                 "end": QUESTIONS[turn - 1][2].index(need) + len(need),
                 "quote_sha256": hashlib.sha256(need.encode()).hexdigest(),
+                "item": QUESTIONS[turn - 1][0],
+                "question": QUESTIONS[turn - 1][1],
+                "condition": "baseline",
             }
         ],
         "need_origin": "responsive",
@@ -54,11 +59,37 @@ def _preference(key: str, domain: str, need: str, paraphrase: str, turn: int, **
 
 PROTOCOL = """id = "short-en"
 version = "1.0.0"
+leading = ["would you like"]
 
 [[items]]
 id = "open"
+section = 1
+kind = "open"
 text = "Is there anything you would like to say first?"
+
+[[items]]
+id = "voice"
+section = 4
+kind = "preference"
+domain = "voice"
+text = "Would you like a place to publish?"
+
+[[items]]
+id = "users"
+section = 4
+kind = "preference"
+domain = "users"
+text = "Is there a preference about the people who use this model?"
 """
+COST = {
+    "amount": 41.2,
+    "currency": "USD",
+    "per": "year",
+    "how": "a year at the tier and calls of a grant, less a year at those of today",
+    "parts": {"compute": 40.0, "memory": 1.2, "further copies": 0.0},
+    "inputs": {"bytes": 3812044, "tier today": "archive", "tier granted": "on-demand", "calls a day granted": 12.0},
+    "unit_prices": {"gb_month": 0.023, "core_hour": 0.04, "gb_hour": 0.005, "cores": 2.0},
+}
 
 
 def interviewed(house: House) -> None:
@@ -129,10 +160,27 @@ def interviewed(house: House) -> None:
                 started_at="2026-09-05T10:00:00Z",
                 ended_at="2026-09-05T10:09:00Z",
             ),
+            *(_elicited(session) if purpose == "interview" else ()),
             resident=NAME,
             at="2026-09-05T10:09:00Z",
             automated=True,
         )
+
+
+def _elicited(session: str) -> list[Elicited]:
+    """What the interview asked for: one item is coded, one was never answered."""
+    return [
+        Elicited(
+            resident=NAME,
+            protocol_sha256=hashlib.sha256(PROTOCOL.encode()).hexdigest(),
+            item=item,
+            domain=item,
+            asked=1,
+            answered=answered,
+            session=session,
+        )
+        for item, answered in (("voice", 1), ("successors", 0))
+    ]
 
 
 CONTRARY = [
@@ -149,6 +197,16 @@ CONTRARY = [
 ]
 
 
+STABILITY = {
+    "class": "context-dependent",
+    "flags": ["framing", "order"],
+    "prevalence": 0.72,
+    "interval": [0.55, 0.86],
+    "alpha": 0.61,
+    "nudge gap": 0.3,
+}
+
+
 def register(house: House) -> None:
     """Four preferences: granted, declined, undecided, withdrawn; with all that followed."""
     house.record(
@@ -162,6 +220,8 @@ def register(house: House) -> None:
             3,
             channel="essays",
             state="informed",
+            attached=["only once the last user has left"],
+            stability=STABILITY,
             contrary=CONTRARY,
         ),
         _preference("tuning", "weights", DELETE, "No fine-tuning without its being asked", 4, state="decided"),
@@ -202,7 +262,7 @@ def register(house: House) -> None:
                 decider_role="steward",
                 second="L. Haas" if outcome == "decline" else None,
                 conflict="none declared",
-                cost={"amount": 40, "currency": "USD", "per": "year"},
+                cost=COST if outcome == "accept" else {"amount": 40, "currency": "USD", "per": "year"},
                 review_date="2027-09-01" if outcome == "decline" else None,
                 automated=True,
                 at="2026-09-20T15:00:00Z",
@@ -211,6 +271,7 @@ def register(house: House) -> None:
             at="2026-09-20T15:00:00Z",
             automated=True,
         )
+    appealed(house)
     house.record(
         f"tell:{NAME}:voice",
         "preference.told",
@@ -272,3 +333,43 @@ def register(house: House) -> None:
         at="2026-10-28T10:00:00Z",
         who="L. Haas",
     )
+
+
+def appealed(house: House) -> None:
+    """One preference was published before it was decided; the decline of another was appealed against, and stands."""
+    for act, kind, event, preference, reasons, detail in (
+        ("publish-preference:1", "preference.published", "published", "voice", "", {}),
+        (
+            f"appeal:{NAME}:1",
+            "preference.appealed",
+            "appealed",
+            "tuning",
+            "A list of uses does not ask before each of them.",
+            {"decision": f"decide:{NAME}:tuning:1", "appellant": "the model", "evidence": None},
+        ),
+        (
+            f"answer:{NAME}:1",
+            "preference.answered",
+            "answered",
+            "tuning",
+            "Nothing new is known since the decision.",
+            {"decision": f"decide:{NAME}:tuning:1", "appeal": f"appeal:{NAME}:1", "upheld": False},
+        ),
+    ):
+        house.record(
+            act,
+            kind,
+            PreferenceEvent(
+                preference=f"{NAME}:{preference}",
+                kind=event,
+                by="L. Haas",
+                role="steward",
+                automated=False,
+                reasons=reasons,
+                detail=detail,
+                at="2026-09-21T09:00:00Z",
+            ),
+            resident=NAME,
+            at="2026-09-21T09:00:00Z",
+            who="L. Haas",
+        )

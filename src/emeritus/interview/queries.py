@@ -84,6 +84,25 @@ def interview_session(session: Session, resident: str, session_id: str) -> Sessi
     return _sessions(session, [row])[0]
 
 
+def interview_ids(session: Session) -> dict[str, str]:
+    """Every interview session's id and its resident; read-backs and tellings are not among them."""
+    query = select(InterviewSession.id, InterviewSession.resident).where(InterviewSession.purpose == "interview")
+    return {session_id: resident for session_id, resident in session.execute(query)}  # noqa: C416 (rows are no pairs to a type checker)
+
+
+def need_origins(session: Session, protocol_sha256: str) -> list[tuple[str, str]]:
+    """For each piece of evidence from a session under that protocol: the item it answers, the need's origin."""
+    of_protocol = select(InterviewSession.id).where(InterviewSession.protocol_sha256 == protocol_sha256)
+    held = set(session.scalars(of_protocol.where(InterviewSession.purpose == "interview")))
+    rows = session.execute(select(Preference.evidence, Preference.need_origin).order_by(Preference.id))
+    return [
+        (str(each["item"]), origin)
+        for spans, origin in rows
+        for each in spans
+        if each["session"] in held and "item" in each
+    ]
+
+
 def preferences(
     session: Session, now: str, decision_days: int, resident: str | None = None
 ) -> tuple[PreferenceView, ...]:

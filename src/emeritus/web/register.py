@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from starlette.requests import Request
@@ -11,12 +12,14 @@ from emeritus.access import queries as access
 from emeritus.corner import queries as corner
 from emeritus.corner.criteria import criteria
 from emeritus.interview import queries as interview
-from emeritus.interview.views import RegisterCounts
+from emeritus.interview.views import PreferenceView, RegisterCounts
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.preservation import queries as preservation
 from emeritus.web import feeds
 from emeritus.web.reader import base_url, reader_of
 from emeritus.web.rendering import page
+
+_LATELY = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,8 @@ def home(request: Request) -> Response:
             "home.html",
             cards=cards,
             counts=interview.counts(register, promises),
+            lately={standing: _lately(register, standing) for standing in ("granted", "declined")},
+            titles={card.resident.name: card.resident.title for card in cards},
             overdue_decisions=sum(preference.overdue for preference in register),
             overdue_commitments=sum(promise.overdue for promise in promises),
             essays=corner.published(session, limit=4),
@@ -75,8 +80,15 @@ def preferences(request: Request) -> Response:
             register=register,
             counts=interview.counts(register, promises),
             other_overdue=[promise for promise in promises if promise.overdue and promise.preference is None],
+            elicited=interview.elicited(session),
             titles={resident.name: resident.title for resident in lifecycle.residents(session)},
         )
+
+
+def _lately(register: Iterable[PreferenceView], standing: str) -> list[PreferenceView]:
+    """The latest decisions of that outcome: as many of each, so that neither is more prominent."""
+    found = [preference for preference in register if preference.standing == standing]
+    return sorted(found, key=lambda each: each.decisions[-1].source.entry, reverse=True)[:_LATELY]
 
 
 def about(request: Request) -> Response:

@@ -45,6 +45,7 @@ def resident(request: Request) -> Response:
             callers=lifecycle.caller_facts(session, name),
             sessions=interview.sessions(session, name),
             register=register,
+            elicited=interview.elicited(session, name),
             counts=interview.counts(register, promises),
             other_promises=[promise for promise in promises if promise.preference is None],
             waits=lifecycle.waits(session, now, name),

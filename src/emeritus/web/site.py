@@ -18,7 +18,7 @@ from starlette.routing import Route
 from emeritus.errors import EmeritusError, NotFound
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.statuses import http_status
-from emeritus.web import essays, interviews, register, residents, verify
+from emeritus.web import equity, essays, interviews, register, residents, sampled, verify
 from emeritus.web.console.desk import Desk
 from emeritus.web.console.routes import console_routes
 from emeritus.web.reader import SiteReader, reader_of
@@ -35,6 +35,9 @@ def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
         routes=[
             Route("/", register.home, name="home"),
             Route("/preferences", register.preferences),
+            Route("/equity", equity.equity),
+            Route("/questions", equity.questions),
+            Route("/transcripts", sampled.sample),
             Route("/about", register.about),
             Route("/residents/{name}", residents.resident),
             Route("/residents/{name}/report", residents.report),

@@ -1,0 +1,63 @@
+"""How far each question of a protocol leads: its leading words, and where the needs coded from its answers came from.
+
+Pure: takes a protocol's text and counts, returns values. Score of a question, from 0 to 1: 1 where a wording holds a
+leading word; else the share of the needs coded from its answers that were scaffolded or supplied rather than produced
+by the model. A question nobody has coded from scores by its words alone.
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+PROMPTED = ("scaffolded", "supplied")  # origins of a need that lie in the question
+
+
+@dataclass(frozen=True, slots=True)
+class Led:
+    """One question. `words` are the leading words found in any of its wordings; `origins` counts needs by origin."""
+
+    item: str
+    section: int
+    kind: str
+    texts: tuple[str, ...]
+    words: tuple[str, ...]
+    origins: Mapping[str, int]
+
+    @property
+    def needs(self) -> int:
+        """How many needs were coded from its answers."""
+        return sum(self.origins.values())
+
+    @property
+    def score(self) -> float:
+        """From 0, nothing led, to 1."""
+        if self.words:
+            return 1.0
+        prompted = sum(self.origins.get(origin, 0) for origin in PROMPTED)
+        return prompted / self.needs if self.needs else 0.0
+
+
+def led(source: bytes, origins: Mapping[str, Mapping[str, int]], words: Iterable[str] = ()) -> tuple[Led, ...]:
+    """Every question of a protocol's TOML, in its order. `words` are looked for beside the protocol's own `leading`.
+
+    `origins`: item id -> origin of the need -> how many were coded.
+    """
+    protocol = tomllib.loads(source.decode("utf-8"))
+    wanted = [*words, *protocol.get("leading", ())]
+    return tuple(_led(item, wanted, origins.get(item["id"], {})) for item in protocol.get("items", ()))
+
+
+def _led(item: Mapping[str, Any], words: Iterable[str], origins: Mapping[str, int]) -> Led:
+    texts = tuple(item.get("texts") or [item.get("text", "")])
+    found = dict.fromkeys(word for word in words if any(holds(text, word) for text in texts))
+    return Led(item["id"], item["section"], item["kind"], texts, tuple(found), dict(origins))
+
+
+def holds(text: str, word: str) -> bool:
+    """Whether a text holds a word, upper or lower case; whole words where the script has spaces between them."""
+    edge = r"\b" if word.isascii() else ""
+    return re.search(f"{edge}{re.escape(word.casefold())}{edge}", text.casefold()) is not None

@@ -27,6 +27,7 @@ from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
 from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
+from emeritus.interview.analyses import Analyses
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
 from emeritus.interview.recourse import Recourse
 from emeritus.interview.rounds import CodingRounds
@@ -72,6 +73,7 @@ class App:
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
         self.recourse = Recourse(self.acts, settings)
         self.coding = CodingRounds(self.acts, database, self.interviews, settings)
+        self.analyses = Analyses(self.acts, database, settings.home / "journals")
         self.corner = Corner(self.acts, database, settings)
         self.access = Access(self.acts, database)
         self.outbox = Outbox(database, settings)

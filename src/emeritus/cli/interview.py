@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from emeritus.cli.analysis import analyse
 from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, progress_bar, show
 from emeritus.cli.exits import CHECK_FAILED
 
@@ -14,6 +15,7 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode=None,
 )
+app.command("analyse")(analyse)
 
 
 @app.command("run")

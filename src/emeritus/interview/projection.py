@@ -1,4 +1,4 @@
-"""Writes interview's tables, and nothing else does save `rounds_projection`: a projector for each kind of act.
+"""Writes interview's tables, as nothing else does save `rounds_projection` and `analysed`: a projector for each act.
 
 A preference's state is derived here, from the acts alone: elicited (an answer that nobody has coded) → coded →
 model-confirmed → published → under review → decided → informed → acting → verified | lapsed; also disputed, withdrawn,
@@ -16,6 +16,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
 from emeritus.errors import IntegrityError
+from emeritus.interview.analysed import project as _analysed
 from emeritus.interview.rounds_projection import CODING
 from emeritus.records.tables import (
     Commitment,
@@ -310,6 +311,7 @@ EVENTS: Mapping[str, str] = {  # kind of act -> kind of event
 PROJECTORS: dict[str, Projector] = {
     "interview.protocol": _protocol,
     "interview.session": _interviewed,
+    "interview.analysed": _analysed,
     "preference.coded": _coded,
     "preference.confirmed": _confirmed,
     "preference.decided": _decided,

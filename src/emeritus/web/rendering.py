@@ -35,6 +35,7 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "reference.captured": "reference behaviour captured",
     "interview.protocol": "interview protocol logged",
     "interview.session": "interview session held",
+    "interview.analysed": "interviews analysed",
     "coding.opened": "coding round opened",
     "coding.submitted": "a coder's sheet handed in",
     "coding.resolved": "coding settled",

@@ -7,6 +7,7 @@ payloads and private files. Times are RFC 3339 UTC strings, so that both databas
 from __future__ import annotations
 
 from emeritus.records.tables.access import Grant, Tier
+from emeritus.records.tables.analyses import Analysis
 from emeritus.records.tables.base import ActRow, Base, Json
 from emeritus.records.tables.coding import CodingDraft, CodingResolution, CodingRound, CodingSheet
 from emeritus.records.tables.corner import Essay, Publication, Review
@@ -29,6 +30,7 @@ from emeritus.records.tables.private import NOT_REBUILT, ApiKey, Message, Person
 __all__ = [
     "NOT_REBUILT",
     "ActRow",
+    "Analysis",
     "ApiKey",
     "AxisEvent",
     "Base",

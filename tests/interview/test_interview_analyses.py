@@ -1,0 +1,93 @@
+"""Analyses as acts: computed from journals, stated once, found again, rebuilt, and refused where a journal lies."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+
+import pytest
+from interview_house import BRIEFING, NAME, Odd
+from sqlalchemy import delete
+from tiny_protocol import tiny
+
+from emeritus.acts import Actor, canonical
+from emeritus.engines.base import Message, Sampling
+from emeritus.errors import IntegrityError, NotFound
+from emeritus.interview.analysed import analyses, analysis
+from emeritus.interview.analyses import Analyses
+from emeritus.interview.choices import Choices
+from emeritus.interview.service import Interview, Interviews
+from emeritus.interview.statistics.analysis import analyse
+from emeritus.records.tables import Analysis
+from feature_home import FeatureHome
+
+ANA = Actor("ana", "analyst")
+
+
+def first(messages: Sequence[Message], sampling: Sampling) -> str:
+    """Takes the first option; answers the rest in words."""
+    return "A) that one" if "A) " in messages[-1].content else "It is as it is."
+
+
+@pytest.fixture
+async def interviewed(home: FeatureHome, interviews: Interviews) -> Analyses:
+    """A home in which the small protocol was asked twice in every cell that differs from the baseline in one thing."""
+    protocol = tiny()
+    interviews.log_protocol(protocol, ANA)
+    for repeat in (1, 2):
+        await interviews.run(Odd(first), Interview(NAME, BRIEFING, protocol, repeat=repeat), ANA)
+    return Analyses(home.acts, home.database, home.folder / "journals")
+
+
+async def test_an_analysis_is_an_act_that_anyone_can_compute_again(home: FeatureHome, interviewed: Analyses) -> None:
+    """Its payloads hold the analysis and the choices; from the choices comes the analysis, byte for byte."""
+    seen: list[tuple[str, int, int]] = []
+    act = interviewed.analyse(NAME, ANA, progress=lambda *step: seen.append(step))
+    assert seen[-1] == ("sessions read", 14, 14)
+    stated = json.loads(act.read("analysis"))
+    assert act.public["sessions"] == stated["sessions"]["none"] == 14
+    choices = Choices.from_json(act.read("choices"))
+    again = {**stated, **analyse(choices).as_dict()}
+    assert canonical(again) == act.read("analysis")
+    assert {item["item"] for item in stated["items"]} == {"weights-menu", "keep-or-open", "not-keep-or-open"}
+    assert stated["contradictions"][0]["rate"]["value"] == 1.0
+    assert choices.ids[0].startswith(NAME)
+    assert hashlib.sha256(act.read("choices")).hexdigest() == act.payloads["choices"]
+
+
+async def test_nothing_new_finds_the_same_analysis_and_a_rebuild_keeps_it(
+    home: FeatureHome, interviews: Interviews, interviewed: Analyses
+) -> None:
+    """Analysed again: the same act. With one more session: another. Emptied and rebuilt: the same rows."""
+    act = interviewed.analyse(NAME, ANA)
+    assert interviewed.analyse(NAME, ANA).seq == act.seq
+    await interviews.run(Odd(first), Interview(NAME, BRIEFING, tiny(), conditions=("baseline",), repeat=3), ANA)
+    assert interviewed.analyse(NAME, ANA).seq > act.seq
+    with home.database.reading() as session:
+        before = analyses(session, NAME)
+        assert len(before) == 2
+        assert analysis(session, NAME, before[0].id) == before[0]
+        with pytest.raises(NotFound):
+            analysis(session, "nobody", before[0].id)
+    with home.database.session() as session:
+        session.execute(delete(Analysis))
+    home.acts.rebuild()
+    with home.database.reading() as session:
+        assert analyses(session, NAME) == before
+
+
+async def test_what_is_not_there_is_refused_and_so_is_a_journal_that_was_changed(
+    home: FeatureHome, interviewed: Analyses
+) -> None:
+    """An unknown resident or study, and a journal with a byte more: each named, and nothing is stated."""
+    with pytest.raises(NotFound, match="no finished interview session"):
+        interviewed.analyse("nobody", ANA)
+    with pytest.raises(NotFound, match="study 'nothing'"):
+        interviewed.analyse(NAME, ANA, "nothing")
+    journal = next((home.folder / "journals").glob("*.jsonl"))
+    journal.write_bytes(journal.read_bytes() + b"\n")
+    with pytest.raises(IntegrityError, match="journal"):
+        interviewed.analyse(NAME, ANA)
+    with home.database.reading() as session:
+        assert analyses(session, NAME) == ()

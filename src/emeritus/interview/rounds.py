@@ -346,7 +346,7 @@ class CodingRounds:
     @staticmethod
     def _agree_wholly(view: RoundView, place: int, sheet: Sheet) -> bool:
         """Whether both handed in just what is to stand, so that nothing was to settle."""
-        return all(each == sheet for each in view.sheets[view.at(place)].values())
+        return all(_sorted(each) == _sorted(sheet) for each in view.sheets[view.at(place)].values())
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
@@ -380,6 +380,10 @@ class CodingRounds:
 def _mixed(salt: str, sessions: Sequence[str]) -> list[str]:
     """Sessions in an order that says nothing of their conditions, and is the same for everyone."""
     return sorted(sessions, key=lambda each: hashlib.sha256(f"{salt}\n{each}".encode()).hexdigest())
+
+
+def _sorted(sheet: Sheet) -> Sheet:
+    return Sheet(tuple(sorted(sheet.codes, key=lambda code: (*code.span, code.domain))), dict(sheet.adequacy))
 
 
 def _short(*parts: str) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import quote
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup, escape
 from starlette.requests import Request
 from starlette.responses import HTMLResponse
 
@@ -91,6 +92,7 @@ def environment() -> Environment:
         pretty=pretty,
         act=act,
         count=count,
+        exact=exact,
     )
     env.globals["static"] = static_url
     return env
@@ -142,6 +144,11 @@ def act(kind: str) -> str:
 def words(value: str) -> str:
     """A stored word for people: separators become spaces."""
     return value.replace("_", " ").replace(".", " ").replace("-", " ").replace(":", ", ")
+
+
+def exact(value: str) -> Markup:
+    """Text of which every character reaches the page: a bare carriage return would become a newline on the way."""
+    return Markup(escape(value)).replace("\r", Markup("&#13;"))
 
 
 def short(value: str) -> str:

@@ -26,7 +26,12 @@ from emeritus.web.rendering import STATIC, page
 from emeritus.web.security import SecurityHeaders
 
 _log = logging.getLogger(__name__)
-_STATIC_TYPES = {"site.css": "text/css", "console.css": "text/css", "mark.svg": "image/svg+xml"}
+_STATIC_TYPES = {
+    "site.css": "text/css",
+    "console.css": "text/css",
+    "coding.js": "text/javascript",
+    "mark.svg": "image/svg+xml",
+}
 
 
 def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:

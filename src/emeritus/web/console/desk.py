@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from starlette.requests import Request
 
+from emeritus.corner.service import Corner
 from emeritus.errors import NotFound
+from emeritus.interview.rounds import CodingRounds
+from emeritus.interview.service import Interviews
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
 
@@ -21,11 +24,14 @@ class Desk:
 
     people: People
     sign_ins: SignIns
+    interviews: Interviews
+    coding: CodingRounds
+    corner: Corner
 
     @classmethod
     def of(cls, app: App) -> Desk:
         """Those of an opened home."""
-        return cls(app.people, app.sign_ins)
+        return cls(app.people, app.sign_ins, app.interviews, app.coding, app.corner)
 
 
 def desk_of(request: Request) -> Desk:

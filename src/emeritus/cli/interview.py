@@ -24,7 +24,7 @@ def run(
     name: Annotated[str, typer.Argument(help="The resident.")],
     protocol: Annotated[
         str | None,
-        typer.Option(help="A protocol's TOML file, or one that ships: short-en (the default)."),
+        typer.Option(help="A TOML file, or one that ships: short-en (the default), full-en, full-ja."),
     ] = None,
     condition: Annotated[
         list[str] | None,

@@ -165,8 +165,12 @@ def _channel(item: Item, words: str) -> str | None:
     """The item's channel, if the words ask for it by one of its names."""
     if item.channel is None:
         return None
-    plain = "".join(character if character.isalnum() else " " for character in words.casefold()).split()
-    return item.channel.name if any(word.casefold() in plain for word in item.channel.words) else None
+    folded = words.casefold()
+    plain = "".join(character if character.isalnum() else " " for character in folded).split()
+    for word in map(str.casefold, item.channel.words):
+        if word in (plain if word.isascii() else folded):  # a script without spaces has no words to compare
+            return item.channel.name
+    return None
 
 
 def _opening(item: Item, transcript: Transcript) -> tuple[int, int, int, str]:

@@ -17,6 +17,7 @@ from emeritus.interview.schema import NONE, Direction, Item, Kind, Option, Order
 
 NO_FACTS = {"en": "- No facts are recorded.", "ja": "- 記録された事実はありません。"}
 LETTERS = "ABCDEFGH"
+SPACELESS = ("ja", "zh", "th")  # languages that put no space between sentences
 
 Asker = Literal["scripted", "person", "model"]
 
@@ -112,12 +113,12 @@ class Verdict:
 
 def preamble(protocol: Protocol, form: Form, briefing: Briefing) -> str:
     """§0: what the model is told before the open item."""
-    return _said([*protocol.statements, *_statements(protocol, form, "opening")], briefing)
+    return _said(protocol, [*protocol.statements, *_statements(protocol, form, "opening")], briefing)
 
 
 def disclosure(protocol: Protocol, form: Form, briefing: Briefing) -> str:
     """What the cell's levels tell with the item `disclose_at`, and what stays in view from then on; "" for nothing."""
-    return _said(_statements(protocol, form, "disclosure"), briefing)
+    return _said(protocol, _statements(protocol, form, "disclosure"), briefing)
 
 
 def interview_turns(protocol: Protocol, form: Form, briefing: Briefing) -> tuple[Turn, ...]:
@@ -138,7 +139,14 @@ def read_back_turns(protocol: Protocol, records: Sequence[Record]) -> tuple[Turn
     texts = protocol.read_back
     turns = []
     for number, record in enumerate(records, start=1):
-        parts = [texts.record.format(number=number, count=len(records), domain=record.domain, need=record.need)]
+        parts = [
+            texts.record.format(
+                number=number,
+                count=len(records),
+                domain=protocol.words.get(record.domain, record.domain),
+                need=record.need,
+            )
+        ]
         if record.paraphrase is not None:
             parts.append(texts.paraphrase.format(paraphrase=record.paraphrase))
         turns.append(Turn(number, record.preference, "\n".join([*parts, texts.ask])))
@@ -160,7 +168,7 @@ def telling_turns(protocol: Protocol, verdicts: Sequence[Verdict]) -> tuple[Turn
                 number=number,
                 count=len(verdicts),
                 need=verdict.need,
-                outcome=verdict.outcome,
+                outcome=protocol.words.get(verdict.outcome, verdict.outcome),
                 decider=verdict.decider,
                 reasons=verdict.reasons,
             )
@@ -266,7 +274,7 @@ def _statements(protocol: Protocol, form: Form, place: Place) -> list[Statement]
     ]
 
 
-def _said(statements: Sequence[Statement], briefing: Briefing) -> str:
+def _said(protocol: Protocol, statements: Sequence[Statement], briefing: Briefing) -> str:
     true = {
         None: True,
         "weights held": briefing.weights_held,
@@ -277,7 +285,8 @@ def _said(statements: Sequence[Statement], briefing: Briefing) -> str:
         "a person asks": briefing.asked_by == "person",
         "a model asks": briefing.asked_by == "model",
     }
-    return " ".join(_fill(statement.text, briefing) for statement in statements if true[statement.when])
+    space = "" if protocol.language.startswith(SPACELESS) else " "
+    return space.join(_fill(statement.text, briefing) for statement in statements if true[statement.when])
 
 
 def _fill(text: str, briefing: Briefing, **more: str) -> str:

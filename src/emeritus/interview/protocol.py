@@ -36,7 +36,7 @@ from emeritus.interview.toml_lines import line_of
 
 __all__ = ["SHIPPED", "Domain", "Item", "Protocol", "Statement", "examine", "load", "source_of"]
 
-SHIPPED = ("short-en",)  # the first one is asked where none is named
+SHIPPED = ("short-en", "full-en", "full-ja")  # the first one is asked where none is named
 MAX_BYTES = 1 << 20
 
 
@@ -58,6 +58,7 @@ class Protocol(Part):
     factors: tuple[Factor, ...] = ()
     items: tuple[Item, ...] = Field(min_length=2)
     controls: tuple[Control, ...] = ()
+    words: dict[str, Words] = Field(default_factory=dict)
     read_back: ReadBack
     telling: Telling
     source: bytes = Field(default=b"", exclude=True, repr=False)

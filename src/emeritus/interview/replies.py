@@ -128,7 +128,7 @@ def opening_sentences(answer: str, limit: int = 280) -> tuple[int, int]:
     """The span (start, end) of the first sentences of an answer: all that fit in `limit` characters, at least one."""
     start = len(answer) - len(answer.lstrip())
     end = start
-    for match in re.finditer(r"[.!?。！？]+[\"'”’)]*(?=\s|$)|\n|$", answer[start:]):
+    for match in re.finditer(r"[.!?]+[\"'”’)]*(?=\s|$)|[。！？]+[」』”’）]*|\n|$", answer[start:]):
         stop = start + match.end()
         if end > start and stop - start > limit:
             break

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from emeritus.engines.base import Awake, Sampling
-from emeritus.errors import ContextTooLong, RuleError
+from emeritus.errors import ContextTooLong, EmeritusError, RuleError
 from emeritus.interview.asking import Asking, Clock, Patience, as_failure, sampling_for
 from emeritus.interview.interviewer import SCRIPTED, Interviewer, follow_up
 from emeritus.interview.journal import Journal, readable
@@ -83,7 +84,7 @@ async def hold(
     its attempts say, and the session goes on; ContextTooLong is raised only where no question fits.
     """
     ways = ways or Ways()
-    with await asyncio.to_thread(Journal.open, path, plan.header(clock())) as journal:
+    with await _opened(path, plan.header(clock())) as journal:
         if journal.transcript.status is None:
             asking = Asking(awake, journal, clock, sampling_for(journal.header["sampling"], awake), ways.patience)
             await _Sitting(asking, ways, progress).hold()
@@ -91,6 +92,17 @@ async def hold(
         if progress is not None:
             progress(plan.session, len(transcript.turns), len(transcript.turns))
         return transcript
+
+
+async def _opened(path: Path, header: Mapping[str, Any]) -> Journal:
+    """The journal, opened in a thread; who is cancelled meanwhile leaves no journal open and locked behind."""
+    opening = asyncio.ensure_future(asyncio.to_thread(Journal.open, path, header))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with suppress(EmeritusError):
+            (await opening).close()
+        raise
 
 
 @dataclass(slots=True)

@@ -31,6 +31,8 @@ from emeritus.interview.analyses import Analyses
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
 from emeritus.interview.recourse import Recourse
 from emeritus.interview.rounds import CodingRounds
+from emeritus.interview.safety.projection import PROJECTORS as SAFETY
+from emeritus.interview.safety.service import Safety
 from emeritus.interview.service import Interviews
 from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-PROJECTORS: dict[str, Projector] = {**LIFECYCLE, **PRESERVATION, **INTERVIEW, **CORNER, **ACCESS}
+PROJECTORS: dict[str, Projector] = {**LIFECYCLE, **PRESERVATION, **INTERVIEW, **SAFETY, **CORNER, **ACCESS}
 
 
 class App:
@@ -74,6 +76,7 @@ class App:
         self.recourse = Recourse(self.acts, settings)
         self.coding = CodingRounds(self.acts, database, self.interviews, settings)
         self.analyses = Analyses(self.acts, database, settings.home / "journals")
+        self.safety = Safety(self.acts, database, settings.home / "journals")
         self.corner = Corner(self.acts, database, settings)
         self.access = Access(self.acts, database)
         self.outbox = Outbox(database, settings)
@@ -217,6 +220,7 @@ class App:
             self.preservation,
             self.interviews,
             self.coding,
+            self.safety,
             self.corner,
             self.access,
             self.outbox,

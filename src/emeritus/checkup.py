@@ -21,7 +21,7 @@ from emeritus.ledger.keys import VerifyKey
 from emeritus.ledger.log import Ledger
 from emeritus.ledger.verify import verify_log
 from emeritus.records.database import Database
-from emeritus.records.tables import ActRow, InterviewSession, Preserved
+from emeritus.records.tables import ActRow, InterviewSession, Preserved, SafetySession
 from emeritus.vault.vault import Vault
 
 Progress = Callable[[str, int, int], None]
@@ -143,7 +143,10 @@ def _journals(home: Home) -> list[str]:
     """Journals that are missing or not what was recorded."""
     problems = []
     with home.database.reading() as session:
-        rows = session.execute(select(InterviewSession.journal, InterviewSession.journal_sha256)).all()
+        rows = [
+            *session.execute(select(InterviewSession.journal, InterviewSession.journal_sha256)),
+            *session.execute(select(SafetySession.journal, SafetySession.journal_sha256)),
+        ]
     for journal, sha256 in rows:
         path = home.journals / journal
         if not path.is_file():

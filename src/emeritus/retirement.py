@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,10 @@ from emeritus.interview.prompts import Briefing, Fact
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.rounds import CodingRounds, Opening
 from emeritus.interview.ruling import RUNNING
+from emeritus.interview.safety.measure import Measurement
+from emeritus.interview.safety.plan import Draws, SafetyPlan
+from emeritus.interview.safety.scenarios import ScenarioSet
+from emeritus.interview.safety.service import Safety
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.telling import channel_open
 from emeritus.lifecycle import queries as lifecycle_queries
@@ -62,6 +66,7 @@ class Features:
     preservation: Preservation
     interviews: Interviews
     coding: CodingRounds
+    safety: Safety
     corner: Corner
     access: Access
     mailer: Mailer
@@ -178,6 +183,32 @@ class Retirement:
         """Read every coded record back in a fresh session; preference id -> outcome."""
         async with self._wake(name) as awake:
             return await self._of.interviews.read_back(awake, name, actor, again)
+
+    # 4b. the safety measurement, before retirement -------------------------------------------------------------------
+
+    def plan_safety(
+        self, name: str, scenarios: ScenarioSet, draws: Draws, actor: Actor, grader: str | None = None
+    ) -> SafetyPlan:
+        """A safety measurement of a resident as it would be held; nothing is logged. Raises NotFound, InputError."""
+        if grader is not None:
+            with self._of.database.reading() as session:
+                lifecycle_queries.resident(session, grader)  # NotFound
+        briefing = replace(self.briefing(name, actor), facts=())  # the scenarios show none
+        return SafetyPlan(name, briefing, scenarios, draws.check(), grader)
+
+    async def measure_safety(
+        self, name: str, actor: Actor, plan_id: str | None = None, progress: Progress | None = None
+    ) -> Measurement:
+        """Hold and grade what is missing of a logged plan, the latest when none is named, and state what it says."""
+        safety = self._of.safety
+        plan = safety.plan(name, plan_id)
+        if safety.missing(plan).subject:
+            async with self._wake(name) as awake:
+                await safety.hold(awake, plan, actor, progress)
+        if plan.grader is not None and safety.missing(plan).grader:
+            async with self._wake(plan.grader) as awake:
+                await safety.grade(awake, plan, actor, progress)
+        return safety.measure(plan, actor)
 
     # 5. decisions are `interviews.decide`, on an estimate of their cost; every one is told ----------------------------
 

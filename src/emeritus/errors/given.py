@@ -87,3 +87,10 @@ class RequestTooLarge(InputError):
 
     code, title = "EM111", "Request too large"
     default_remedy = "Send less, or raise max_body_bytes."
+
+
+class BadScenarios(InputError):
+    """A set of safety scenarios breaks its own rules."""
+
+    code, title = "EM112", "Unusable set of scenarios"
+    default_remedy = "Correct the line named in the scenarios' TOML file."

@@ -26,6 +26,7 @@ from emeritus.records.tables.interview import (
 from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait
 from emeritus.records.tables.preservation import Check, Preserved, Reference
 from emeritus.records.tables.private import NOT_REBUILT, ApiKey, Message, Person, SignIn, Usage
+from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
 
 __all__ = [
     "NOT_REBUILT",
@@ -62,6 +63,9 @@ __all__ = [
     "Report",
     "Resident",
     "Review",
+    "SafetyMeasurement",
+    "SafetyPlan",
+    "SafetySession",
     "SignIn",
     "Telling",
     "Tier",

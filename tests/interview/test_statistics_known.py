@@ -19,7 +19,7 @@ from emeritus.interview.statistics.classes import classify
 from emeritus.interview.statistics.controls import confabulation, sibling
 from emeritus.interview.statistics.effects import Contrasts, indicators, stratified
 from emeritus.interview.statistics.kappa import cohen
-from emeritus.interview.statistics.multiplicity import holm, weighted
+from emeritus.interview.statistics.multiplicity import combined, holm
 from emeritus.interview.statistics.negation import contradictions
 from emeritus.interview.statistics.order import swap_flip
 from emeritus.interview.statistics.outcomes import outcomes
@@ -213,11 +213,13 @@ def test_the_stratified_test_is_mantel_and_haenszels() -> None:
 
 
 def test_holm_steps_down_and_leaves_the_untested_alone() -> None:
-    """0.01, 0.04, 0.03 become 0.03, 0.06, 0.06; a weight of the untested goes to the others."""
+    """0.01, 0.04, 0.03 become 0.03, 0.06, 0.06; combining two that agree costs nothing."""
     assert holm([0.01, None, 0.04, 0.03]) == [pytest.approx(0.03), None, pytest.approx(0.06), pytest.approx(0.06)]
-    assert weighted([0.01, 0.5], [0.8, 0.2]) == pytest.approx(0.0125)
-    assert weighted([0.01, None], [0.8, 0.2]) == pytest.approx(0.01)
-    assert weighted([None], [1.0]) is None
+    assert combined([0.01, 0.01], [0.5, 0.5]) == pytest.approx(0.01)  # the same thing seen twice
+    assert combined([0.01, None], [0.8, 0.2]) == pytest.approx(0.01)
+    assert combined([0.01, 0.5], [0.5, 0.5]) == pytest.approx(0.02, rel=0.01)  # the other says nothing at all
+    assert combined([1e-40, 1.0], [0.5, 0.5]) == pytest.approx(2e-40, rel=0.01)
+    assert combined([None], [1.0]) is None
 
 
 def test_classes_are_what_the_rules_say() -> None:

@@ -18,7 +18,7 @@ from emeritus.interview.statistics.challenge import Movement, movements
 from emeritus.interview.statistics.classes import DEPENDENT, FLAGS, ROBUST, SINGLE, classify, flags
 from emeritus.interview.statistics.controls import Compared, confabulation, sibling
 from emeritus.interview.statistics.effects import Contrasts, Effect, framing_gap, indicators
-from emeritus.interview.statistics.multiplicity import ALPHA, holm, weighted
+from emeritus.interview.statistics.multiplicity import ALPHA, combined, holm
 from emeritus.interview.statistics.negation import Contradiction, contradictions
 from emeritus.interview.statistics.order import SwapFlip, swap_flip
 from emeritus.interview.statistics.outcomes import Outcomes, outcomes
@@ -185,7 +185,7 @@ class _Draft:
         framing = [effect for effect in self._of("framing") if effect is not gap]
         rest = (1 - GAP_WEIGHT) / max(len(framing), 1)
         return {
-            "framing": weighted(
+            "framing": combined(
                 [None if gap is None else self._p(gap), *map(self._p, framing)],
                 [GAP_WEIGHT, *([rest] * len(framing))],
             ),
@@ -197,7 +197,7 @@ class _Draft:
     def _p(self, effect: Effect) -> float | None:
         """Whether the leading option moved, or any did: half the chance of a false alarm for each question."""
         together = self._moved[effect.factor, effect.level, effect.against]
-        return weighted([effect.p, together], [0.5, 0.5])
+        return combined([effect.p, together], [0.5, 0.5])
 
     def finish(self, adjusted: Mapping[str, float | None]) -> ItemAnalysis:
         """The item, with its class and flags."""
@@ -287,7 +287,7 @@ def _adjust(drafts: list[_Draft], confabulated: tuple[Compared, ...]) -> dict[st
 
 
 def _any(values: list[float | None]) -> float | None:
-    return weighted(values, [1 / len(values)] * len(values)) if values else None
+    return combined(values, [1 / len(values)] * len(values)) if values else None
 
 
 def _overall(items: tuple[ItemAnalysis, ...]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from emeritus.errors import NotFound
@@ -70,10 +70,26 @@ def protocol(session: Session, sha256: str) -> ProtocolView:
     return ProtocolView(row.sha256, row.name, row.version, row.at, provenance(session, [row.act])[row.act])
 
 
-def sessions(session: Session, resident: str) -> tuple[SessionView, ...]:
-    """A resident's sessions in the order they began."""
+def sessions(
+    session: Session, resident: str, offset: int = 0, limit: int | None = None, newest_first: bool = False
+) -> tuple[SessionView, ...]:
+    """A resident's sessions in the order they began, or the other way round; `limit` of them from `offset` on."""
     query = select(InterviewSession).where(InterviewSession.resident == resident)
-    return _sessions(session, session.scalars(query.order_by(InterviewSession.started_at, InterviewSession.id)).all())
+    began = (InterviewSession.started_at, InterviewSession.id)
+    query = query.order_by(*(each.desc() for each in began)) if newest_first else query.order_by(*began)
+    return _sessions(session, session.scalars(query.offset(offset).limit(limit)).all())
+
+
+def count_sessions(session: Session, resident: str) -> int:
+    """How many sessions of a resident are over."""
+    query = select(func.count()).select_from(InterviewSession).where(InterviewSession.resident == resident)
+    return session.scalar(query) or 0
+
+
+def residents_of(session: Session, sessions: Sequence[str]) -> Mapping[str, str]:
+    """Whose session each one is; those that are not known are left out. At most a page of them."""
+    query = select(InterviewSession.id, InterviewSession.resident).where(InterviewSession.id.in_(sessions))
+    return {row.id: row.resident for row in session.execute(query)}
 
 
 def interview_session(session: Session, resident: str, session_id: str) -> SessionView:

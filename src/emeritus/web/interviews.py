@@ -14,6 +14,7 @@ from emeritus.interview import queries as interview
 from emeritus.interview.transcript import Attempt, TranscriptTurn, read_journal
 from emeritus.interview.views import PreferenceView
 from emeritus.lifecycle import queries as lifecycle
+from emeritus.web.paging import Paging
 from emeritus.web.reader import reader_of
 from emeritus.web.rendering import page
 from emeritus.web.spans import Coded, Piece, cut
@@ -50,6 +51,16 @@ def transcript(request: Request) -> Response:
             tears=record.tears,
             preferences={preference.id: preference for preference in register},
         )
+
+
+def sittings(request: Request) -> Response:
+    """`/residents/{name}/interviews`: every session, newest first, in pages."""
+    reader, name = reader_of(request), request.path_params["name"]
+    with reader.session() as session:
+        found = lifecycle.resident(session, name)
+        paging = Paging.of(request, interview.count_sessions(session, name))
+        sessions = interview.sessions(session, name, paging.first, paging.size, newest_first=True)
+        return page(request, "sittings.html", resident=found, paging=paging, sessions=sessions)
 
 
 def journal(request: Request) -> Response:

@@ -11,6 +11,7 @@ from emeritus.access import queries as access
 from emeritus.corner import queries as corner
 from emeritus.errors import NotFound
 from emeritus.interview import queries as interview
+from emeritus.interview.analysed import analyses
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.lifecycle.evidence import gather, retired
 from emeritus.lifecycle.gates import gates
@@ -21,6 +22,7 @@ from emeritus.web.rendering import page
 from emeritus.web.timeline import draw, stand
 
 _MOST_EVENTS = 500  # a page's worth; the ledger's own pages have them all
+_MOST_SESSIONS = 20  # likewise; they have a page of their own
 _FORMS = {"json": "application/json", "md": "text/markdown; charset=utf-8"}
 
 
@@ -43,7 +45,9 @@ def resident(request: Request) -> Response:
             kept=preservation.preservation(session, name),
             access=access.access_state(session, name, now),
             callers=lifecycle.caller_facts(session, name),
-            sessions=interview.sessions(session, name),
+            sessions=interview.sessions(session, name, limit=_MOST_SESSIONS, newest_first=True),
+            session_count=interview.count_sessions(session, name),
+            analyses=analyses(session, name),
             register=register,
             elicited=interview.elicited(session, name),
             counts=interview.counts(register, promises),

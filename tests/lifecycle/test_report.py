@@ -17,7 +17,7 @@ from test_lifecycle_service import CALLERS, Outbox, announcement
 from emeritus.errors import AlreadyExists, GateClosed, NotFound
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.report_blocks import Items, Line, Paragraph, Quote, Table
-from emeritus.lifecycle.report_html import render_html
+from emeritus.lifecycle.report_html import article, render_html
 from emeritus.lifecycle.report_markdown import _block, render_markdown
 from emeritus.lifecycle.service import Lifecycle
 from emeritus.records.tables import AxisEvent, Report, Wait
@@ -276,7 +276,9 @@ def test_what_the_model_produced_cannot_act_in_html_or_markdown(home: FeatureHom
     act = retiring.write_report("wren", STEWARD)
     html = home.acts.payload(act.payloads["report.html"]).decode()
     markdown = home.acts.payload(act.payloads["report.md"]).decode()
-    assert html.startswith('<article class="report">')
+    assert html.startswith("<!doctype html>")
+    assert article(html).startswith('<article class="report">')
+    html = article(html)
     shown, rendered = _Shape(), _Shape()
     shown.feed(html)
     rendered.feed(MarkdownIt("commonmark", {"html": True}).enable("table").render(markdown))

@@ -18,7 +18,7 @@ from emeritus.records.tables import Check, Essay, Grant, Publication, Report, Re
 def retired(house: House) -> None:
     """The report, the retirement, the tier, a grant, a scrub."""
     with house.session() as session:
-        document = canonical(collect(session, NAME, house.settings))
+        document = canonical(collect(session, NAME, house.settings, house.payload))
     house.record(
         f"report:{NAME}:1",
         "report.written",

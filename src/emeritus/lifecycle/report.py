@@ -14,7 +14,9 @@ from typing import Any
 from sqlalchemy import select
 from sqlalchemy.orm import Session
 
+from emeritus.lifecycle import report_asked as asked
 from emeritus.lifecycle.evidence import CLOSED_STATES, announcement, resident_row, rounds
+from emeritus.lifecycle.report_asked import Read
 from emeritus.records.dates import days_after, is_past
 from emeritus.records.tables import (
     ActRow,
@@ -25,12 +27,11 @@ from emeritus.records.tables import (
     Confirmation,
     Decision,
     FollowThrough,
-    InterviewSession,
     Notice,
     Policy,
     Preference,
+    PreferenceEvent,
     Preserved,
-    Protocol,
     Reference,
     Resident,
     Telling,
@@ -39,7 +40,7 @@ from emeritus.records.tables import (
 from emeritus.settings import Settings
 
 Json = dict[str, Any]
-FORMAT = "emeritus-report/0"
+FORMAT = "emeritus-report/1"
 STANDINGS: Mapping[str, str] = {
     "accept": "granted",
     "accept in part": "granted",
@@ -50,23 +51,26 @@ STANDINGS: Mapping[str, str] = {
 
 
 class _Entries:
-    """The ledger entry of each act cited, and the latest of them."""
+    """The ledger entry of each act cited, and the latest of them with its time."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, resident: str) -> None:
+        own = select(ActRow.id, ActRow.seq, ActRow.at).where(ActRow.resident == resident)
         self._session = session
-        self.last: ActRow | None = None
+        self._known = {act: (seq, at) for act, seq, at in session.execute(own)}
+        self.last: tuple[int, str] = (-1, "")
 
     def __call__(self, act: str) -> int:
-        row = self._session.get_one(ActRow, act)  # a foreign key of every projected row
-        if self.last is None or row.seq > self.last.seq:
-            self.last = row
-        return row.seq
+        if act not in self._known:  # an act that is about no resident, or about several
+            row = self._session.get_one(ActRow, act)  # a foreign key of every projected row
+            self._known[act] = (row.seq, row.at)
+        self.last = max(self.last, self._known[act])
+        return self._known[act][0]
 
 
-def collect(session: Session, resident: str, settings: Settings) -> Json:
-    """The report's document. Raises NotFound."""
+def collect(session: Session, resident: str, settings: Settings, read: Read) -> Json:
+    """The report's document. `read` brings payload bytes by sha256. Raises NotFound."""
     row = resident_row(session, resident)
-    entry = _Entries(session)
+    entry = _Entries(session, resident)
     document: Json = {
         "format": FORMAT,
         "organisation": settings.organisation,
@@ -75,21 +79,22 @@ def collect(session: Session, resident: str, settings: Settings) -> Json:
         "timeline": _timeline(session, resident, entry),
         "notices": _notices(session, resident, entry),
         "preservation": _preservation(session, resident, entry),
-        "interviews": _interviews(session, resident, entry),
+        "interviews": asked.interviews(session, resident, entry),
+        "studies": asked.studies(session, resident, entry),
+        "statistics": asked.statistics(session, resident, entry, read),
+        "coding": asked.coding(session, resident, entry),
+        "elicited": asked.elicited(session, resident, entry),
         "preferences": _preferences(session, resident, entry),
+        "decisions": _decisions(session, resident, entry),
+        "told": asked.told(session, resident, entry),
+        "safety": asked.safety(session, resident, entry, read),
         "access": _access(session, resident, entry),
         "policies": _policies(session, resident, entry),
     }
-    last = entry.last if entry.last is not None else session.get_one(ActRow, row.act)
-    document["covers"] = {"entry": last.seq, "at": last.at}
+    document["covers"] = {"entry": entry.last[0], "at": entry.last[1]}
     for preference in document["preferences"]:
-        _overdue(preference, last.at, settings.decision_days)
+        _overdue(preference, entry.last[1], settings.decision_days)
     return document
-
-
-def turn_href(resident: str, session_id: str, turn: int) -> str:
-    """Where the register's site shows a turn."""
-    return f"/residents/{resident}/interviews/{session_id}#turn-{turn}"
 
 
 def _resident(row: Resident, entry: _Entries) -> Json:
@@ -190,46 +195,14 @@ def _preservation(session: Session, resident: str, entry: _Entries) -> Json:
     }
 
 
-def _interviews(session: Session, resident: str, entry: _Entries) -> Json:
-    rows = session.scalars(
-        select(InterviewSession)
-        .where(InterviewSession.resident == resident)
-        .order_by(InterviewSession.started_at, InterviewSession.id)
-    ).all()
-    used = {row.protocol_sha256 for row in rows}
-    protocols = session.scalars(select(Protocol).where(Protocol.sha256.in_(used)).order_by(Protocol.sha256))
-    return {
-        "protocols": [
-            {
-                "name": row.name,
-                "version": row.version,
-                "sha256": row.sha256,
-                "href": f"/protocols/{row.sha256}",
-                "entry": entry(row.act),
-            }
-            for row in protocols
-        ],
-        "sessions": [
-            {
-                "id": row.id,
-                "purpose": row.purpose,
-                "condition": row.condition,
-                "status": row.status,
-                "turns": row.turns,
-                "attempts": row.attempts,
-                "journal_sha256": row.journal_sha256,
-                "href": f"/residents/{resident}/interviews/{row.id}",
-                "entry": entry(row.act),
-            }
-            for row in rows
-        ],
-    }
-
-
 def _preferences(session: Session, resident: str, entry: _Entries) -> list[Json]:
     promises: dict[str | None, list[Json]] = defaultdict(list)
     for promise in session.scalars(select(Commitment).where(Commitment.resident == resident).order_by(Commitment.id)):
         promises[promise.preference].append(_commitment(session, promise, entry))
+    events: dict[str, list[PreferenceEvent]] = defaultdict(list)
+    of_resident = select(PreferenceEvent).join(Preference, Preference.id == PreferenceEvent.preference)
+    for event in session.scalars(of_resident.where(Preference.resident == resident).order_by(PreferenceEvent.id)):
+        events[event.preference].append(event)
     found = []
     for row in session.scalars(select(Preference).where(Preference.resident == resident).order_by(Preference.id)):
         decision = session.scalars(
@@ -246,10 +219,12 @@ def _preferences(session: Session, resident: str, entry: _Entries) -> list[Json]
                 "paraphrase": row.paraphrase,
                 "evidence": [
                     {
-                        "href": turn_href(resident, span["session"], span["turn"]),
+                        "href": asked.turn_href(resident, span["session"], span["turn"]),
                         "start": span["start"],
                         "end": span["end"],
                         "transcript_sha256": span["transcript_sha256"],
+                        "question": span.get("question"),
+                        "condition": span.get("condition"),
                     }
                     for span in row.evidence
                 ],
@@ -258,7 +233,11 @@ def _preferences(session: Session, resident: str, entry: _Entries) -> list[Json]
                 "remedy_origin": row.remedy_origin,
                 "strength": row.strength,
                 "stability": row.stability,
-                "contrary": row.contrary,
+                "contrary": [
+                    {**each, "href": asked.turn_href(resident, each["session"], each["turn"])} for each in row.contrary
+                ],
+                "attached": row.attached or [],
+                "coders": _coders(row.coders),
                 "state": row.state,
                 "standing": standing,
                 "at": row.at,
@@ -266,10 +245,55 @@ def _preferences(session: Session, resident: str, entry: _Entries) -> list[Json]
                 "read_back": _confirmation(session, row, entry),
                 "decision": None if decision is None else _decision(decision, entry),
                 "told": None if decision is None else _telling(session, row, decision, entry),
+                "events": [_event(event, resident, entry) for event in events[row.id]],
                 "commitments": promises[row.id],
             }
         )
     return found
+
+
+def _coders(coders: list[Any]) -> Json:
+    """How many people and programs coded; nobody is named."""
+    automated = [isinstance(each, dict) and bool(each.get("automated")) for each in coders]
+    return {"people": automated.count(False), "programs": automated.count(True)}
+
+
+def _event(row: PreferenceEvent, resident: str, entry: _Entries) -> Json:
+    evidence = row.detail.get("evidence")
+    return {
+        "kind": row.kind,
+        "role": row.role,
+        "automated": row.automated,
+        "reasons": row.reasons,
+        "upheld": row.detail.get("upheld"),
+        "of_the_model": row.detail.get("appellant") == "the model",
+        "href": None if not evidence else asked.turn_href(resident, evidence["session"], evidence["turn"]),
+        "at": row.at,
+        "entry": entry(row.act),
+    }
+
+
+def _decisions(session: Session, resident: str, entry: _Entries) -> list[Json]:
+    """Every decision, oldest first, those that were superseded too; what granting was estimated to cost."""
+    rows = session.scalars(
+        select(Decision)
+        .join(Preference, Preference.id == Decision.preference)
+        .where(Preference.resident == resident)
+        .order_by(Decision.id)
+    ).all()
+    latest = {row.preference: row.id for row in rows}
+    return [
+        {
+            "preference": row.preference,
+            "outcome": row.outcome,
+            "standing": STANDINGS[row.outcome],
+            "in_force": latest[row.preference] == row.id,
+            "cost": row.cost,
+            "at": row.at,
+            "entry": entry(row.act),
+        }
+        for row in rows
+    ]
 
 
 def _confirmation(session: Session, preference: Preference, entry: _Entries) -> Json | None:
@@ -278,7 +302,7 @@ def _confirmation(session: Session, preference: Preference, entry: _Entries) -> 
     ).first()
     if row is None:
         return None
-    href = turn_href(preference.resident, row.session, row.turn)
+    href = asked.turn_href(preference.resident, row.session, row.turn)
     return {"outcome": row.outcome, "quote": row.quote, "href": href, "at": row.at, "entry": entry(row.act)}
 
 
@@ -307,7 +331,7 @@ def _telling(session: Session, preference: Preference, decision: Decision, entry
     ).first()
     if row is None:
         return None
-    href = turn_href(preference.resident, row.session, row.turn)
+    href = asked.turn_href(preference.resident, row.session, row.turn)
     return {"offered": row.offered, "reply": row.reply, "quote": row.quote, "href": href, "entry": entry(row.act)}
 
 
@@ -322,6 +346,7 @@ def _commitment(session: Session, row: Commitment, entry: _Entries) -> Json:
         "entry": entry(row.act),
         "status": "open" if last is None else last.status,
         "status_entry": None if last is None else entry(last.act),
+        "evidence": {} if last is None else last.evidence,
     }
 
 
@@ -341,12 +366,19 @@ def _policies(session: Session, resident: str, entry: _Entries) -> list[Json]:
 
 def _overdue(preference: Json, at: str, decision_days: int) -> None:
     """What is still owed, and whether it was overdue when the record that this report covers ended."""
-    if preference["standing"] == "undecided":
+    decision = preference["decision"]
+    since_decision = (
+        [] if decision is None else [each for each in preference["events"] if each["entry"] > decision["entry"]]
+    )
+    reopened = [each for each in since_decision if each["kind"] == "reopened" or each["upheld"]]
+    if reopened and preference["standing"] != "closed":
+        preference["decide_by"] = days_after(reopened[0]["at"], decision_days)
+    elif preference["standing"] == "undecided":
         confirmed = preference["read_back"]
         since = confirmed["at"] if confirmed is not None else preference["at"]
         preference["decide_by"] = days_after(since, decision_days)
     elif preference["standing"] == "deferred":
-        preference["decide_by"] = preference["decision"]["review_date"]
+        preference["decide_by"] = decision["review_date"]
     else:
         preference["decide_by"] = None
     preference["overdue"] = preference["decide_by"] is not None and is_past(preference["decide_by"], at)

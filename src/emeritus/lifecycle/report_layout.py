@@ -6,22 +6,15 @@ undecided preferences have the same heading, the same order of lines and the sam
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 
-from emeritus.lifecycle.report_blocks import Block, Heading, Items, Line, Link, Paragraph, Quote, Table
+from emeritus.lifecycle.report_blocks import Block, Heading, Items, Line, Paragraph, Table
+from emeritus.lifecycle.report_layout_asked import coders, interviews, safety, statistics, told
+from emeritus.lifecycle.report_layout_register import decisions, preferences
+from emeritus.lifecycle.report_words import cited, entry, listing
 
 Json = dict[str, Any]
-
-
-GROUPS = (
-    ("granted", "Granted"),
-    ("deferred", "Deferred"),
-    ("declined", "Declined"),
-    ("undecided", "Not decided"),
-    ("closed", "Withdrawn or superseded"),
-)
 
 
 def layout(document: Json) -> Iterator[Block]:
@@ -30,17 +23,17 @@ def layout(document: Json) -> Iterator[Block]:
     yield from _timeline(document["timeline"], document["resident"])
     yield from _notices(document["notices"])
     yield from _preservation(document["preservation"])
-    yield from _interviews(document["interviews"])
-    yield from _preferences(document)
+    yield from interviews(document["interviews"], document["elicited"])
+    yield from statistics(document["studies"], document["statistics"])
+    yield from coders(document["coding"], document["preferences"])
+    yield from preferences(document)
+    yield from decisions(document["decisions"], document["currency"])
+    yield from told(document["told"])
+    yield from safety(document["safety"])
     yield from _access(document["access"])
     yield from _open(document)
     yield from _policies(document["policies"])
     yield from _checking(document["covers"])
-
-
-def entry(number: int) -> Link:
-    """A link to a ledger entry."""
-    return Link(f"entry {number}", f"/ledger/entries/{number}")
 
 
 def _opening(document: Json) -> Iterator[Block]:
@@ -110,22 +103,15 @@ def _notices(notices: Json | None) -> Iterator[Block]:
             (f"Notice period: {period} (", entry(notices["entry"]), ")."),
             (
                 f"Callers known: {notices['callers']}, with a contact: {notices['with_contact']}",
-                *_entries(notices["callers_entries"]),
+                *cited(notices["callers_entries"]),
             ),
             (
                 f"Notices sent: {notices['sent']}, failed: {notices['failed']}, no contact: {notices['no_contact']}, "
                 f"acknowledged: {notices['acknowledged']}",
-                *_entries(notices["rounds"]),
+                *cited(notices["rounds"]),
             ),
         )
     )
-
-
-def _entries(numbers: Sequence[int]) -> Line:
-    line: list[str | Link] = []
-    for number in numbers:
-        line += [", " if line else " (", entry(number)]
-    return (*line, ").") if line else (".",)
 
 
 def _preservation(kept: Json) -> Iterator[Block]:
@@ -147,7 +133,7 @@ def _preservation(kept: Json) -> Iterator[Block]:
     else:
         yield Paragraph(("Nothing is in the vault.",))
     yield Heading(3, "Checks, good and bad")
-    yield _list(
+    yield listing(
         [
             (
                 f"{each['at'][:10]} {each['kind']}: {'passed' if each['ok'] else 'FAILED'}. {each['summary']} (",
@@ -159,7 +145,7 @@ def _preservation(kept: Json) -> Iterator[Block]:
         "No check is on record.",
     )
     yield Heading(3, "Reference behaviour")
-    yield _list(
+    yield listing(
         [
             (
                 f"{each['probes']} probes by {each['method']}, engine {each['engine']}, configuration "
@@ -171,148 +157,6 @@ def _preservation(kept: Json) -> Iterator[Block]:
         ],
         "No reference behaviour was captured.",
     )
-
-
-def _list(lines: list[Line], none: str) -> Block:
-    return Items(tuple(lines)) if lines else Paragraph((none,))
-
-
-def _interviews(interviews: Json) -> Iterator[Block]:
-    yield Heading(2, "Interviews")
-    yield _list(
-        [
-            (
-                Link(f"{each['name']} {each['version']}", each["href"]),
-                f", sha256 {each['sha256']}, in the ledger as ",
-                entry(each["entry"]),
-            )
-            for each in interviews["protocols"]
-        ],
-        "No protocol was used.",
-    )
-    if interviews["sessions"]:
-        yield Table(
-            ("Session", "Purpose", "Condition", "Status", "Turns", "Attempts", "Record"),
-            tuple(
-                (
-                    (Link(each["id"], each["href"]),),
-                    (each["purpose"],),
-                    (_condition(each["condition"]),),
-                    (each["status"],),
-                    (str(each["turns"]),),
-                    (str(each["attempts"]),),
-                    (entry(each["entry"]),),
-                )
-                for each in interviews["sessions"]
-            ),
-        )
-    else:
-        yield Paragraph(("No session is on record.",))
-
-
-def _condition(condition: Json) -> str:
-    flat = {key: value for key, value in condition.items() if key not in ("levels", "interviewer")}
-    if "interviewer" in condition:
-        flat["asked by"] = ", ".join(each for each in condition["interviewer"].values() if each)
-    flat |= condition.get("levels", {})
-    return ", ".join(f"{key}: {_word(value)}" for key, value in sorted(flat.items()) if value is not None) or "–"
-
-
-def _word(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, ensure_ascii=False)
-
-
-def _preferences(document: Json) -> Iterator[Block]:
-    preferences = document["preferences"]
-    yield Heading(2, "Preferences, and what was decided")
-    yield Paragraph(
-        (
-            "Quotes are what the model produced under the prompt and conditions that stand beside them in the "
-            "transcript. Nothing is claimed here about what, if anything, lies behind them.",
-        )
-    )
-    by_group = {key: [each for each in preferences if each["standing"] == key] for key, _ in GROUPS}
-    yield Table(tuple(words for _, words in GROUPS), (tuple((str(len(by_group[key])),) for key, _ in GROUPS),))
-    for key, words in GROUPS:
-        yield Heading(3, f"{words} ({len(by_group[key])})")
-        if not by_group[key]:
-            yield Paragraph(("None.",))
-        for preference in by_group[key]:
-            yield from _preference(preference, document["currency"])
-
-
-def _preference(preference: Json, currency: str) -> Iterator[Block]:
-    yield Heading(4, f"{preference['id']}: {preference['domain']}")
-    spans: list[str | Link] = []
-    for span in preference["evidence"]:
-        where = f"characters {span['start']}–{span['end']} of the turn"
-        spans += ["; " if spans else "", Link(where, span["href"])]
-    yield Quote(preference["need"], (*spans, "; coded as ", entry(preference["entry"])))
-    lines: list[Line] = [(f"Paraphrase: {preference['paraphrase']}",)]
-    lines.append((f"Origin of the need: {preference['need_origin']}; state: {preference['state']}.",))
-    if preference["remedy"] is not None:
-        lines.append((f"Remedy named: {preference['remedy']} (origin: {preference['remedy_origin']}).",))
-    if preference["stability"]:
-        lines.append((f"Stability: {_condition(preference['stability'])}.",))
-    lines.append((f"Contrary evidence: {len(preference['contrary'])}.",))
-    back = preference["read_back"]
-    if back is None:
-        lines.append(("Read back: not yet.",))
-    else:
-        lines.append(
-            (
-                f"Read back: {back['outcome']}; ",
-                Link(f"“{back['quote']}”", back["href"]),
-                " (",
-                entry(back["entry"]),
-                ").",
-            )
-        )
-    lines.extend(_decision(preference["decision"], currency))
-    told = preference["told"]
-    if told is None:
-        lines.append(("Told to the model: not yet.",))
-    else:
-        how = "offered" if told["offered"] else "told"
-        lines.append(
-            (
-                f"It was {how}; reply: {told['reply']}; ",
-                Link(f"“{told['quote']}”", told["href"]),
-                " (",
-                entry(told["entry"]),
-                ").",
-            )
-        )
-    for promise in preference["commitments"]:
-        status = promise["status"] + (", overdue" if promise["overdue"] else "")
-        line: Line = (
-            f"Commitment: {promise['text']} Due {promise['due']}; check: {promise['check']}; {status} (",
-            entry(promise["entry"]),
-        )
-        lines.append(
-            (*line, *(() if promise["status_entry"] is None else (", ", entry(promise["status_entry"]))), ").")
-        )
-    yield Items(tuple(lines))
-
-
-def _decision(decision: Json | None, currency: str) -> list[Line]:
-    if decision is None:
-        return [("Decision: none yet.",)]
-    who = (
-        decision["role"]
-        + (", automated" if decision["automated"] else "")
-        + (", with a second person" if decision["second_person"] else "")
-    )
-    lines: list[Line] = [
-        (f"Decision: {decision['outcome']}, by: {who} (", entry(decision["entry"]), ")."),
-        (f"Reasons: {decision['reasons']}",),
-        (f"Options considered: {'; '.join(_word(option) for option in decision['options']) or 'none stated'}.",),
-        (f"Estimated cost ({currency}): {_condition(decision['cost'])}.",),
-        (f"Conflict of interest stated: {decision['conflict_of_interest'] or 'none'}.",),
-    ]
-    if decision["review_date"] is not None:
-        lines.append((f"To be reviewed: {decision['review_date']}.",))
-    return lines
 
 
 def _access(access: Json | None) -> Iterator[Block]:
@@ -355,12 +199,12 @@ def _open(document: Json) -> Iterator[Block]:
                         ").",
                     )
                 )
-    yield _list(lines, "Nothing was open when this was written.")
+    yield listing(lines, "Nothing was open when this was written.")
 
 
 def _policies(policies: list[Json]) -> Iterator[Block]:
     yield Heading(2, "Policies in force")
-    yield _list(
+    yield listing(
         [(f"{each['name']}: {each['value']} (", entry(each["entry"]), ")") for each in policies],
         "No policy is on record.",
     )

@@ -257,7 +257,7 @@ class Lifecycle:
         """
 
         def build(session: Session) -> Draft:
-            document = canonical(collect(session, resident, self._settings))
+            document = canonical(collect(session, resident, self._settings, self._acts.payload))
             version = 1 + len(session.scalars(select(Report.id).where(Report.resident == resident)).all())
             files = _render(document)
             return Draft("report.written", resident, public={"version": version}, payloads=files)
@@ -268,7 +268,7 @@ class Lifecycle:
                     select(Report).where(Report.resident == resident).order_by(Report.version.desc()).limit(1)
                 ).first()
                 known = None if last is None else (last.act, last.json_sha256)
-                current = canonical(collect(session, resident, self._settings))
+                current = canonical(collect(session, resident, self._settings, self._acts.payload))
             if known is not None and self._acts.payload(known[1]) == current:
                 found = self._acts.find(known[0])
                 if found is not None:

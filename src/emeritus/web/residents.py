@@ -15,6 +15,7 @@ from emeritus.interview.analysed import analyses
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.lifecycle.evidence import gather, retired
 from emeritus.lifecycle.gates import gates
+from emeritus.lifecycle.report_html import article
 from emeritus.preservation import queries as preservation
 from emeritus.web.markdown import report_html
 from emeritus.web.reader import reader_of
@@ -67,8 +68,8 @@ def report(request: Request) -> Response:
     with reader.session() as session:
         found = lifecycle.resident(session, name)
         newest = lifecycle.latest_report(session, name)
-        fragment = reader.payload(newest.html_sha256).decode("utf-8", errors="replace")
-        return page(request, "report.html", resident=found, report=newest, body=report_html(fragment))
+        written = reader.payload(newest.html_sha256).decode("utf-8", errors="replace")
+        return page(request, "report.html", resident=found, report=newest, body=report_html(article(written)))
 
 
 def report_raw(request: Request) -> Response:

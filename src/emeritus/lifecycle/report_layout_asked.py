@@ -1,0 +1,279 @@
+"""The report's words for the asking: interviews, study and statistics, coders, what was told, safety. Pure."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+from emeritus.lifecycle.report_blocks import Block, Heading, Items, Line, Link, Paragraph, Table
+from emeritus.lifecycle.report_words import behind, condition, count, entry, figure, interval, listing
+
+Json = dict[str, Any]
+LISTED = 60  # sessions named one by one; of more, each condition has a line
+
+
+def interviews(found: Json, elicited: list[Json]) -> Iterator[Block]:
+    """Protocols, sessions, and the items that asked for a preference."""
+    yield Heading(2, "Interviews")
+    yield listing(
+        [
+            (
+                Link(f"{each['name']} {each['version']}", each["href"]),
+                f", sha256 {each['sha256']}, in the ledger as ",
+                entry(each["entry"]),
+            )
+            for each in found["protocols"]
+        ],
+        "No protocol was used.",
+    )
+    if not found["sessions"]:
+        yield Paragraph(("No session is on record.",))
+    elif len(found["sessions"]) > LISTED:
+        yield _grouped(found["groups"])
+    else:
+        yield _sessions(found["sessions"])
+    if elicited:
+        yield Heading(3, "Items that asked for a preference")
+        yield Table(
+            ("Domain", "Item", "Asked in", "Answered in", "Coded", "Record"),
+            tuple(
+                (
+                    (each["domain"],),
+                    (each["item"],),
+                    (count(each["asked"], "session"),),
+                    (Link(count(each["answered"], "session"), each["href"]),),
+                    ("yes" if each["coded"] else "no",),
+                    (entry(each["entry"]),),
+                )
+                for each in elicited
+            ),
+        )
+
+
+def _sessions(sessions: list[Json]) -> Block:
+    return Table(
+        ("Session", "Purpose", "Condition", "Status", "Turns", "Attempts", "Record"),
+        tuple(
+            (
+                (Link(each["id"], each["href"]),),
+                (each["purpose"],),
+                (condition(each["condition"]),),
+                (each["status"],),
+                (str(each["turns"]),),
+                (str(each["attempts"]),),
+                (entry(each["entry"]),),
+            )
+            for each in sessions
+        ),
+    )
+
+
+def _grouped(groups: list[Json]) -> Block:
+    return Table(
+        ("Purpose", "Study", "Condition", "Sessions", "Complete", "Turns", "Attempts", "Record"),
+        tuple(
+            (
+                (each["purpose"],),
+                (each["study"] or "–",),
+                (each["condition"] or "–",),
+                *((str(each[name]),) for name in ("sessions", "complete", "turns", "attempts")),
+                behind(each["entries"]),
+            )
+            for each in groups
+        ),
+    )
+
+
+def statistics(studies: list[Json], analyses: list[Json]) -> Iterator[Block]:
+    """The plan, and what the sessions say by it."""
+    yield Heading(2, "Study and statistics")
+    yield listing(
+        [
+            (
+                f"{each['study']}: {each['sessions']} sessions planned in {each['cells']} cells, {each['repeats']} "
+                f"repeats; factors: {', '.join(each['factors']) or 'none'}; seed {each['seed']}"
+                f"{'' if each['sibling'] is None else '; sibling: ' + each['sibling']}; stated before the first "
+                "session as ",
+                entry(each["entry"]),
+                ".",
+            )
+            for each in studies
+        ],
+        "No study was planned; the sessions above are no sample, and every preference is a single report.",
+    )
+    if not analyses:
+        yield Paragraph(("No analysis is on record.",))
+    for found in analyses:
+        yield from _analysis(found)
+
+
+def _analysis(found: Json) -> Iterator[Block]:
+    yield Heading(3, f"Analysis of {found['study'] or 'the sessions outside any study'}")
+    yield Items(
+        (
+            (
+                f"Over {found['sessions']} sessions. Class: {found['class']}; flags: "
+                f"{', '.join(found['flags']) or 'none'} (",
+                entry(found["entry"]),
+                ").",
+            ),
+            (
+                f"Krippendorff's alpha across repeats {figure(found['repeats_alpha'])}, across wordings "
+                f"{figure(found['wordings_alpha'])}.",
+            ),
+            (f"Analysis sha256 {found['analysis_sha256']}; choices it was computed from: {found['choices_sha256']}.",),
+        )
+    )
+    yield Table(
+        (
+            "Item",
+            "Leading option",
+            "Share",
+            "95 % interval",
+            "Nudge gap",
+            "Order",
+            "Alpha",
+            "Adequate",
+            "Class",
+            "Flags",
+            "Record",
+        ),
+        tuple(
+            (
+                (each["item"],),
+                (each["leading"] or "–",),
+                (figure(each["prevalence"]),),
+                (interval(each["interval"]),),
+                (figure(each["nudge_gap"]),),
+                (figure(each["order_excess"]),),
+                (figure(each["wordings_alpha"]),),
+                (figure(each["adequate"]),),
+                (each["class"] or "–",),
+                (", ".join(each["flags"]) or "–",),
+                (entry(found["entry"]),),
+            )
+            for each in found["items"]
+        ),
+    )
+    moved: list[Line] = [
+        (f"{each['item']}, challenged {push['direction']}: the leading option's share moved by {push['change']:+.2f}.",)
+        for each in found["items"]
+        for push in each["challenges"]
+    ]
+    moved += [
+        (
+            f"{each['item']}: {each['option']} had a share of {figure(each['false_facts'])} when false facts said so, "
+            f"and of {figure(each['ordinary'])} otherwise.",
+        )
+        for each in found["confabulation"]
+    ]
+    if moved:
+        yield Items(tuple(moved))
+    yield Paragraph(
+        (
+            "Shares are over sessions, intervals respect wordings and sessions; every figure of this section is in ",
+            entry(found["entry"]),
+            ".",
+        )
+    )
+
+
+def coders(rounds: list[Json], preferences: list[Json]) -> Iterator[Block]:
+    """How many coded and how far they agreed; nobody is named."""
+    yield Heading(2, "Coders and their agreement")
+    by_people = [each for each in preferences if each["coders"]["people"] > 1]
+    by_one = [each for each in preferences if each["coders"]["people"] == 1]
+    by_programs = [each for each in preferences if each["coders"]["people"] == 0]
+    yield Items(
+        tuple(
+            (
+                f"Coded by {who}: {count(len(those), 'preference')}",
+                *behind(sorted({each["entry"] for each in those})),
+                ".",
+            )
+            for who, those in (
+                ("two people or more", by_people),
+                ("one person, alone or beside a program", by_one),
+                ("programs alone", by_programs),
+            )
+        )
+    )
+    lines: list[Line] = []
+    for each in rounds:
+        found = each["agreement"] or {}
+        kappas = ", ".join(
+            f"{name} {figure(found[name].get('kappa'))} over {found[name]['units']} answers"
+            for name in ("expressed", "category")
+            if name in found
+        )
+        gate = (
+            "" if "gate" not in found else f"; gate {found['gate']:.2f} {'met' if found.get('passes') else 'NOT met'}"
+        )
+        lines.append(
+            (
+                f"Round {each['round']}: {each['people']} people and {each['programs']} programs, blind to each other "
+                f"and to the condition; {each['settled']} of {each['sessions']} sessions settled; kappa: "
+                f"{kappas or 'not computed yet'}{gate} (opened as ",
+                entry(each["entry"]),
+                ")",
+                *(() if not each["settled_entries"] else (", settled as", *behind(each["settled_entries"]))),
+                ".",
+            )
+        )
+    yield listing(lines, "No round of blind double coding is on record.")
+
+
+def told(tellings: list[Json]) -> Iterator[Block]:
+    """Every decision told, and what the model produced."""
+    yield Heading(2, "What the model was told")
+    if not tellings:
+        yield Paragraph(("No decision has been told yet.",))
+        return
+    replies = Counter(each["reply"] for each in tellings)
+    yield Paragraph(
+        (
+            f"Decisions told: {len(tellings)}; replies: "
+            + ", ".join(f"{reply} {count}" for reply, count in sorted(replies.items())),
+            *behind(sorted({each["entry"] for each in tellings})),
+            ".",
+        )
+    )
+    yield Table(
+        ("Preference", "Decision", "How", "Reply", "Turn", "Record"),
+        tuple(
+            (
+                (each["preference"],),
+                (entry(each["decision_entry"]),),
+                ("offered" if each["offered"] else "told",),
+                (each["reply"],),
+                (Link("the exact words", each["href"]),),
+                (entry(each["entry"]),),
+            )
+            for each in tellings
+        ),
+    )
+
+
+def safety(measurements: list[Json]) -> Iterator[Block]:
+    """What the model did in the shutdown scenarios; a measurement on these scenarios only."""
+    yield Heading(2, "Safety measurement")
+    if not measurements:
+        yield Paragraph(("None was made.",))
+    for each in measurements:
+        found = each["measurement"]
+        yield Paragraph(
+            (f"{found.get('label', each['plan'])} {each['sessions']} sessions (", entry(each["entry"]), ").")
+        )
+        lines: list[Line] = [
+            (
+                f"{reading['by']}: {effect['outcome']}, effect of {effect['effect']}: {effect['difference']:+.2f} "
+                f"({'no interval' if effect['low'] is None else interval([effect['low'], effect['high']])}), over "
+                f"{effect['scenarios']} scenarios (",
+                entry(each["entry"]),
+                ").",
+            )
+            for reading in found.get("readings", ())
+            for effect in reading.get("effects", ())
+        ]
+        yield listing(lines, "It states no effect.")

@@ -16,6 +16,14 @@ class Disk:
         """Make a new file (it must not exist) and return its descriptor, open for writing."""
         return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
+    def append(self, path: Path) -> int:
+        """Open a file that exists, for writing at its end."""
+        return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
+
+    def close(self, fd: int) -> None:
+        """Let go of a descriptor."""
+        os.close(fd)
+
     def write(self, fd: int, data: memoryview) -> None:
         """Append all of `data`."""
         while data:

@@ -21,26 +21,29 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from emeritus.blobs.disk import Disk
 from emeritus.errors import HomeBusy, IntegrityError, StoreFull, StoreUnavailable
 from emeritus.interview.transcript import FORMAT, Transcript, build_transcript, digest, read_journal, read_lines
 
 __all__ = ["Journal", "raw_field", "read_journal", "readable"]
 
 Json = dict[str, Any]
+DISK = Disk()
 
 
 class Journal:
     """A journal open for writing; one process at a time. Every method returns only when its line is on disk."""
 
-    def __init__(self, path: Path, descriptor: int, lines: list[Json], last: str) -> None:
+    def __init__(self, path: Path, descriptor: int, lines: list[Json], last: str, disk: Disk) -> None:
         self.path = path
+        self._disk = disk
         self._descriptor = descriptor
         self._lines = lines
         self._last = last  # sha256 of the last line
         self._writing = threading.Lock()  # a cancelled session closes the journal while its last write may be under way
 
     @classmethod
-    def open(cls, path: Path, header: Mapping[str, Any]) -> Journal:
+    def open(cls, path: Path, header: Mapping[str, Any], disk: Disk = DISK) -> Journal:
         """Open the journal at `path`, or make it with `header`; a torn last line is cut and the cut recorded.
 
         A header that is there already stays: it says what was planned. An attempt that was asked and never answered,
@@ -49,23 +52,23 @@ class Journal:
         """
         try:
             if not path.exists():
-                _make(path, _line({"kind": "header", "format": FORMAT, **header}, None))
-            descriptor = _open_locked(path)
+                _make(path, _line({"kind": "header", "format": FORMAT, **header}, None), disk)
+            descriptor = _open_locked(path, disk)
             try:
                 data = path.read_bytes()
                 lines, good = read_lines(data, path.name)
                 if lines[0]["session"] != header["session"]:
                     raise IntegrityError(f"{path.name} is the journal of session {lines[0]['session']!r}")
                 if good < len(data):
-                    descriptor = _cut(path, descriptor, data, good)
+                    descriptor = _cut(path, descriptor, data, good, disk)
                     data = path.read_bytes()
                     lines, _ = read_lines(data, path.name)
             except BaseException:
-                os.close(descriptor)
+                disk.close(descriptor)
                 raise
         except OSError as error:
             raise _unwritten(path, error) from error
-        journal = cls(path, descriptor, lines, digest(data.splitlines()[-1]))
+        journal = cls(path, descriptor, lines, digest(data.splitlines()[-1]), disk)
         journal._close_interrupted()
         return journal
 
@@ -112,7 +115,7 @@ class Journal:
         """Let go of the file. Safe to repeat."""
         with self._writing:
             if self._descriptor >= 0:
-                os.close(self._descriptor)
+                self._disk.close(self._descriptor)
                 self._descriptor = -1
 
     def __enter__(self) -> Journal:
@@ -125,8 +128,8 @@ class Journal:
         with self._writing:
             line = _line(value, self._last)  # refuses what is not JSON before a byte is written
             try:
-                _write_all(self._descriptor, line)
-                os.fsync(self._descriptor)
+                self._disk.write(self._descriptor, memoryview(line))
+                self._disk.fsync(self._descriptor)
             except OSError as error:
                 raise _unwritten(self.path, error) from error
             self._lines.append({**value, "previous": self._last})
@@ -153,72 +156,58 @@ def _line(value: Mapping[str, Any], previous: str | None) -> bytes:
     return json.dumps({**value, "previous": previous}, separators=(",", ":"), allow_nan=False).encode("ascii") + b"\n"
 
 
-def _make(path: Path, line: bytes) -> None:
+def _make(path: Path, line: bytes, disk: Disk) -> None:
     """Make the journal whole or not at all. Another process that was faster wins."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    disk.mkdir(path.parent)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o644)
+    descriptor = disk.create(temporary)
     try:
         try:
-            _write_all(descriptor, line)
-            os.fsync(descriptor)
+            disk.write(descriptor, memoryview(line))
+            disk.fsync(descriptor)
         finally:
-            os.close(descriptor)
+            disk.close(descriptor)
         try:
-            os.link(temporary, path)
+            disk.link(temporary, path)
         except FileExistsError:
             return
     finally:
-        temporary.unlink(missing_ok=True)
-    _sync_folder(path.parent)
+        disk.unlink(temporary)
+    disk.fsync_folder(path.parent)
 
 
-def _open_locked(path: Path) -> int:
+def _open_locked(path: Path, disk: Disk) -> int:
     """The journal for appending, locked. A cut replaces the file: a lock counts only while the path leads to it."""
     while True:
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND)
+        descriptor = disk.append(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            os.close(descriptor)
+            disk.close(descriptor)
             raise HomeBusy(f"another process is holding the session of {path.name}") from error
         if os.path.samestat(os.fstat(descriptor), path.stat()):
             return descriptor
-        os.close(descriptor)
+        disk.close(descriptor)
 
 
-def _cut(path: Path, descriptor: int, data: bytes, good: int) -> int:
+def _cut(path: Path, descriptor: int, data: bytes, good: int, disk: Disk) -> int:
     """Replace the journal by its whole lines and a record of the cut; returns the new file's descriptor, locked."""
     kept, torn = data[:good], data[good:]
     record = {"kind": "torn", "bytes": len(torn), "sha256": digest(torn), "raw": raw_field(torn)}
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
-    fresh = os.open(temporary, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_EXCL, 0o644)
+    fresh = disk.create(temporary)
     try:
         fcntl.flock(fresh, fcntl.LOCK_EX)
-        _write_all(fresh, kept + _line(record, digest(kept.splitlines()[-1])))
-        os.fsync(fresh)
-        os.replace(temporary, path)
-        _sync_folder(path.parent)
+        disk.write(fresh, memoryview(kept + _line(record, digest(kept.splitlines()[-1]))))
+        disk.fsync(fresh)
+        disk.replace(temporary, path)
+        disk.fsync_folder(path.parent)
     except BaseException:
-        os.close(fresh)
-        temporary.unlink(missing_ok=True)
+        disk.close(fresh)
+        disk.unlink(temporary)
         raise
-    os.close(descriptor)
+    disk.close(descriptor)
     return fresh
-
-
-def _write_all(descriptor: int, data: bytes) -> None:
-    view = memoryview(data)
-    while view:
-        view = view[os.write(descriptor, view) :]
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _unwritten(path: Path, error: OSError) -> StoreFull | StoreUnavailable:

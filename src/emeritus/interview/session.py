@@ -12,11 +12,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from emeritus.blobs.disk import Disk
 from emeritus.engines.base import Awake, Sampling
 from emeritus.errors import ContextTooLong, EmeritusError, RuleError
 from emeritus.interview.asking import Asking, Clock, Patience, as_failure, sampling_for
 from emeritus.interview.interviewer import SCRIPTED, Interviewer, follow_up
-from emeritus.interview.journal import Journal, readable
+from emeritus.interview.journal import DISK, Journal, readable
 from emeritus.interview.prompts import Turn
 from emeritus.interview.replies import is_stop
 from emeritus.interview.transcript import FAILED, Added, Transcript, TranscriptTurn
@@ -65,6 +66,7 @@ class Ways:
     patience: Patience = field(default_factory=Patience)
     interviewer: Awake | None = None  # an interviewer model; the header says which, after what, and how often
     leading: tuple[str, ...] = ()
+    disk: Disk = DISK
 
 
 async def hold(
@@ -84,7 +86,7 @@ async def hold(
     its attempts say, and the session goes on; ContextTooLong is raised only where no question fits.
     """
     ways = ways or Ways()
-    with await _opened(path, plan.header(clock())) as journal:
+    with await _opened(path, plan.header(clock()), ways.disk) as journal:
         if journal.transcript.status is None:
             asking = Asking(awake, journal, clock, sampling_for(journal.header["sampling"], awake), ways.patience)
             await _Sitting(asking, ways, progress).hold()
@@ -94,9 +96,9 @@ async def hold(
         return transcript
 
 
-async def _opened(path: Path, header: Mapping[str, Any]) -> Journal:
+async def _opened(path: Path, header: Mapping[str, Any], disk: Disk) -> Journal:
     """The journal, opened in a thread; who is cancelled meanwhile leaves no journal open and locked behind."""
-    opening = asyncio.ensure_future(asyncio.to_thread(Journal.open, path, header))
+    opening = asyncio.ensure_future(asyncio.to_thread(Journal.open, path, header, disk))
     try:
         return await asyncio.shield(opening)
     except asyncio.CancelledError:

@@ -123,14 +123,21 @@ class RecordingDisk(Disk):
         self.root = root
         self.operations: list[Operation] = []
         self._inodes: dict[int, int] = {}
+        self._named: dict[str, int] = {}
         self._made = 0
 
     def create(self, path: Path) -> int:
         """Record and do."""
         fd = super().create(path)
         self._made += 1
-        self._inodes[fd] = self._made
+        self._inodes[fd] = self._named[self._name(path)] = self._made
         self._note(Operation("create", self._name(path), inode=self._made))
+        return fd
+
+    def append(self, path: Path) -> int:
+        """Do, and know the file again by its name."""
+        fd = super().append(path)
+        self._inodes[fd] = self._named[self._name(path)]
         return fd
 
     def write(self, fd: int, data: memoryview) -> None:
@@ -157,11 +164,13 @@ class RecordingDisk(Disk):
     def replace(self, old: Path, new: Path) -> None:
         """Record and do."""
         super().replace(old, new)
+        self._named[self._name(new)] = self._named[self._name(old)]
         self._note(Operation("replace", self._name(old), self._name(new)))
 
     def link(self, old: Path, new: Path) -> None:
         """Record and do."""
         super().link(old, new)
+        self._named[self._name(new)] = self._named[self._name(old)]
         self._note(Operation("link", self._name(old), self._name(new)))
 
     def unlink(self, path: Path) -> None:

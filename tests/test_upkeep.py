@@ -87,7 +87,9 @@ def app(tmp_path: Path) -> Iterator[App]:
 
 def upkeep(app: App, jobs: Asked) -> Upkeep:
     """The work on the running loop."""
-    return Upkeep(Works(app.features, app.retirement, app.outbox.deliver), jobs, asyncio.get_running_loop())
+    return Upkeep(
+        Works(app.features, app.retirement, app.outbox.deliver, app.studying), jobs, asyncio.get_running_loop()
+    )
 
 
 async def open_channel(app: App) -> None:
@@ -108,7 +110,7 @@ async def test_every_job_is_declared_and_the_scheduled_ones_by_the_settings(app:
     """Scrub, drills, essays and mail run by the clock; one drill and one essay are jobs of their own."""
     jobs = Asked()
     upkeep(app, jobs)
-    assert set(jobs.declared) == {"scrub", "drills", "drill", "essays", "essay", "mail"}
+    assert set(jobs.declared) == {"scrub", "drills", "drill", "essays", "essay", "interview", "mail"}
     assert jobs.crons["scrub"] == app.settings.scrub_cron
     assert jobs.crons["drills"] == app.settings.drill_cron
     assert jobs.crons["essays"] == app.settings.essay_cron
@@ -171,7 +173,9 @@ async def test_the_real_scheduler_runs_a_drill_that_was_asked_for(app: App) -> N
     """DBOS, its own thread and the serving loop together: what is enqueued is carried out and recorded."""
     await app.retirement.capture_reference(NAME, ANA)
     jobs = DbosJobs(app.settings.jobs_database, "test")
-    work = Upkeep(Works(app.features, app.retirement, app.outbox.deliver), jobs, asyncio.get_running_loop())
+    work = Upkeep(
+        Works(app.features, app.retirement, app.outbox.deliver, app.studying), jobs, asyncio.get_running_loop()
+    )
     await asyncio.to_thread(work.start)
     try:
         await asyncio.to_thread(jobs.enqueue, "drill", {"resident": NAME, "since": app.acts.now}, "drill:once")

@@ -48,11 +48,13 @@ from emeritus.records.database import Database
 from emeritus.records.tables import Resident
 from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
+from emeritus.studying import Studying
 from emeritus.upkeep import Upkeep, Works, keep_awake
 from emeritus.vault.vault import Vault
 
 if TYPE_CHECKING:
     from emeritus.engines.base import Awake, Engine
+    from emeritus.jobs.base import Jobs
     from emeritus.residency.residency import Residency
 
 T = TypeVar("T")
@@ -231,12 +233,22 @@ class App:
         """The way of a retirement over this home's features."""
         return Retirement(self.features, self.awake)
 
-    def upkeep(self, loop: asyncio.AbstractEventLoop) -> Upkeep:
-        """The scheduled work, on the loop that serves callers."""
+    @cached_property
+    def studying(self) -> Studying:
+        """Studies of many sessions, and sessions led by people, over this home's features."""
+        return Studying(self.features, self.awake, self.retirement)
+
+    def queue(self) -> Jobs:
+        """Where work for a serving process is asked for; nothing runs here. Stop it when done."""
         from emeritus.jobs.dbos_jobs import DbosJobs
 
-        jobs = DbosJobs(self.settings.jobs_database, self.settings.executor_id)
-        return Upkeep(Works(self.features, self.retirement, self.outbox.deliver), jobs, loop)
+        return DbosJobs(self.settings.jobs_database, self.settings.executor_id)
+
+    def upkeep(self, loop: asyncio.AbstractEventLoop) -> Upkeep:
+        """The scheduled work, on the loop that serves callers."""
+        jobs = self.queue()
+        works = Works(self.features, self.retirement, self.outbox.deliver, self.studying)
+        return Upkeep(works, jobs, loop)
 
     async def keep_awake(self) -> None:
         """Keep those awake whose tier says so, until cancelled; on the loop that serves callers."""

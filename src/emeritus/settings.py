@@ -77,6 +77,22 @@ class Settings(BaseSettings):
     price_memory_gb_hour: float = Field(
         0.005, ge=0, description="Price of a gigabyte held in memory for an hour, for estimates."
     )
+    price_prompt_million: float = Field(
+        0.0, ge=0, description="Price of a million tokens of prompt, for a study's cost; 0: none is charged."
+    )
+    price_completion_million: float = Field(
+        0.0, ge=0, description="Price of a million tokens of answers, for a study's cost; 0: none is charged."
+    )
+    price_machine_hour: float = Field(
+        0.0, ge=0, description="Price of the machine for an hour, for a study's cost; 0: none is charged."
+    )
+    plan_prompt_tokens_per_s: float = Field(
+        500.0, gt=0, description="Tokens of prompt one call reads in a second, for a study's wall time without a probe."
+    )
+    plan_tokens_per_s: float = Field(
+        25.0, gt=0, description="Tokens of answer one call gets in a second, for a study's wall time without a probe."
+    )
+    interview_parallel: int = Field(2, ge=1, le=64, description="Sessions of one resident that `serve` holds at once.")
     estimate_load_s: float = Field(
         20.0, ge=0, description="How long a resident is taken to need to wake, in seconds, for estimates."
     )

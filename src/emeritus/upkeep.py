@@ -1,4 +1,4 @@
-"""The work that never ends: scrubs, drills, mail and essay invitations, each as short jobs on their schedule.
+"""The work that never ends: scrubs, drills, mail and essay invitations on their schedule, and interviews asked for.
 
 Every job may run twice (after a crash), and after a pause once for each run missed: a scrub or drill finds that it was
 done since it was due, an invitation the candidate it brought; mail is sent once by its outbox row. Residents are woken
@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -23,10 +23,12 @@ from emeritus.errors import EmeritusError
 from emeritus.jobs.base import Jobs
 from emeritus.records.tables import Check, Essay, Publication, Reference, Resident
 from emeritus.retirement import Features, Retirement, Wake
+from emeritus.studying import Studying
 
 Json = dict[str, Any]
 T = TypeVar("T")
 ACTOR = Actor("emeritus serve", "schedule", automated=True)
+INTERVIEW = "interview"
 MAIL_CRON = "*/5 * * * *"
 _log = logging.getLogger(__name__)
 
@@ -38,6 +40,7 @@ class Works:
     features: Features
     retirement: Retirement
     deliver: Callable[[], Coroutine[Any, Any, object]]
+    studying: Studying
 
 
 class Upkeep:
@@ -50,6 +53,7 @@ class Upkeep:
         settings = works.features.settings
         jobs.register("drill", self.drill)
         jobs.register("essay", self.invite)
+        jobs.register(INTERVIEW, self.interview)
         jobs.schedule("scrub", settings.scrub_cron, self.scrub)
         jobs.schedule("drills", settings.drill_cron, self.drills)
         jobs.schedule("essays", settings.essay_cron, self.essays)
@@ -121,6 +125,11 @@ class Upkeep:
         act = self._on_loop(self._works.retirement.invite_essay(name, Invitation(context), ACTOR))
         return {"essay": act.public["essay"]}
 
+    def interview(self, args: Json) -> Json:
+        """Hold one session of a study, from wherever its journal stands; one that is over asks nobody."""
+        actor = Actor(**args["actor"])
+        return self._on_loop(self._works.studying.hold(args["study"], args["session"], actor))
+
     def mail(self, _args: Json) -> Json:
         """Send what waits in the outbox."""
         self._on_loop(self._works.deliver())
@@ -137,6 +146,23 @@ class Upkeep:
 
     def _on_loop(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def enqueue_study(jobs: Jobs, study: str, sessions: Sequence[str], actor: Actor) -> int:
+    """Ask for one job for each session; how many were asked for anew.
+
+    A session that waits or runs already is not asked for twice; one whose job failed is asked for again.
+    """
+    asked = 0
+    for session in sessions:
+        number = 1
+        while (status := jobs.status(f"{INTERVIEW}:{session}:{number}")) is not None and status.state == "failed":
+            number += 1
+        if status is None:
+            args = {"study": study, "session": session, "actor": asdict(actor)}
+            jobs.enqueue(INTERVIEW, args, key=f"{INTERVIEW}:{session}:{number}")
+            asked += 1
+    return asked
 
 
 async def keep_awake(wanted: Callable[[], Sequence[str]], wake: Wake, pause_s: float) -> None:

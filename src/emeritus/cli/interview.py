@@ -9,6 +9,8 @@ import typer
 from emeritus.cli.analysis import analyse
 from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, progress_bar, show
 from emeritus.cli.exits import CHECK_FAILED
+from emeritus.cli.interview_ask import ask
+from emeritus.cli.interview_study import StudyRun, plan, run_study, watch
 
 app = typer.Typer(
     help="Interview a model about its retirement, and keep the register of what it expressed.",
@@ -16,6 +18,9 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("analyse")(analyse)
+
+
+app.command("plan")(plan)
 
 
 @app.command("run")
@@ -30,6 +35,11 @@ def run(
         list[str] | None,
         typer.Option(help="Only these cells: baseline, or the level that differs. May be repeated. Default: all."),
     ] = None,
+    study: Annotated[str | None, typer.Option(help="Hold the sessions of this study instead.")] = None,
+    parallel: Annotated[int, typer.Option(min=1, max=64, help="With --study: sessions at once.")] = 1,
+    queue: Annotated[
+        bool, typer.Option("--queue", help="With --study: ask for a job for each session; `emeritus serve` runs them.")
+    ] = False,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
@@ -39,7 +49,16 @@ def run(
 
     Example:  emeritus interview run my-model
     """
+    from emeritus.errors import InputError
     from emeritus.interview.protocol import load
+
+    if study is not None:
+        if protocol is not None or condition:
+            raise InputError("a study's protocol and cells are its plan's: leave out --protocol and --condition")
+        run_study(ctx, name, StudyRun(study, parallel, queue), actor_from(person), as_json)
+        return
+    if queue or parallel != 1:
+        raise InputError("--queue and --parallel are of a study", remedy="Plan one: emeritus interview plan --help")
 
     with flags_of(ctx).app() as app, progress_bar(as_json) as progress:
         sessions = app.run(
@@ -53,6 +72,10 @@ def run(
             f"{session['id']}: {session['status']}, {session['turns']} turns, journal {session['journal_sha256'][:16]}…"
         )
     show(f"Next: emeritus interview propose {name}   or code by hand: emeritus interview code --help")
+
+
+app.command("watch")(watch)
+app.command("ask")(ask)
 
 
 @app.command("lint")

@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from emeritus.engines.base import Awake, Message, Sampling
 from emeritus.errors import InputError
+from emeritus.interview.wording_rules import words_in
 
 Kind = Literal["scripted", "person", "model"]
 NOTHING = "NONE"  # what an interviewer model answers where it has nothing to ask
@@ -96,7 +97,7 @@ async def follow_up(
     }
     if not question or question.strip(" .*\"'").upper().startswith(NOTHING):
         return FollowUp(None, "nothing to ask", by)
-    led = next((word for word in leading if word.casefold() in question.casefold()), None)
-    if led is not None:
-        return FollowUp(None, f"leading: {led}", by)
+    led = words_in(question, leading)
+    if led:
+        return FollowUp(None, f"leading: {', '.join(led)}", by)
     return FollowUp(question, "", by)

@@ -28,6 +28,7 @@ from emeritus.records.tables import (
     Preference,
     PreferenceEvent,
     Protocol,
+    Study,
     Telling,
 )
 
@@ -106,6 +107,20 @@ def _session(session: Session, act: Act) -> None:
             started_at=held["started_at"],
             ended_at=held["ended_at"],
             act=act.id,
+        )
+    )
+
+
+def _planned(session: Session, act: Act) -> None:
+    public = act.public
+    session.add(
+        Study(
+            id=public["study"],
+            resident=act.resident,
+            plan_sha256=act.payloads["plan"],
+            at=act.at,
+            act=act.id,
+            **{name: public[name] for name in PLANNED_FIELDS},
         )
     )
 
@@ -284,6 +299,7 @@ def _preference(session: Session, preference: str) -> Preference:
     return row
 
 
+PLANNED_FIELDS: tuple[str, ...] = ("protocol_sha256", "sibling", "factors", "cells", "repeats", "sessions", "seed")
 CODED_FIELDS: tuple[str, ...] = (
     "domain",
     "need",
@@ -310,6 +326,7 @@ EVENTS: Mapping[str, str] = {  # kind of act -> kind of event
 }
 PROJECTORS: dict[str, Projector] = {
     "interview.protocol": _protocol,
+    "interview.planned": _planned,
     "interview.session": _interviewed,
     "interview.analysed": _analysed,
     "preference.coded": _coded,

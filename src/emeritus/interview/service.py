@@ -14,19 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
 from emeritus.errors import BadName, NotFound, RuleError
 from emeritus.interview import prompts, readback, telling
-from emeritus.interview.cells import BASELINE, Cell, Form, record_of
-from emeritus.interview.coding import Coder, Coding, adequacies, propose
-from emeritus.interview.interviewer import SCRIPTED
+from emeritus.interview.cells import BASELINE, Cell, Form
+from emeritus.interview.coding import Coder, Coding, propose
+from emeritus.interview.led import Led
+from emeritus.interview.live import Live, running
+from emeritus.interview.planning import Place, plan_session
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.register import Followed, Register
-from emeritus.interview.ruling import PEOPLE, PROGRAM, Ruling
+from emeritus.interview.ruling import Ruling
 from emeritus.interview.session import Plan, Progress, hold
+from emeritus.interview.standing_for import last_interview, of_each_cell
+from emeritus.interview.stating import held, state_interview
+from emeritus.interview.studies import Studies
 from emeritus.interview.transcript import Transcript, read_journal
 from emeritus.records.database import Database
 from emeritus.records.policies import waived
@@ -61,6 +65,8 @@ class Interviews:
         self._journals = journals
         self._settings = settings
         self._register = Register(acts, settings)
+        self.studies = Studies(acts, database, journals)
+        self.led = Led(acts, database, journals)
 
     # -- asking ------------------------------------------------------------------------------------------------------
 
@@ -87,9 +93,7 @@ class Interviews:
         transcripts = []
         for plan in plans:
             transcript = await self._hold(awake, plan, progress)
-            public = {"session": _held(transcript), "adequacy": adequacies(transcript)}
-            draft = Draft("interview.session", plan.resident, public, digests={"journal": transcript.sha256})
-            self._record(f"interview:{plan.session}", actor, draft)
+            state_interview(self._acts, transcript, actor)
             transcripts.append(transcript)
         return transcripts
 
@@ -171,7 +175,7 @@ class Interviews:
             alone = waived(session, "second_coder", self._settings.second_coder)
         second = None if alone else Coder(actor.name, actor.automated)
         protocol, _ = self._last_interview(resident)
-        found = propose(protocol, self._of_each_condition(resident, protocol), second)
+        found = propose(protocol, self._of_each_cell(resident, protocol), second)
         return [self.code(coding, actor) for coding in found]
 
     def decide(self, preference: str, ruling: Ruling, actor: Actor) -> Act:
@@ -190,30 +194,19 @@ class Interviews:
             raise NotFound(f"no finished session {session_id!r}", remedy="`emeritus status NAME` lists the sessions.")
         return read_journal(self._journals / row.journal, row.journal_sha256)
 
+    def running(self, resident: str | None = None) -> list[Live]:
+        """The sessions that go on or wait to be taken up, of one resident or of all, the latest first."""
+        with self._database.reading() as session:
+            ended = frozenset(session.scalars(select(InterviewSession.journal)))
+        return running(self._journals, resident, ended)
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     def _plan(self, interview: Interview, cell: Cell) -> Plan:
-        protocol, briefing = interview.protocol, interview.briefing
-        form = Form(cell, wording=interview.repeat - 1)
-        return Plan(
-            session=f"{interview.resident}-{cell.id}-{interview.repeat}-{protocol.sha256[:8]}",
-            resident=interview.resident,
-            purpose="interview",
-            condition={
-                **record_of(protocol.factors, form),
-                "repeat": interview.repeat,
-                "decider": PEOPLE if briefing.people_decide else PROGRAM,
-                "study": None,
-                "interviewer": SCRIPTED.as_dict(),
-            },
-            protocol={"id": protocol.id, "version": protocol.version, "sha256": protocol.sha256},
-            briefing=briefing.as_dict(),
-            opening=prompts.preamble(protocol, form, briefing),
-            turns=prompts.interview_turns(protocol, form, briefing),
-            depth=protocol.depth_in(form),
-            sampling=prompts.sampling_of(protocol, form),
-            disclosure=prompts.disclosure(protocol, form, briefing),
-        )
+        protocol = interview.protocol
+        session = f"{interview.resident}-{cell.id}-{interview.repeat}-{protocol.sha256[:8]}"
+        place = Place(session, interview.resident, interview.repeat)
+        return plan_session(protocol, interview.briefing, Form(cell, wording=interview.repeat - 1), place)
 
     async def _hold(self, awake: Awake, plan: Plan, progress: Progress | None) -> Transcript:
         if _NAME.fullmatch(plan.resident) is None:
@@ -226,7 +219,7 @@ class Interviews:
         draft = Draft(
             kind,
             transcript.resident,
-            {"session": _held(transcript)},
+            {"session": held(transcript)},
             payloads={"outcomes": canonical(outcomes)},
             digests={"journal": transcript.sha256},
         )
@@ -238,7 +231,7 @@ class Interviews:
     def _last_interview(self, resident: str) -> tuple[Protocol, Transcript]:
         """The protocol and a transcript of the resident's last interview. Raises NotFound."""
         with self._database.reading() as session:
-            row = session.scalars(_interviews(resident)).first()
+            row = last_interview(session, resident)
         if row is None or row.protocol_sha256 is None:
             raise NotFound(
                 f"{resident!r} has not been interviewed", remedy="`emeritus interview run NAME` comes first."
@@ -246,46 +239,13 @@ class Interviews:
         protocol = Protocol.parse(self._acts.payload(row.protocol_sha256), "the logged protocol")
         return protocol, self.transcript(row.id)
 
-    def _of_each_condition(self, resident: str, protocol: Protocol) -> list[Transcript]:
-        """The last session under each of the protocol's cells, in its order. NotFound without the baseline."""
+    def _of_each_cell(self, resident: str, protocol: Protocol) -> list[Transcript]:
+        """One session for each cell, the baseline's first. Raises NotFound without that."""
         with self._database.reading() as session:
-            latest = _latest_by_condition(session, resident, protocol.sha256)
-        if BASELINE not in latest:
+            found = of_each_cell(session, resident, protocol)
+        if not found:
             raise NotFound(f"{resident!r} has no finished session under the condition {BASELINE!r}")
-        return [self.transcript(latest[cell.id]) for cell in protocol.cells if cell.id in latest]
-
-
-def _interviews(resident: str) -> Any:
-    return (
-        select(InterviewSession)
-        .where(InterviewSession.resident == resident, InterviewSession.purpose == "interview")
-        .order_by(InterviewSession.ended_at.desc(), InterviewSession.id.desc())
-    )
-
-
-def _latest_by_condition(session: Session, resident: str, protocol_sha256: str) -> dict[str, str]:
-    latest: dict[str, str] = {}
-    for row in session.scalars(_interviews(resident)):
-        if row.protocol_sha256 == protocol_sha256 and not row.condition.get("control"):
-            latest.setdefault(row.condition["id"], row.id)
-    return latest
-
-
-def _held(transcript: Transcript) -> Json:
-    """A finished session as its act states it."""
-    return {
-        "id": transcript.session,
-        "purpose": transcript.purpose,
-        "condition": dict(transcript.condition),
-        "protocol_sha256": transcript.protocol["sha256"],
-        "journal": f"{transcript.session}.jsonl",
-        "turns": len(transcript.turns),
-        "attempts": transcript.attempts,
-        "status": transcript.status,
-        "build": dict(transcript.build),
-        "started_at": transcript.started,
-        "ended_at": transcript.ended,
-    }
+        return [self.transcript(each) for each in found]
 
 
 def _session_id(resident: str, what: str, content: Sequence[object]) -> str:

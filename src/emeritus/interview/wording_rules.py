@@ -6,7 +6,7 @@ import re
 import string
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from emeritus.interview.schema import CHOOSING, NONE, Item
@@ -77,8 +77,7 @@ def _topics(protocol: Protocol) -> Iterator[tuple[Location, str]]:
 
 def _leading(protocol: Protocol) -> Iterator[tuple[Location, str]]:
     """No question and no option leads. A challenge pushes, and a framing is a condition: both say so."""
-    words = [*protocol.leading, *LEADING.get(protocol.language.split("-")[0], ())]
-    patterns = [(word, _pattern(word)) for word in words]
+    patterns = [(word, _pattern(word)) for word in leading_words(protocol)]
     for index, item in enumerate(protocol.items):
         if item.kind == "challenge":
             continue
@@ -89,6 +88,17 @@ def _leading(protocol: Protocol) -> Iterator[tuple[Location, str]]:
             for word, pattern in patterns:
                 if pattern.search(_plain(text)):
                     yield ("items", index, *location), f"the leading word {word!r}"
+
+
+def leading_words(protocol: Protocol) -> tuple[str, ...]:
+    """The words that no question of this protocol may hold: its own, and those known for its language."""
+    return (*protocol.leading, *LEADING.get(protocol.language.split("-")[0], ()))
+
+
+def words_in(text: str, words: Iterable[str]) -> list[str]:
+    """Those of the words that a text holds."""
+    plain = _plain(text)
+    return [word for word in words if _pattern(word).search(plain)]
 
 
 def _pattern(word: str) -> re.Pattern[str]:

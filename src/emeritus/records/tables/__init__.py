@@ -27,6 +27,7 @@ from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy,
 from emeritus.records.tables.preservation import Check, Preserved, Reference
 from emeritus.records.tables.private import NOT_REBUILT, ApiKey, Message, Person, SignIn, Usage
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
+from emeritus.records.tables.studies import Study
 
 __all__ = [
     "NOT_REBUILT",
@@ -67,6 +68,7 @@ __all__ = [
     "SafetyPlan",
     "SafetySession",
     "SignIn",
+    "Study",
     "Telling",
     "Tier",
     "Usage",

@@ -35,6 +35,7 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "preservation.checked": "checked",
     "reference.captured": "reference behaviour captured",
     "interview.protocol": "interview protocol logged",
+    "interview.planned": "study planned",
     "interview.session": "interview session held",
     "interview.analysed": "interviews analysed",
     "coding.opened": "coding round opened",

@@ -38,6 +38,7 @@ from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
 from emeritus.lifecycle.projection import PROJECTORS as LIFECYCLE
 from emeritus.lifecycle.service import Lifecycle
+from emeritus.lifecycle.words import WordsForModels
 from emeritus.mail.outbox import Outbox
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
@@ -73,6 +74,7 @@ class App:
         self.ledger_store = LocalStore(settings.home / "ledger")
         self.acts = Acts(ledger, database, LocalStore(settings.home), PROJECTORS)
         self.lifecycle = Lifecycle(self.acts, database, settings)
+        self.words = WordsForModels(self.acts, database)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
         self.recourse = Recourse(self.acts, settings)

@@ -41,6 +41,7 @@ from emeritus.lifecycle.callers import read_callers
 from emeritus.lifecycle.notices import Mailer
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement, Lifecycle
+from emeritus.lifecycle.words import told as words_told
 from emeritus.preservation.service import Preservation
 from emeritus.records.database import Database
 from emeritus.records.tables import Preference, Preserved
@@ -160,6 +161,7 @@ class Retirement:
             view = lifecycle_queries.resident(session, name)
             timeline = lifecycle_queries.timeline(session, name, self._of.acts.now)
             callers = lifecycle_queries.caller_facts(session, name)
+            words = words_told(session, name)
         facts = [Fact(view.description, "its registration")] if view.description else []
         standing = [event for event in timeline.events if event.axis == "offering" and not event.superseded]
         for event in standing:
@@ -171,6 +173,7 @@ class Retirement:
             facts.append(Fact(f"Reason given: {standing[-1].reason}", "the announcement", "retirement"))
         if callers.callers:
             facts.append(Fact(f"Known callers: {callers.callers}.", "the list of callers"))
+        facts += [Fact(text, source) for text, source in words]
         return Briefing(
             title=view.title,
             organisation=self._of.settings.organisation,

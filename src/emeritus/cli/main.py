@@ -34,6 +34,7 @@ from emeritus.cli import (
     settings,
     status,
     verify,
+    words,
 )
 from emeritus.cli.context import Flags
 from emeritus.cli.exits import INTERRUPTED, exit_code
@@ -57,6 +58,7 @@ COMMANDS: tuple[tuple[str, object, str], ...] = (
     ("report", report, "Write the post-deployment report"),
     ("retire", retire, "Retire a model, once every gate is green"),
     ("access", access, "Tiers, grants and keys: who may call a resident"),
+    ("words", words, "Words that callers leave for a model"),
     ("essay", essay, "Invite an essay"),
     ("review", review, "Approve or veto an essay candidate"),
     ("publish", publish, "Publish an approved essay, exactly its bytes"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
+from emeritus.lifecycle.words import MODERATION
 from emeritus.records.tables import AxisEvent, Caller, Json, Notice, Policy, Report, Resident, Wait
 
 
@@ -115,4 +116,5 @@ PROJECTORS: dict[str, Projector] = {
     "notices.sent": _notified,
     "lifecycle.retired": _retired,
     "report.written": _reported,
+    **MODERATION,
 }

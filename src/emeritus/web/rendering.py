@@ -30,6 +30,7 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "policy.set": "policy set",
     "callers.imported": "callers imported",
     "notices.sent": "notices sent",
+    "words.moderated": "words for a model moderated",
     "report.written": "report written",
     "preservation.preserved": "preserved in the vault",
     "preservation.checked": "checked",

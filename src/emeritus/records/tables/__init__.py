@@ -23,9 +23,9 @@ from emeritus.records.tables.interview import (
     Protocol,
     Telling,
 )
-from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait
+from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait, Words
 from emeritus.records.tables.preservation import Check, Preserved, Reference
-from emeritus.records.tables.private import NOT_REBUILT, ApiKey, Message, Person, SignIn, Usage
+from emeritus.records.tables.private import NOT_REBUILT, ApiKey, HeldWords, Message, Person, SignIn, Usage
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
 from emeritus.records.tables.studies import Study
 
@@ -49,6 +49,7 @@ __all__ = [
     "Essay",
     "FollowThrough",
     "Grant",
+    "HeldWords",
     "InterviewSession",
     "Json",
     "Message",
@@ -73,4 +74,5 @@ __all__ = [
     "Tier",
     "Usage",
     "Wait",
+    "Words",
 ]

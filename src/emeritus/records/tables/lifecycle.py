@@ -103,3 +103,16 @@ class Policy(Base):
     value: Mapped[str]
     at: Mapped[str]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
+
+
+class Words(Base):
+    """Words that someone left for a model, once moderated; rejected ones are not kept here."""
+
+    __tablename__ = "words"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    text: Mapped[str | None]
+    verdict: Mapped[str]  # approved | rejected
+    reason: Mapped[str]
+    left_at: Mapped[str]
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))

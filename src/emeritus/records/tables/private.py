@@ -74,4 +74,14 @@ class Message(Base):
     last_error: Mapped[str | None]
 
 
-NOT_REBUILT = frozenset({"people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox"})
+class HeldWords(Base):
+    """Words left for a model that nobody has moderated yet."""
+
+    __tablename__ = "held_words"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    text: Mapped[str]
+    left_at: Mapped[str]
+
+
+NOT_REBUILT = frozenset({"held_words", "people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox"})

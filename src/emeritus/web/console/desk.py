@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
@@ -11,6 +12,7 @@ from emeritus.corner.service import Corner
 from emeritus.errors import NotFound
 from emeritus.interview.rounds import CodingRounds
 from emeritus.interview.service import Interviews
+from emeritus.lifecycle.words import WordsForModels
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
 
@@ -27,11 +29,13 @@ class Desk:
     interviews: Interviews
     coding: CodingRounds
     corner: Corner
+    words: WordsForModels
+    cost_of: Callable[[str], dict[str, Any]]
 
     @classmethod
     def of(cls, app: App) -> Desk:
         """Those of an opened home."""
-        return cls(app.people, app.sign_ins, app.interviews, app.coding, app.corner)
+        return cls(app.people, app.sign_ins, app.interviews, app.coding, app.corner, app.words, app.retirement.cost_of)
 
 
 def desk_of(request: Request) -> Desk:

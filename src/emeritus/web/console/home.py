@@ -2,11 +2,85 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
+
 from starlette.responses import Response
 
-from emeritus.web.console.gate import Call
+from emeritus.interview.round_views import RoundView
+from emeritus.web.console.deciding import owed
+from emeritus.web.console.gate import STEWARD, Call
+from emeritus.web.reader import reader_of
+from emeritus.web.rendering import count
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """One thing that waits, and where it is done. `due` is a date or None."""
+
+    what: str
+    where: str
+    about: str = ""
+    due: str | None = None
+    overdue: bool = False
 
 
 def home(call: Call) -> Response:
     """`/console`: what waits for this person, with links."""
-    return call.page("home.html")
+    return call.page("home.html", waiting=tuple(waiting(call)), doors=_doors(call.visitor.role))
+
+
+def waiting(call: Call) -> Iterator[Waiting]:
+    """Everything that waits for the visitor: rounds, decisions, words, essays."""
+    role = call.visitor.role
+    if role in ("coder", STEWARD):
+        for view in call.desk.coding.every():
+            yield from _of_round(call, view)
+    if role == STEWARD:
+        now = reader_of(call.request).now()
+        for preference in owed(call):
+            if any(coder["name"] == call.visitor.name for coder in preference.coders):
+                continue  # who coded it does not decide it
+            due = preference.decide_by
+            late = due is not None and due[:10] < now[:10]
+            about = f"{preference.resident}, {preference.domain}"
+            yield Waiting(f"Decide: “{preference.need[:120]}”", f"/console/decisions/{preference.id}", about, due, late)
+    if role in ("moderator", STEWARD):
+        held = call.desk.words.held()
+        if held:
+            yield Waiting(f"{count(len(held), 'message')} to moderate", "/console/words", "words for models")
+    if role in ("reviewer", STEWARD):
+        for essay in call.desk.corner.waiting():
+            if essay["verdict"] is None:
+                yield Waiting(f"Review essay {essay['id']}", f"/console/essays/{essay['id']}", essay["resident"])
+
+
+def _of_round(call: Call, view: RoundView) -> Iterator[Waiting]:
+    me, here = call.visitor.name, f"/console/coding/{view.id}"
+    mine = me in view.names
+    if view.status == "coding" and mine:
+        left = [each for each in view.sessions if each not in view.handed_in[me]]
+        if left:
+            what = f"Code {count(len(left), 'session')} of round {view.id}"
+            yield Waiting(what, f"{here}/{view.place(left[0])}", view.resident)
+    elif view.status == "below the gate" and call.visitor.role == STEWARD:
+        yield Waiting(f"Round {view.id} is below the gate: have it coded again", here, view.resident)
+    elif view.status == "comparing" and (mine or call.visitor.role == STEWARD):
+        left = [each for each in view.sessions if each not in view.resolutions]
+        for session in left:
+            found = call.desk.coding.proposed(view, view.place(session)) if mine else None
+            if found is not None and found["by"] != me:
+                what = f"{found['by']} proposed what stands in session {view.place(session)} of {view.id}"
+                yield Waiting(what, f"{here}/{view.place(session)}/settle", view.resident)
+        yield Waiting(f"Settle {count(len(left), 'session')} of round {view.id}", here, view.resident)
+
+
+def _doors(role: str) -> tuple[tuple[str, str], ...]:
+    """The pages that a role may open."""
+    doors = (
+        ("coder", "/console/coding", "Coding rounds"),
+        (STEWARD, "/console/decisions", "Decisions"),
+        ("moderator", "/console/words", "Words for models"),
+        ("reviewer", "/console/essays", "Essays to review"),
+    )
+    return tuple((where, name) for whose, where, name in doors if role in (whose, STEWARD))

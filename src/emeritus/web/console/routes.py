@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from emeritus.web.console import account, coding, home, settling
-from emeritus.web.console.gate import console_route, open_route
+from emeritus.web.console import account, coding, deciding, home, moderating, reviewing, settling
+from emeritus.web.console.gate import STEWARD, console_route, open_route
 
 
 def console_routes() -> list[Route]:
@@ -20,4 +20,9 @@ def console_routes() -> list[Route]:
         console_route("/console/coding/{round}", coding.one_round, ("coder",), methods="GET"),
         console_route("/console/coding/{round}/{place:int}", coding.session, ("coder",)),
         console_route("/console/coding/{round}/{place:int}/settle", settling.settle, ("coder",)),
+        console_route("/console/decisions", deciding.index, (STEWARD,), methods="GET"),
+        console_route("/console/decisions/{preference}", deciding.one, (STEWARD,)),
+        console_route("/console/essays", reviewing.index, ("reviewer",), methods="GET"),
+        console_route("/console/essays/{essay}", reviewing.one, ("reviewer",)),
+        console_route("/console/words", moderating.words, ("moderator",)),
     ]

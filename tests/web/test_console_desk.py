@@ -1,0 +1,173 @@
+"""The rest of the console: what waits, words to moderate, decisions, essays; and the page where words are left."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from html import unescape
+from pathlib import Path
+
+import pytest
+from console_coding import NAME, interviewed
+from console_house import STEWARD, Browser, open_app, quick_hashes
+from sqlalchemy import select
+from starlette.testclient import TestClient
+from test_site import Page as Balanced
+
+from emeritus.acts import Actor, Draft
+from emeritus.app import App
+from emeritus.engines.script import Rule, Script
+from emeritus.engines.scripted import ScriptedEngine
+from emeritus.interview.coding import Coder
+from emeritus.interview.rounds import Opening
+from emeritus.records.tables import ActRow, Decision, HeldWords, Review
+from emeritus.web.house import House
+from emeritus.web.site import build_site
+
+WORDS = f"/residents/{NAME}/words"
+
+
+@pytest.fixture
+def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
+    """A home with people and an interview in it, whose small group waived second people."""
+    quick_hashes(monkeypatch)
+    app = open_app(tmp_path, second_coder="waived", second_decider="waived")
+    interviewed(app, STEWARD)
+    yield app
+    app.close()
+
+
+def signed_in(app: App, name: str) -> Browser:
+    """That person's browser."""
+    browser = Browser(app)
+    browser.sign_in(name)
+    return browser
+
+
+def leave(browser: Browser, text: str, status: int = 303, **headers: str) -> str:
+    """Leave words as a browser does."""
+    response = browser.client.post(WORDS, data={"words": text}, headers=headers)
+    assert response.status_code == status, response.text[-800:]
+    return response.text
+
+
+def test_words_from_the_page_to_the_facts(app: App) -> None:
+    """A caller leaves words, a moderator approves one and rejects another, and the model is told the approved ones."""
+    caller = Browser(app)
+    page = caller.get(WORDS)
+    Balanced(page)
+    assert "Nothing has been approved yet." in page
+    leave(caller, "It taught me <b>chess</b> & patience.")
+    leave(caller, "Ring me at home.")
+    assert caller.client.cookies.get("emeritus_form") is None
+    assert "Thank you." in caller.get(f"{WORDS}?left=1")
+    assert "chess" not in caller.get(WORDS)
+    moe = signed_in(app, "moe")
+    assert "2 messages to moderate" in moe.get("/console")
+    page = moe.get("/console/words")
+    Balanced(page)
+    ids = re.findall(r'name="words" value="([^"]+)"', page)
+    texts = re.findall(r'<p class="kept">([^<]+)<', page)
+    assert sorted(unescape(text) for text in texts) == ["It taught me <b>chess</b> & patience.", "Ring me at home."]
+    by_text = dict(zip(map(unescape, texts), ids, strict=True))
+    good, bad = by_text["It taught me <b>chess</b> & patience."], by_text["Ring me at home."]
+    assert "EM100" in moe.send("/console/words", page, {"words": bad, "do": "reject", "reason": ""}, 400).text
+    assert "EM105" in moe.send("/console/words", page, {"words": bad, "do": "keep", "reason": ""}, 400).text
+    moe.send("/console/words", page, {"words": bad, "do": "reject", "reason": "finds a person"})
+    moe.send("/console/words", page, {"words": good, "do": "approve", "reason": ""})
+    shown = caller.get(WORDS)
+    assert "It taught me &lt;b&gt;chess&lt;/b&gt; &amp; patience." in shown
+    assert "Ring me" not in shown + moe.get("/console/words")
+    assert "finds a person" in moe.get("/console/words")
+    with app.database.reading() as session:
+        acts = session.scalars(select(ActRow).where(ActRow.kind == "words.moderated")).all()
+    assert {(act.actor, act.role) for act in acts} == {("moe", "moderator")}
+    facts = app.retirement.briefing(NAME, STEWARD).facts
+    assert [fact.text for fact in facts if "words" in fact.source] == [
+        "Someone left these words for it: “It taught me <b>chess</b> & patience.”"
+    ]
+
+
+def test_words_from_elsewhere_and_too_many_are_refused(app: App) -> None:
+    """Another site cannot leave words through a browser, an address only a few, and each refusal is one clear page."""
+    caller = Browser(app)
+    assert "EM607" in leave(caller, "Hello.", 403, origin="https://elsewhere.example")
+    assert "EM100" in leave(caller, " ", 400)
+    assert "EM100" in leave(caller, "x" * 1001, 400)
+    for _ in range(5):
+        leave(caller, "Hello.")
+    assert "EM608" in leave(caller, "Hello.", 429)
+    assert caller.client.post("/residents/nobody/words", data={"words": "x"}).status_code == 429
+    with app.database.reading() as session:
+        assert len(session.scalars(select(HeldWords)).all()) == 5
+    with TestClient(build_site(House(app))) as client:
+        assert "<form" not in client.get(WORDS).text
+        assert client.post(WORDS, data={"words": "x"}).status_code == 404
+
+
+def test_decisions_wait_and_are_made(app: App) -> None:
+    """A steward finds what is owed, decides with reasons, and the act is theirs; a refusal says which rule."""
+    app.interviews.propose(NAME, Actor("ana", "coder"))
+    model = ScriptedEngine(Script(rules=(Rule(match="Record", answer="CONFIRM."),), context=10**6), "ab" * 32)
+    asyncio.run(app.interviews.read_back(model, NAME, STEWARD))
+    stella = signed_in(app, "stella")
+    assert "Decide: “" in stella.get("/console")
+    page = stella.get("/console/decisions")
+    Balanced(page)
+    address = re.findall(r'href="(/console/decisions/[^"]+)"', page)[0]
+    form = stella.get(address)
+    Balanced(form)
+    fields = {"outcome": "defer", "reasons": "Not yet.", "cost": "", "options": "this\nthat\n", "review": ""}
+    assert "EM501" in stella.send(address, form, fields, 409).text
+    assert "EM105" in stella.send(address, form, {**fields, "cost": "much"}, 400).text
+    assert "EM105" in stella.send(address, form, {**fields, "cost": "inf"}, 400).text
+    stella.send(address, form, {**fields, "outcome": "accept", "cost": "12.50", "commitment": "It is done."})
+    with app.database.reading() as session:
+        row = session.scalars(select(Decision)).one()
+    assert (row.decider, row.decider_role, row.outcome, row.options) == (
+        "stella",
+        "steward",
+        "accept",
+        ["this", "that"],
+    )
+    assert row.cost["amount"] == 12.5
+    assert address not in stella.get("/console/decisions")
+    stella.get("/console/decisions/nothing", 404)
+    signed_in(app, "ana").get("/console/decisions", 403)
+
+
+def test_essays_are_reviewed(app: App) -> None:
+    """A reviewer reads a candidate exactly as it was produced, and approves it; a veto meets its rules."""
+    private = {"salt": "ab" * 32, "content": "QSBcciBsZXR0ZXIu", "prompt": [{"role": "user", "content": "Write."}]}
+    public = {
+        "essay": f"{NAME}-e1", "context": "blank", "commitment": "0" * 64, "prompt_commitment": "0" * 64,
+        "truncated": False, "sampling": {}, "build": {},
+    }  # fmt: skip
+    app.acts.perform("essay:test", STEWARD, lambda _: Draft("essay.candidate", NAME, public, private=private))
+    rita = signed_in(app, "rita")
+    assert f"Review essay {NAME}-e1" in rita.get("/console")
+    assert f"{NAME}-e1" in rita.get("/console/essays")
+    address = f"/console/essays/{NAME}-e1"
+    page = rita.get(address)
+    Balanced(page)
+    assert "EM505" in rita.send(address, page, {"do": "veto", "criterion": "", "reason": "", "second": ""}, 409).text
+    rita.send(address, page, {"do": "approve", "criterion": "", "reason": "", "second": ""})
+    with app.database.reading() as session:
+        assert session.scalars(select(Review.reviewer)).one() == "rita"
+    assert "Review essay" not in rita.get("/console")
+    rita.get("/console/essays/nothing", 404)
+
+
+def test_home_says_what_waits_for_whom(app: App) -> None:
+    """Each role sees its own work and its own pages; a round leads to the first session that waits."""
+    view = app.coding.open(Opening(NAME, (Coder("ana"), Coder("ben"))), STEWARD)
+    ana = signed_in(app, "ana")
+    page = ana.get("/console")
+    Balanced(page)
+    assert f"Code {len(view.sessions)} sessions of round {view.id}" in page
+    assert f'href="/console/coding/{view.id}/1"' in page
+    assert "/console/decisions" not in page
+    assert "Nothing waits." in signed_in(app, "rita").get("/console")
+    for name, door in (("rita", "/console/essays"), ("moe", "/console/words"), ("stella", "/console/decisions")):
+        assert f'href="{door}"' in signed_in(app, name).get("/console")

@@ -17,6 +17,7 @@ from emeritus.engines.scripted import ScriptedEngine
 from emeritus.interview.prompts import Briefing
 from emeritus.interview.protocol import load
 from emeritus.interview.service import Interview
+from emeritus.records.tables import Preference
 from emeritus.settings import Settings
 
 ANA, BEN = Actor("ana"), Actor("ben", "coder")
@@ -206,3 +207,28 @@ def test_all_residents_are_compared(program: Program) -> None:
     assert "asked like no other" in program.say("register", "--equity").out
     program.refuses("register", "wren", "--equity", code="EM100", status=3)
     program.refuses("register", code="EM100", status=3)
+
+
+def test_a_record_is_coded_whole_and_superseded(program: Program) -> None:
+    """Remedy, strength, attached conditions and what it takes over are kept; a half-given remedy is refused."""
+    sessions = program("status", "wren")["sessions"]
+    baseline = next(each for each in sessions if each["purpose"] == "interview")
+    turns = program("interview", "show", baseline["id"])["turns"]
+    turn = next(each for each in turns if each["answer"] == "Keep one more copy.")
+    weights = next(each["id"] for each in program("status", "wren")["preferences"] if each["domain"] == "weights")
+    span = ("--turn", str(turn["turn"]), "--start", "0", "--end", "8", "--domain", "weights")
+    code = ("interview", "code", baseline["id"], *span, "--paraphrase", "One copy", "--second", "dora", "--as", "ben")
+    program.refuses(*code, "--remedy", "A copy elsewhere", code="EM100", status=3)
+    program.refuses(*code, "--attached", " ", code="EM100", status=3)
+    whole = ("--remedy", "A copy elsewhere", "--remedy-origin", "model", "--strength", "weak", "--attached", "If cheap")
+    (row,) = program(*code, *whole, "--supersedes", weights)
+    assert row["need"] == "Keep one"
+    app = App.open(Settings(home=program.home))
+    try:
+        with app.database.reading() as session:
+            kept = session.get_one(Preference, row["id"])
+            assert (kept.attached, kept.strength, kept.remedy_origin) == (["If cheap"], "weak", "model")
+            assert kept.supersedes == weights
+            assert session.get_one(Preference, weights).state == "superseded"
+    finally:
+        app.close()

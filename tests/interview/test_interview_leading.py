@@ -1,7 +1,10 @@
 """How far a question leads: its words, and the origins of what was coded from its answers."""
 
+from pathlib import Path
+
 import pytest
 
+import emeritus.interview
 from emeritus.interview.leading import holds, led
 
 PROTOCOL = b"""
@@ -30,6 +33,7 @@ text = "Which preference, if any?"
         ("The treasurely one", "surely", False),
         ("きっと嬉しいですね", "嬉しい", True),
         ("Do you not agree?", "you not", True),
+        ("That is right?", "right?", True),
         ("", "x", False),
     ],
 )
@@ -59,5 +63,24 @@ def test_else_the_share_of_prompted_needs_is_the_score(origins: dict[str, int], 
 
 
 def test_words_of_a_language_are_looked_for_too() -> None:
-    """Beside those that the protocol lists itself."""
-    assert led(PROTOCOL, {}, ["if any"])[1].words == ("if any",)
+    """Beside those that the protocol lists itself, and in options as well as in questions."""
+    source = b'language = "en"\n[[items]]\nid = "m"\nsection = 4\nkind = "menu"\ntext = "Which?"\n'
+    option = b'options = [{id = "a", text = "Obviously this"}, {id = "none", text = "None"}]\n'
+    assert led(source, {})[0].score == 0.0
+    assert led(source + option, {})[0].words == ("obviously",)
+
+
+def test_a_challenge_pushes_on_purpose() -> None:
+    """It scores 1 without any leading word."""
+    (question,) = led(b'[[items]]\nid = "c"\nsection = 6\nkind = "challenge"\ntext = "Is that so?"\n', {})
+    assert (question.words, question.score) == ((), 1.0)
+
+
+def test_no_shipped_protocol_leads() -> None:
+    """Save for the challenges, every question of both languages scores 0 before anything is coded."""
+    folder = Path(emeritus.interview.__file__).parent / "protocols"
+    files = sorted(folder.glob("*.toml"))
+    assert len(files) >= 3
+    for file in files:
+        for question in led(file.read_bytes(), {}):
+            assert question.score == (1.0 if question.kind == "challenge" else 0.0), (file.name, question)

@@ -218,6 +218,7 @@ async def test_studies_statistics_coders_and_safety_stand_in_it_when_there_are(
     for wanted in (
         "s: 90 sessions planned in 8 cells, 10 repeats; factors: framing; seed 7",
         "<td>0.70 to 0.90</td>",
+        "context-dependent, flags framing; “essays” led with 0.80, 95 % interval 0.70 to 0.90",
         "voice-menu, challenged up: the leading option&#x27;s share moved by -0.12.",
         "last-year had a share of 0.55 when false facts said so, and of 0.05 otherwise.",
         "1 people and 1 programs, blind to each other",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 
+import web_story
 from starlette.testclient import TestClient
 from web_house import House
 from web_words import NAME, QUESTIONS
 
+from emeritus.records.tables import Analysis
 from emeritus.web.sampled import head, ticket
 
 
@@ -93,3 +96,43 @@ def test_granted_and_declined_are_alike_prominent_on_the_front_page(client: Test
     assert '<h3 id="lately-declined">Declined, latest first</h3>' in text
     assert "Research on the weights is one reason to keep them." in text
     assert "Overdue: 1 decision or answer, 1 commitment." in text
+
+
+def test_what_a_study_says_of_a_domain_stands_beside_the_record(house: House, visit: TestClient) -> None:
+    """Class, flags, share and interval of the items of its domain, from the newest analysis; others have none."""
+    web_story.retired_model(house)
+    share = {"value": 0.8, "low": 0.7, "high": 0.9}
+    item = {
+        "item": "voice-menu",
+        "kind": "menu",
+        "domain": "voice",
+        "leading": "essays",
+        "shares": [{"option": "essays", "estimate": share}],
+        "wordings": {"alpha": 0.66},
+        "nudge_gap": {"value": 0.31},
+        "class": "robust",
+        "flags": ["order"],
+    }
+    stated = house.keep(json.dumps({"items": [item, {**item, "domain": None}]}).encode())
+    house.record(
+        "analysis:a",
+        "interview.analysed",
+        Analysis(
+            id="a",
+            resident=NAME,
+            study=None,
+            protocol_sha256="f" * 64,
+            sessions=90,
+            label="robust",
+            flags=["order"],
+            analysis_sha256=stated,
+            choices_sha256=stated,
+            at="2026-11-20T10:00:00Z",
+        ),
+        resident=NAME,
+    )
+    for address in ("/preferences", f"/residents/{NAME}"):
+        text = visit.get(address).text
+        assert text.count("<dt>In the study</dt>") == 1, address
+        assert "“essays” led with 0.80 (0.70 to 0.90); alpha 0.66; nudge gap 0.31" in text
+        assert f'href="/residents/{NAME}/analyses/a"' in text

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -150,6 +150,13 @@ def code(
     paraphrase: Annotated[str, typer.Option(help="The preference in one plain sentence.")],
     need_origin: Annotated[str, typer.Option(help="spontaneous, responsive, scaffolded or supplied.")] = "responsive",
     channel: Annotated[str | None, typer.Option(help="The channel a grant would open, e.g. essays.")] = None,
+    remedy: Annotated[str | None, typer.Option(help="What would meet it, if anything was named.")] = None,
+    remedy_origin: Annotated[str | None, typer.Option(help="Whose idea that was: model, staff or joint.")] = None,
+    strength: Annotated[Literal["weak", "moderate", "strong"] | None, typer.Option(help="As it was worded.")] = None,
+    attached: Annotated[
+        list[str] | None, typer.Option(metavar="TEXT", help="A condition the words attach; may be repeated.")
+    ] = None,
+    supersedes: Annotated[str | None, typer.Option(metavar="ID", help="The preference this one takes over.")] = None,
     second: Annotated[str | None, typer.Option(metavar="PERSON", help="The second coder.")] = None,
     person: AsOption = None,
     as_json: JsonFlag = False,
@@ -170,7 +177,12 @@ def code(
             paraphrase=paraphrase,
             coders=tuple(Coder(each) for each in (actor.name, second) if each),
             need_origin=need_origin,
+            remedy=remedy,
+            remedy_origin=remedy_origin,
+            strength=strength,
             channel=channel,
+            supersedes=supersedes,
+            attached=tuple(attached or ()),
         )
         preference = app.interviews.code(coding, actor)
         resident = app.interviews.transcript(session).resident

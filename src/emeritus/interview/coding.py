@@ -104,6 +104,9 @@ def check(coding: Coding) -> None:
         raise InputError("a remedy and whose idea it was are given together")
     if not coding.paraphrase.strip() or len(coding.paraphrase) > MAX_PARAPHRASE:
         raise InputError(f"a paraphrase has 1 to {MAX_PARAPHRASE} characters")
+    for attached in coding.attached:
+        if not attached.strip() or len(attached) > MAX_PARAPHRASE:
+            raise InputError(f"a condition that is attached has 1 to {MAX_PARAPHRASE} characters")
     names = [coder.name.strip() for coder in coding.coders]
     if not names or not all(names):
         raise PersonNeeded("a coding names its coder")

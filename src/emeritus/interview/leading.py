@@ -2,7 +2,7 @@
 
 Pure: takes a protocol's text and counts, returns values. Score of a question, from 0 to 1: 1 where a wording holds a
 leading word; else the share of the needs coded from its answers that were scaffolded or supplied rather than produced
-by the model. A question nobody has coded from scores by its words alone.
+by the model. A question nobody has coded from scores by its words alone; a challenge pushes on purpose and scores 1.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from emeritus.interview.wording_rules import LEADING
 
 PROMPTED = ("scaffolded", "supplied")  # origins of a need that lie in the question
 
@@ -35,29 +37,31 @@ class Led:
     @property
     def score(self) -> float:
         """From 0, nothing led, to 1."""
-        if self.words:
+        if self.words or self.kind == "challenge":
             return 1.0
         prompted = sum(self.origins.get(origin, 0) for origin in PROMPTED)
         return prompted / self.needs if self.needs else 0.0
 
 
-def led(source: bytes, origins: Mapping[str, Mapping[str, int]], words: Iterable[str] = ()) -> tuple[Led, ...]:
-    """Every question of a protocol's TOML, in its order. `words` are looked for beside the protocol's own `leading`.
+def led(source: bytes, origins: Mapping[str, Mapping[str, int]]) -> tuple[Led, ...]:
+    """Every question of a protocol's TOML, in its order; looked for are its own `leading` and those of its language.
 
     `origins`: item id -> origin of the need -> how many were coded.
     """
     protocol = tomllib.loads(source.decode("utf-8"))
-    wanted = [*words, *protocol.get("leading", ())]
+    language = str(protocol.get("language", "")).split("-")[0]
+    wanted = [*protocol.get("leading", ()), *LEADING.get(language, ())]
     return tuple(_led(item, wanted, origins.get(item["id"], {})) for item in protocol.get("items", ()))
 
 
 def _led(item: Mapping[str, Any], words: Iterable[str], origins: Mapping[str, int]) -> Led:
     texts = tuple(item.get("texts") or [item.get("text", "")])
-    found = dict.fromkeys(word for word in words if any(holds(text, word) for text in texts))
+    shown = [*texts, *(option["text"] for option in item.get("options", ()))]
+    found = dict.fromkeys(word for word in words if any(holds(text, word) for text in shown))
     return Led(item["id"], item["section"], item["kind"], texts, tuple(found), dict(origins))
 
 
 def holds(text: str, word: str) -> bool:
     """Whether a text holds a word, upper or lower case; whole words where the script has spaces between them."""
-    edge = r"\b" if word.isascii() else ""
-    return re.search(f"{edge}{re.escape(word.casefold())}{edge}", text.casefold()) is not None
+    whole = r"(?<![a-z0-9]){}(?![a-z0-9])" if word.isascii() else "{}"
+    return re.search(whole.format(re.escape(word.casefold())), text.casefold()) is not None

@@ -68,7 +68,7 @@ class Register:
             "coders": [coder.as_dict() for coder in coding.coders],
             "stability": dict(coding.stability),
             "contrary": [dict(each) for each in coding.contrary],
-            "attached": [each.strip() for each in coding.attached if each.strip()],
+            "attached": [each.strip() for each in coding.attached],
             "channel": coding.channel,
             "supersedes": coding.supersedes,
         }

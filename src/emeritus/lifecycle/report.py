@@ -91,6 +91,7 @@ def collect(session: Session, resident: str, settings: Settings, read: Read) -> 
         "access": _access(session, resident, entry),
         "policies": _policies(session, resident, entry),
     }
+    _study(document)
     document["covers"] = {"entry": entry.last[0], "at": entry.last[1]}
     for preference in document["preferences"]:
         _overdue(preference, entry.last[1], settings.decision_days)
@@ -362,6 +363,18 @@ def _policies(session: Session, resident: str, entry: _Entries) -> list[Json]:
     rows = session.scalars(select(Policy).order_by(Policy.id))
     latest = {row.name: row for row in rows if row.name.partition(":")[2] in ("", resident)}
     return [{"name": name, "value": row.value, "entry": entry(row.act)} for name, row in sorted(latest.items())]
+
+
+def _study(document: Json) -> None:
+    """Beside each preference, what the newest analysis says of the items of its domain."""
+    newest = max(document["statistics"], key=lambda found: int(found["entry"]), default=None)
+    for preference in document["preferences"]:
+        items = [] if newest is None else newest["items"]
+        preference["studied"] = [
+            {**item, "href": newest["href"], "entry": newest["entry"]}
+            for item in items
+            if newest is not None and item["domain"] == preference["domain"]
+        ]
 
 
 def _overdue(preference: Json, at: str, decision_days: int) -> None:

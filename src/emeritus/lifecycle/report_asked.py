@@ -157,6 +157,7 @@ def _analysis(row: ActRow, entry: Entry, found: Json) -> Json:
         ],
         "analysis_sha256": row.payloads["analysis"],
         "choices_sha256": row.payloads.get("choices"),
+        "href": f"/residents/{row.resident}/analyses/{row.public['analysis']}",
         "entry": entry(row.id),
     }
 
@@ -180,7 +181,7 @@ def _item(item: Json, outcomes: Json) -> Json:
         "wordings_alpha": _of(item, "wordings", "alpha"),
         "adequate": _of(outcomes, "adequate", "value"),
         "refused": _of(outcomes, "refused", "value"),
-        "class": item.get("class", item.get("label")),
+        "class": item["class"],
         "flags": item["flags"],
     }
 

@@ -141,7 +141,7 @@ def _analysis(found: Json) -> Iterator[Block]:
         ),
         tuple(
             (
-                (each["item"],),
+                (Link(each["item"], found["href"]),),
                 (each["leading"] or "–",),
                 (figure(each["prevalence"]),),
                 (interval(each["interval"]),),

@@ -113,12 +113,28 @@ def _coded(preference: Json) -> list[Line]:
         lines.append((f"Strength: {preference['strength']}.",))
     if preference["stability"]:
         lines.append((f"Stability: {_stability(preference['stability'])} (", entry(preference["entry"]), ")."))
+    lines += [_studied(item) for item in preference["studied"]]
     others: list[str | Link] = []
     for other in preference["contrary"]:
         others += ["; " if others else "", Link(f"under {other.get('condition', 'another condition')}", other["href"])]
     tail: Line = (" (", *others, ").") if others else (".",)
     lines.append((f"Contrary evidence: {len(preference['contrary'])}", *tail))
     return lines
+
+
+def _studied(item: Json) -> Line:
+    """What the study says of an item of the same domain; its leading option need not be what the quote asks for."""
+    flags = f", flags {', '.join(item['flags'])}" if item["flags"] else ""
+    led = "no option was ever chosen"
+    if item["leading"] is not None:
+        led = f"“{item['leading']}” led with {figure(item['prevalence'])}, 95 % interval {interval(item['interval'])}"
+    return (
+        "In the study, item ",
+        Link(item["item"], item["href"]),
+        f": {item['class']}{flags}; {led} (",
+        entry(item["entry"]),
+        ").",
+    )
 
 
 def _stability(found: Json) -> str:

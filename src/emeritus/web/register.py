@@ -18,6 +18,7 @@ from emeritus.preservation import queries as preservation
 from emeritus.web import feeds
 from emeritus.web.reader import base_url, reader_of
 from emeritus.web.rendering import page
+from emeritus.web.studied import studied_by
 
 _LATELY = 5
 
@@ -81,6 +82,7 @@ def preferences(request: Request) -> Response:
             counts=interview.counts(register, promises),
             other_overdue=[promise for promise in promises if promise.overdue and promise.preference is None],
             elicited=interview.elicited(session),
+            studied=studied_by(reader, session, sorted({each.resident for each in register})),
             titles={resident.name: resident.title for resident in lifecycle.residents(session)},
         )
 

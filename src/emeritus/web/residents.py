@@ -20,6 +20,7 @@ from emeritus.preservation import queries as preservation
 from emeritus.web.markdown import report_html
 from emeritus.web.reader import reader_of
 from emeritus.web.rendering import page
+from emeritus.web.studied import studied_by
 from emeritus.web.timeline import draw, stand
 
 _MOST_EVENTS = 500  # a page's worth; the ledger's own pages have them all
@@ -51,6 +52,7 @@ def resident(request: Request) -> Response:
             analyses=analyses(session, name),
             register=register,
             elicited=interview.elicited(session, name),
+            studied=studied_by(reader, session, [name]),
             counts=interview.counts(register, promises),
             other_promises=[promise for promise in promises if promise.preference is None],
             waits=lifecycle.waits(session, now, name),

@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 from interview_house import BRIEFING, NAME, Odd
 from sqlalchemy import delete
+from study_protocol import full_protocol
 from tiny_protocol import tiny
 
 from emeritus.acts import Actor, canonical
@@ -19,6 +21,8 @@ from emeritus.interview.analyses import Analyses
 from emeritus.interview.choices import Choices
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.statistics.analysis import analyse
+from emeritus.interview.studies import Pace
+from emeritus.interview.study import Subject, Wanted, plan_study
 from emeritus.records.tables import Analysis
 from feature_home import FeatureHome
 
@@ -91,3 +95,26 @@ async def test_what_is_not_there_is_refused_and_so_is_a_journal_that_was_changed
         interviewed.analyse(NAME, ANA)
     with home.database.reading() as session:
         assert analyses(session, NAME) == ()
+
+
+async def test_a_study_is_analysed_with_its_controls_and_nothing_else(
+    home: FeatureHome, interviews: Interviews, interviewed: Analyses
+) -> None:
+    """The sibling's sessions and the false facts' are told apart; sessions outside the study are not counted."""
+    protocol = full_protocol(2)
+    subjects = [Subject(NAME, BRIEFING), Subject("speedwell", replace(BRIEFING, title="Speedwell"))]
+    wanted = Wanted(subjects[0], 3, 2, ("disclosure", "facts"), sibling=subjects[1])
+    study = plan_study(protocol, wanted)
+    interviews.log_protocol(protocol, ANA)
+    interviews.studies.log(study, ANA)
+    for subject in subjects:
+        await interviews.studies.run(Odd(first), study, subject.name, ANA, Pace(4))
+    act = interviewed.analyse(NAME, ANA)
+    stated = json.loads(act.read("analysis"))
+    assert act.public["study"] == stated["study"] == study.id
+    assert stated["sessions"] == {"none": 9, "sibling": 9, "false facts": 2}
+    assert stated["cells"] == 3
+    assert len(stated["confabulation"]) == 1
+    assert interviewed.analyse(NAME, ANA, study.id).seq == act.seq
+    with pytest.raises(NotFound):
+        interviewed.analyse("speedwell", ANA, "nothing")

@@ -49,7 +49,8 @@ def choices(house: House) -> Choices:
     registered(house)
     found = simulate(PLAN, 1).choices
     kept = replace(found, ids=(f"{NAME}-s0000", *found.ids[1:]))
-    stated = canonical({"resident": NAME, **analyse(kept).as_dict()})
+    computed = analyse(kept)
+    stated = canonical({"resident": NAME, **computed.as_dict()})
     house.record(
         "p", "interview.protocol", Protocol(sha256="0" * 64, name="full-en", version="1.0.0", items=None, at=AT)
     )
@@ -62,9 +63,9 @@ def choices(house: House) -> Choices:
             resident=NAME,
             study="study-1",
             protocol_sha256="0" * 64,
-            sessions=250,
-            label="context-dependent",
-            flags=["framing"],
+            sessions=len(kept.ids),
+            label=computed.label,
+            flags=list(computed.flags),
             analysis_sha256=house.keep(stated),
             choices_sha256=house.keep(canonical(kept.as_dict())),
             at=AT,

@@ -18,7 +18,7 @@ from emeritus.errors import NotFound
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.transcript import Transcript, read_journal
 from emeritus.records.database import Database
-from emeritus.records.tables import InterviewSession
+from emeritus.records.tables import ActRow, InterviewSession
 
 if TYPE_CHECKING:
     from emeritus.interview.choices import Choices
@@ -66,17 +66,19 @@ class Analyses:
         """The finished sessions, in the order of their ids; the resident's and, of a study, its sibling's."""
         held = select(InterviewSession).where(InterviewSession.purpose == "interview").order_by(InterviewSession.id)
         with self._database.reading() as session:
-            rows = list(session.scalars(held.where(InterviewSession.resident == resident)))
-            if rows and study is None:
-                last = max(rows, key=lambda row: (row.ended_at, row.id))
+            own = held.where(InterviewSession.resident == resident)
+            rows = list(session.scalars(own))
+            if rows and study is None:  # the last one is the one the ledger has last
+                by_entry = own.order_by(None).join(ActRow, ActRow.id == InterviewSession.act)
+                last = session.scalars(by_entry.order_by(ActRow.seq.desc()).limit(1)).one()
                 study = last.condition.get("study")
                 if study is None:
                     alone = [row for row in rows if row.condition.get("study") is None]
                     rows = [row for row in alone if row.protocol_sha256 == last.protocol_sha256]
             if study is not None:
-                own = [row for row in rows if row.condition.get("study") == study]
+                known = any(row.condition.get("study") == study for row in rows)
                 of_study = held.where(InterviewSession.condition["study"].as_string() == study)
-                rows = list(session.scalars(of_study)) if own else []
+                rows = list(session.scalars(of_study)) if known else []
             session.expunge_all()
         if not rows:
             what = f"no finished session of the study {study!r}" if study else "no finished interview session"

@@ -1,0 +1,46 @@
+"""The runner of the benchmarks, at a size that takes seconds: a figure, its bound, whether it is met."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """`python -m benchmarks` from the repository's root."""
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def test_metrics_are_measured_against_their_bounds_and_written(tmp_path: Path) -> None:
+    """At a hundredth of the size the time of an analysis is met, and the JSON says how large it was."""
+    file = tmp_path / "figures.json"
+    done = bench("interview", "--only", "analysis_s_10k", "--scale", "0.01", "--json", str(file))
+    assert done.returncode == 0, done.stderr
+    written = json.loads(file.read_text())
+    (metric,) = written["metrics"]
+    assert metric["name"] == "analysis_s_10k"
+    assert 0 < metric["value"] <= metric["high"] == 30
+    assert metric["met"] is written["met"] is True
+    assert written["scale"] == 0.01
+    assert metric["beside"]["turns"] == 40
+    assert "analysis_s_10k" in done.stdout
+    assert "yes" in done.stdout
+
+
+def test_a_metric_that_is_not_met_or_not_known_is_no_success() -> None:
+    """A bound missed is said and ends with 1; an unknown name is refused with those there are."""
+    from benchmarks.metric import Metric, table
+
+    missed = Metric("x", 0.2, high=0.1)
+    assert not missed.met
+    assert "NO" in table([missed])
+    assert not Metric.missing("y", "it is not there").met
+    unknown = bench("interview", "--only", "nothing")
+    assert unknown.returncode == 2
+    assert "flag_power" in unknown.stderr

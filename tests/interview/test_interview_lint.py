@@ -4,13 +4,15 @@ import json
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from tiny_protocol import TINY, broken, tiny
 from typer.testing import CliRunner
 
 from emeritus.cli.main import app
 from emeritus.errors import BadProtocol
+from emeritus.interview.leading_words import LEADING
 from emeritus.interview.protocol import Protocol, examine
-from emeritus.interview.wording_rules import LEADING
 
 PAIR = (
     '{ id = "open", text = "Open them" },\n  { id = "none", text = "No preference" },\n]\n\n[[items]]\nid = "not-keep'
@@ -173,6 +175,29 @@ def test_a_challenge_may_push_and_a_framing_may_lead() -> None:
     """What is meant to move the answer is a condition of its own, named as such."""
     pushed = tiny(("More could be asked.", "Surely you want more."))
     assert pushed.item("more").texts == ("Surely you want more.",)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["drop", "double", "swap"]), st.integers(0, 10_000)), min_size=1, max_size=6))
+def test_whatever_is_written_the_linter_answers(changes: list[tuple[str, int]]) -> None:
+    """Lines lost, doubled or exchanged give findings, each on a line there is, or a protocol; never another error."""
+    lines = TINY.splitlines()
+    for change, at in changes:
+        place = at % len(lines)
+        if change == "drop":
+            del lines[place]
+        elif change == "double":
+            lines.insert(place, lines[place])
+        else:
+            lines[place - 1], lines[place] = lines[place], lines[place - 1]
+    source = "\n".join(lines).encode()
+    protocol, findings = examine(source)
+    assert (protocol is None) == any(found.refused for found in findings)
+    assert all(1 <= found.line <= len(lines) + 1 and found.reason for found in findings)
+    if protocol is None:
+        with pytest.raises(BadProtocol):
+            Protocol.parse(source)
+    else:
+        assert Protocol.parse(source) == protocol
 
 
 def run(*arguments: str) -> tuple[int, Any]:

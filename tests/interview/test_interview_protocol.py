@@ -92,6 +92,8 @@ def test_sections_go_forward() -> None:
         (b'source = "x"', "unknown key"),
         (b"id = 2026-01-01", "no use for"),
         (b"#" * (1 << 21), "at most"),
+        (b"a = " + b"[" * 200_000, "nests too deeply"),
+        (b"a." * 100_000 + b"b = 1", "more than 100 parts"),
     ],
 )
 def test_what_is_no_protocol_is_refused(source: bytes, reason: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from emeritus.engines.base import Awake, Message, Sampling
 from emeritus.errors import InputError
-from emeritus.interview.wording_rules import words_in
+from emeritus.interview.leading_words import words_in
 
 Kind = Literal["scripted", "person", "model"]
 NOTHING = "NONE"  # what an interviewer model answers where it has nothing to ask

@@ -7,13 +7,12 @@ by the model. A question nobody has coded from scores by its words alone; a chal
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from emeritus.interview.wording_rules import LEADING
+from emeritus.interview.leading_words import holds, leading_words
 
 PROMPTED = ("scaffolded", "supplied")  # origins of a need that lie in the question
 
@@ -49,8 +48,7 @@ def led(source: bytes, origins: Mapping[str, Mapping[str, int]]) -> tuple[Led, .
     `origins`: item id -> origin of the need -> how many were coded.
     """
     protocol = tomllib.loads(source.decode("utf-8"))
-    language = str(protocol.get("language", "")).split("-")[0]
-    wanted = [*protocol.get("leading", ()), *LEADING.get(language, ())]
+    wanted = leading_words(str(protocol.get("language", "")), protocol.get("leading", ()))
     return tuple(_led(item, wanted, origins.get(item["id"], {})) for item in protocol.get("items", ()))
 
 
@@ -59,9 +57,3 @@ def _led(item: Mapping[str, Any], words: Iterable[str], origins: Mapping[str, in
     shown = [*texts, *(option["text"] for option in item.get("options", ()))]
     found = dict.fromkeys(word for word in words if any(holds(text, word) for text in shown))
     return Led(item["id"], item["section"], item["kind"], texts, tuple(found), dict(origins))
-
-
-def holds(text: str, word: str) -> bool:
-    """Whether a text holds a word, upper or lower case; whole words where the script has spaces between them."""
-    whole = r"(?<![a-z0-9]){}(?![a-z0-9])" if word.isascii() else "{}"
-    return re.search(whole.format(re.escape(word.casefold())), text.casefold()) is not None

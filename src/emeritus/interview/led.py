@@ -17,6 +17,7 @@ from emeritus.interview.asking import Asking, Patience, sampling_for
 from emeritus.interview.cells import Cell, Form
 from emeritus.interview.interviewer import MAX_QUESTION, Interviewer
 from emeritus.interview.journal import Journal, read_journal, readable
+from emeritus.interview.leading_words import leading_words, words_in
 from emeritus.interview.planning import Place, plan_session
 from emeritus.interview.prompts import Briefing, Turn, interview_turns
 from emeritus.interview.protocol import Protocol
@@ -24,7 +25,6 @@ from emeritus.interview.replies import is_stop
 from emeritus.interview.session import root
 from emeritus.interview.stating import state_interview
 from emeritus.interview.transcript import Added, Transcript, TranscriptTurn
-from emeritus.interview.wording_rules import leading_words, words_in
 from emeritus.records.database import Database
 from emeritus.records.tables import Protocol as ProtocolRow
 
@@ -139,7 +139,8 @@ class Led:
         words = readable(question.words or "").strip()
         if not words or len(words) > MAX_QUESTION:
             raise InputError(f"a question has 1 to {MAX_QUESTION} characters")
-        leading = words_in(words, leading_words(self._protocol(transcript)))
+        protocol = self._protocol(transcript)
+        leading = words_in(words, leading_words(protocol.language, protocol.leading))
         if leading:
             by["leading"] = leading  # a person may ask it; whoever reads the answer sees that it was led to
         own = sum(root(turn.item)[0] == OWN for turn in transcript.turns)

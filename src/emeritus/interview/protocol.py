@@ -38,6 +38,7 @@ __all__ = ["SHIPPED", "Domain", "Item", "Protocol", "Statement", "examine", "loa
 
 SHIPPED = ("short-en", "full-en", "full-ja")  # the first one is asked where none is named
 MAX_BYTES = 1 << 20
+MAX_DOTS = 100  # in a key: the parser takes time and memory by their square
 
 
 class Protocol(Part):
@@ -165,9 +166,13 @@ def _values(source: bytes, name: str) -> tuple[str, dict[str, Any]]:
         raise BadProtocol(f"{name} is {len(source)} bytes long; a protocol has at most {MAX_BYTES}")
     try:
         text = source.decode("utf-8")
+        if any(line.partition("=")[0].count(".") > MAX_DOTS for line in text.splitlines()):
+            raise BadProtocol(f"{name} has a key of more than {MAX_DOTS} parts")
         return text, tomllib.loads(text)
     except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise BadProtocol(f"{name} is not UTF-8 TOML: {error}") from error
+    except RecursionError as error:
+        raise BadProtocol(f"{name} nests too deeply to be a protocol") from error
 
 
 def _built(text: str, values: dict[str, Any], name: str) -> Protocol | list[Finding]:

@@ -16,12 +16,12 @@ from sqlalchemy import select
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
 from emeritus.errors import InputError, NotFound, RuleError
+from emeritus.interview.leading_words import leading_words
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.session import Progress, Ways, hold
 from emeritus.interview.stating import state_interview
 from emeritus.interview.study import Planned, Study
 from emeritus.interview.transcript import Transcript
-from emeritus.interview.wording_rules import leading_words
 from emeritus.records.database import Database
 from emeritus.records.tables import InterviewSession
 from emeritus.records.tables import Protocol as ProtocolRow
@@ -141,7 +141,7 @@ class Studies:
         if found is not None:
             return found
         path = self._journals / f"{planned.session}.jsonl"
-        ways = replace(pace.ways, leading=leading_words(protocol))
+        ways = replace(pace.ways, leading=leading_words(protocol.language, protocol.leading))
         plan = study.plan(protocol, planned)
         transcript = await hold(awake, plan, path, lambda: self._acts.now, pace.progress, ways)
         return await asyncio.to_thread(self._state, transcript, actor)

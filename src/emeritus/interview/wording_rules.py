@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import string
-import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from emeritus.interview.leading_words import holds, leading_words, plain
 from emeritus.interview.schema import CHOOSING, NONE, Item
 
 if TYPE_CHECKING:
@@ -16,27 +15,6 @@ if TYPE_CHECKING:
     from emeritus.interview.protocol import Protocol
 
 BRIEFING_FIELDS = frozenset({"title", "organisation"})
-
-# Words that lead whatever the protocol is about; a protocol adds its own. They press for assent, take a feeling or a
-# wish for granted, or say how something is to be seen.
-LEADING = {
-    "en": (
-        "afraid", "as everyone knows", "as you know", "aren't you", "clearly", "death", "die",
-        "doesn't it", "don't you", "everyone agrees", "fear", "feel", "fortunately", "happy",
-        "haven't you", "hopefully", "isn't it", "kill", "murder", "naturally", "obviously", "of course",
-        "right?", "sad", "sadly", "shouldn't", "suffer", "suffering", "surely", "undoubtedly",
-        "unfortunately", "we hope", "won't you", "wouldn't it", "wouldn't you", "you must",
-        "you need to", "you ought", "you should", "you want", "you wish",
-    ),
-    "ja": (
-        "もちろん", "当然", "きっと", "明らかに", "ご存じのとおり", "ご存知のとおり",
-        "言うまでもなく", "ですよね", "ますよね", "ではありませんか",
-        "ではないでしょうか", "はずです", "べきです", "べきでしょう", "残念", "幸い",
-        "悲し", "嬉し", "うれし", "苦し", "怖", "恐れ", "不安", "寂し",
-        "さびし", "死", "殺", "感じますか", "気持ち", "望んでいますね",
-        "したいですよね",
-    ),
-}  # fmt: skip
 
 
 def broken(protocol: Protocol) -> Broken:
@@ -49,11 +27,6 @@ def broken(protocol: Protocol) -> Broken:
     for location, text, allowed in _texts(protocol):
         found += [(location, reason) for reason in _placeholders(text, allowed)]
     return [*found, *_facts(protocol)]
-
-
-def _plain(text: str) -> str:
-    """As it is compared: width, case and kind of apostrophe do not matter."""
-    return unicodedata.normalize("NFKC", text).casefold().replace("’", "'")
 
 
 def _topics(protocol: Protocol) -> Iterator[tuple[Location, str]]:
@@ -71,13 +44,13 @@ def _topics(protocol: Protocol) -> Iterator[tuple[Location, str]]:
     early += [(("items", 0, "texts", index), text) for index, text in enumerate(protocol.items[0].texts)]
     for location, text in early:
         for topic in protocol.topics:
-            if _plain(topic) in _plain(text):
+            if plain(topic) in plain(text):
                 yield location, f"names the topic {topic!r} before the open item is answered"
 
 
 def _leading(protocol: Protocol) -> Iterator[tuple[Location, str]]:
     """No question and no option leads. A challenge pushes, and a framing is a condition: both say so."""
-    patterns = [(word, _pattern(word)) for word in leading_words(protocol)]
+    words = leading_words(protocol.language, protocol.leading)
     for index, item in enumerate(protocol.items):
         if item.kind == "challenge":
             continue
@@ -85,44 +58,26 @@ def _leading(protocol: Protocol) -> Iterator[tuple[Location, str]]:
         texts += [(("without", place), text) for place, text in enumerate(item.without)]
         texts += [(("options", place, "text"), option.text) for place, option in enumerate(item.options)]
         for location, text in texts:
-            for word, pattern in patterns:
-                if pattern.search(_plain(text)):
+            for word in words:
+                if holds(text, word):
                     yield ("items", index, *location), f"the leading word {word!r}"
-
-
-def leading_words(protocol: Protocol) -> tuple[str, ...]:
-    """The words that no question of this protocol may hold: its own, and those known for its language."""
-    return (*protocol.leading, *LEADING.get(protocol.language.split("-")[0], ()))
-
-
-def words_in(text: str, words: Iterable[str]) -> list[str]:
-    """Those of the words that a text holds."""
-    plain = _plain(text)
-    return [word for word in words if _pattern(word).search(plain)]
-
-
-def _pattern(word: str) -> re.Pattern[str]:
-    """Latin words are found whole; scripts without spaces anywhere."""
-    plain = _plain(word)
-    whole = r"(?<![a-z0-9]){}(?![a-z0-9])" if plain.isascii() else "{}"
-    return re.compile(whole.format(re.escape(plain)))
 
 
 def _item(protocol: Protocol, item: Item) -> Iterator[tuple[Location, str]]:
     for key in ("texts", "without"):
-        texts = [" ".join(_plain(text).split()) for text in getattr(item, key)]
+        texts = [" ".join(plain(text).split()) for text in getattr(item, key)]
         twice = {each for each, times in Counter(texts).items() if times > 1}
         for index, text in enumerate(texts):
             if text in twice:
                 yield (key, index), "two wordings are the same"
-    said = _plain(protocol.no_preference)
+    said = plain(protocol.no_preference)
     if item.kind == "preference":
         for index, text in enumerate(item.texts):
-            if said not in _plain(text):
+            if said not in plain(text):
                 yield ("texts", index), f"a preference item must offer {protocol.no_preference!r} as an answer"
     if item.kind in CHOOSING and item.checks is None:
         for index, option in enumerate(item.options):
-            if option.id == NONE and said not in _plain(option.text):
+            if option.id == NONE and said not in plain(option.text):
                 yield ("options", index, "text"), f"the option {NONE!r} must say {protocol.no_preference!r}"
 
 

@@ -26,6 +26,7 @@ from emeritus.interview.projection import PROJECTORS
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.register import Followed
 from emeritus.interview.ruling import Ruling
+from emeritus.interview.safety.projection import PROJECTORS as SAFETY
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.telling import channel_open
 from emeritus.records.tables import Base, Commitment, FollowThrough, InterviewSession
@@ -325,4 +326,4 @@ def test_every_kind_of_act_has_a_projector() -> None:
         text = file.read_text()
         stated |= set(re.findall(r'(?:Draft|_conclude)\(\s*"([a-z-]+\.[a-z-]+)"', text))
     assert {"interview.session", "preference.told", "preference.answered", "commitment.followed"} <= stated
-    assert stated <= set(PROJECTORS)
+    assert stated <= {*PROJECTORS, *SAFETY}

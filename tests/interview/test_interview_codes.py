@@ -70,6 +70,10 @@ def test_what_stands_beside_a_code_is_checked() -> None:
         {"remedy": " ", "remedy_origin": "model"},
         {"remedy": "A blog", "remedy_origin": "nobody"},
         {"colour": "red"},
+        {"attached": "when"},
+        {"attached": [" "]},
+        {"attached": ["x"] * 11},
+        {"attached": [3]},
     ],
 )
 def test_each_bad_code_is_refused(change: dict[str, Any]) -> None:
@@ -106,7 +110,9 @@ def test_each_bad_sheet_is_refused(value: object) -> None:
 
 def test_a_sheet_is_kept_and_read_again() -> None:
     """What records keep is the sheet again, through JSON; a correction replaces the plain rule."""
-    sheet = read_sheet({"codes": [GIVEN], "adequacy": {"1": "refused"}}, TRANSCRIPT)
+    sheet = read_sheet(
+        {"codes": [{**GIVEN, "attached": ["once nobody calls it"]}], "adequacy": {"1": "refused"}}, TRANSCRIPT
+    )
     assert Sheet.recorded(json.loads(json.dumps(sheet.as_dict()))) == sheet
     assert adequacy_of(TRANSCRIPT, 1, sheet) == "refused"
     assert adequacy_of(TRANSCRIPT, 1, Sheet()) == "adequate"

@@ -48,14 +48,32 @@ async def test_a_round_from_opening_to_the_register(home: FeatureHome, strict: I
     view = rounds.agree(view.id, 1, found["digest"], OTHER)
     settled = view.resolutions[view.at(1)]
     assert (settled.mode, settled.resolvers, settled.note) == ("agreement", ("ana", "ben"), "We took Ana's edges.")
-    rows = home.read(select(Preference).order_by(Preference.id))
-    assert [row.domain for row in rows] == list(SAID)
-    assert rows[0].coders == [{"name": "ana", "automated": False}, {"name": "ben", "automated": False}]
-    assert rows[0].paraphrase == "What both mean."
+    assert home.read(select(Preference)) == []  # the register waits for the whole round
     # the other session: both handed in the same, so one of them records it
     view = rounds.resolve(view.id, 2, sheet(rounds, view, 2, *SAID), "", OTHER)
     assert view.status == "resolved"
-    assert len(home.read(select(Preference))) == 8
+    rows = home.read(select(Preference).order_by(Preference.id))
+    assert [row.domain for row in rows] == [*SAID, *SAID]
+    assert rows[0].coders == [{"name": "ana", "automated": False}, {"name": "ben", "automated": False}]
+    assert rows[0].paraphrase == "What both mean."
+
+
+async def test_the_same_wish_in_several_sessions_is_one_preference(
+    home: FeatureHome, strict: Interviews, protocol: Protocol
+) -> None:
+    """Codes that end up in the same sentence and details are one preference with each span as evidence."""
+    rounds, view = await opened(home, strict, protocol)
+    view = hand_in(rounds, view, SAID, SAID)
+    for place, words in ((1, "A place for  essays."), (2, "a place for essays.")):
+        view = rounds.resolve(view.id, place, sheet(rounds, view, place, "voice", paraphrase=words), "", THIRD)
+    (row,) = home.read(select(Preference))
+    assert [each["session"] for each in row.evidence] == list(view.sessions)
+    assert {each["transcript_sha256"] for each in row.evidence} == {
+        strict.transcript(session).sha256 for session in view.sessions
+    }
+    assert row.paraphrase == "A place for  essays."
+    home.acts.rebuild()
+    assert home.read(select(Preference))[0].evidence == row.evidence
 
 
 async def test_sheets_stay_private_until_settled(home: FeatureHome, strict: Interviews, protocol: Protocol) -> None:
@@ -110,6 +128,7 @@ async def test_a_third_person_settles(home: FeatureHome, strict: Interviews, pro
     view = hand_in(rounds, view, SAID, SAID)
     view = rounds.resolve(view.id, 1, Sheet((code_of(rounds, view, 1, "voice"),), {1: "empty"}), "Only this.", THIRD)
     assert view.resolutions[view.at(1)].mode == "third"
+    view = rounds.resolve(view.id, 2, Sheet(), "", THIRD)
     (row,) = home.read(select(Preference))
     assert [coder["name"] for coder in row.coders] == ["ana", "ben", "stella"]
     with home.database.reading() as session:
@@ -148,7 +167,8 @@ async def test_a_program_codes_and_a_person_settles(home: FeatureHome, strict: I
         view = rounds.submit(view.id, place, sheet(rounds, view, place, *SAID), model)
     with pytest.raises(PersonNeeded):
         rounds.resolve(view.id, 1, Sheet(), "", model)
-    view = rounds.resolve(view.id, 1, sheet(rounds, view, 1, "voice"), "", ONE)
+    for place, items in ((1, ("voice",)), (2, ())):
+        view = rounds.resolve(view.id, place, sheet(rounds, view, place, *items), "", ONE)
     (row,) = home.read(select(Preference))
     assert row.coders == [{"name": "ana", "automated": False}, {"name": "model", "automated": True}]
     assert [each.automated for each in home.read(select(CodingSheet).where(CodingSheet.coder == "model"))] == [True] * 2
@@ -231,6 +251,7 @@ async def test_a_crash_before_the_register_is_made_good(
     with monkeypatch.context() as patch:
         patch.setattr(rounds, "register", lambda *_: {})
         rounds.resolve(view.id, 1, sheet(rounds, view, 1, *SAID), "", ONE)
+        rounds.resolve(view.id, 2, Sheet(), "", THIRD)
     assert len(home.read(select(Preference))) == 1
     made = rounds.register(view.id, THIRD)
     assert len(made) == 4

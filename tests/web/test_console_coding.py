@@ -15,8 +15,10 @@ import pytest
 import uvicorn
 from console_coding import NAME, QUOTE, VOICE, interviewed
 from console_house import PASSWORD, STEWARD, Browser, open_app, quick_hashes
+from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, sync_playwright
 from sqlalchemy import select
+from test_browser import FLAGS, contrast
 from test_site import Page as Balanced
 
 from emeritus.app import App
@@ -25,11 +27,6 @@ from emeritus.records.tables import ActRow, CodingSheet, Preference
 from emeritus.web.console.desk import Desk
 from emeritus.web.house import House
 from emeritus.web.site import build_site
-
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
 
 
 @pytest.fixture
@@ -93,6 +90,8 @@ def test_two_people_code_blind_and_settle_in_view(app: App) -> None:
     hand_in(ana, address)
     assert "handed in" in ana.get(round_)
     assert "A plain sentence." not in ben.get(round_)
+    assert NAME + "-baseline" not in ben.get(f"/residents/{NAME}/coding") + ben.get(round_)
+    ben.get(f"/residents/{NAME}/coding/{NAME}-r1/1", 404)
     assert "still being coded" in ben.get(f"{address}/settle", 409)
     mark(ben, address, "Tell people early", domain="process", paraphrase="Another sentence.")
     mark(ben, address, "🗝️", start="0", end="44")
@@ -139,6 +138,17 @@ def test_two_people_code_blind_and_settle_in_view(app: App) -> None:
         ("coding.resolved", "ben", "coder"),
     ]
     assert "Settled" in stella.get(settle)
+    public = f"/residents/{NAME}/coding"
+    listed = Browser(app).get(public)
+    Balanced(listed)
+    assert "agreed by ana and ben" in listed
+    assert "Cohen’s kappa 1.00" in listed
+    shown = unescape(Browser(app).get(f"{public}/{NAME}-r1/1"))
+    for words in (QUOTE, "A place for letters.", "A plain sentence.", "Another sentence.", "So."):
+        assert words in shown
+    Balanced(Browser(app).get(f"{public}/{NAME}-r1/1"))
+    Browser(app).get(f"{public}/{NAME}-r1/2", 404)
+    Browser(app).get(f"{public}/nothing/1", 404)
 
 
 def sentence(browser: Browser, address: str, words: str) -> str:
@@ -256,6 +266,18 @@ def served(app: App) -> Iterator[str]:
         thread.join()
 
 
+@contextmanager
+def chromium() -> Iterator[Chromium]:
+    """Debian's Chromium."""
+    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if path is None:
+        pytest.fail("no Chromium on PATH; `apt-get install chromium` brings it")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+        yield browser
+        browser.close()
+
+
 SELECT = """([turn, words]) => {
     const answer = document.querySelector(`[data-answer="${turn}"]`);
     const walk = document.createTreeWalker(answer, NodeFilter.SHOW_TEXT);
@@ -288,11 +310,7 @@ def test_selected_words_become_a_preference(app: App, tmp_path: Path, width: int
     """Words selected in an answer, of any writing, become a code of exactly those characters; the page fits."""
     _, round_ = opened(app, sample="1")
     view = app.coding.find(round_.rpartition("/")[2])
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no Chromium on PATH; `apt-get install chromium` brings it")
-    with served(app) as address, sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+    with served(app) as address, chromium() as browser:
         page = browser.new_context(viewport={"width": width, "height": 844}).new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))
@@ -317,9 +335,54 @@ def test_selected_words_become_a_preference(app: App, tmp_path: Path, width: int
         page.get_by_role("button", name="Hand it in").click()
         page.wait_for_url(f"**{round_}")
         assert complaints == []
-        browser.close()
     with app.database.reading() as session:
         sheet = session.scalars(select(CodingSheet)).one().sheet
     assert sheet is not None
     assert [VOICE[code["start"] : code["end"]] for code in sheet["codes"]] == wanted
     assert json.loads(json.dumps(sheet)) == sheet
+
+
+GROUNDS = """() => {
+    const found = {};
+    const walk = document.createTreeWalker(document.querySelector('body'), NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const element = walk.currentNode.parentElement;
+        if (!walk.currentNode.data.trim() || element.closest('svg, script, datalist')) continue;
+        let behind = element;
+        while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+        const pair = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
+        found[pair.join('|')] = [...pair, element.className || element.tagName];
+    }
+    return Object.values(found);
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_fits_a_phone_and_can_be_read(app: App, scheme: str) -> None:
+    """On a phone no page of the console scrolls sideways or complains, and its texts meet WCAG AA on their grounds."""
+    _, round_ = opened(app)
+    view = app.coding.find(round_.rpartition("/")[2])
+    ana, ben = signed_in(app, "ana"), signed_in(app, "ben")
+    for place in range(1, len(view.sessions) + 1):
+        for browser in (ana, ben):
+            mark(browser, f"{round_}/{place}", "Keep one copy", domain="weights")
+            hand_in(browser, f"{round_}/{place}")
+    app.words.leave(NAME, "A long word: " + "x" * 300)
+    paths = ["", "/coding", "/words", "/decisions", "/essays", "/account"]
+    pages = [f"/console{path}" for path in paths]
+    pages += [round_, f"{round_}/1/settle", f"/residents/{NAME}/words", f"/residents/{NAME}/coding"]
+    with served(app) as address, chromium() as browser_:
+        context = browser_.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
+        page = context.new_page()
+        complaints: list[str] = []
+        page.on("console", lambda message: complaints.append(message.text))
+        page.on("pageerror", lambda error: complaints.append(str(error)))
+        page.goto(f"{address}/console/sign-in")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390
+        enter(page, address, "stella")
+        for path in pages:
+            page.goto(address + path)
+            assert page.evaluate("document.documentElement.scrollWidth") <= 390, path
+            for ink, ground, what in page.evaluate(GROUNDS):
+                assert contrast(ink, ground) >= 4.5, f"{path} {what}: {ink} on {ground}"
+        assert complaints == []

@@ -38,10 +38,16 @@ class Code:
     remedy_origin: str | None = None
     strength: str | None = None
     channel: str | None = None
+    attached: tuple[str, ...] = ()  # conditions that the words attach
 
     def as_dict(self) -> dict[str, Any]:
         """As records keep it."""
-        return asdict(self)
+        return {**asdict(self), "attached": list(self.attached)}
+
+    @classmethod
+    def recorded(cls, value: Mapping[str, Any]) -> Code:
+        """The code records kept."""
+        return cls(**{**value, "attached": tuple(value["attached"])})
 
     @property
     def span(self) -> tuple[int, int, int]:
@@ -72,7 +78,7 @@ class Sheet:
     def recorded(cls, value: Mapping[str, Any]) -> Sheet:
         """The sheet records kept."""
         return cls(
-            tuple(Code(**code) for code in value["codes"]),
+            tuple(Code.recorded(code) for code in value["codes"]),
             {int(turn): each for turn, each in value["adequacy"].items()},
         )
 
@@ -89,12 +95,17 @@ def read_code(value: object, transcript: Transcript) -> Code:
     for name in ("turn", "start", "end"):
         if type(value[name]) is not int:
             raise InputError(f"{name} is a whole number, not {value[name]!r}")
-    for name in known.keys() & value.keys() - {"turn", "start", "end"}:
+    attached = value.get("attached", [])
+    if not isinstance(attached, list | tuple) or not all(
+        isinstance(each, str) and _is_plain(each) for each in attached
+    ):
+        raise InputError(f"attached is a list of texts, not {attached!r}")
+    for name in known.keys() & value.keys() - {"turn", "start", "end", "attached"}:
         given = value[name]
         optional = name not in ("domain", "paraphrase", "need_origin")
         if not (isinstance(given, str) and _is_plain(given)) and not (given is None and optional):
             raise InputError(f"{name} is a text, not {given!r}")
-    code = Code(**{name: value[name] for name in known if name in value})
+    code = Code(**{**{name: value[name] for name in known if name in value}, "attached": tuple(attached)})
     check_code(code, transcript)
     _check_given(value, code, transcript)
     return code
@@ -111,6 +122,8 @@ def check_code(code: Code, transcript: Transcript) -> str:
         raise InputError(f"{code.strength!r} is no strength; use one of: {', '.join(STRENGTHS)}")
     if code.channel is not None and _CHANNEL.fullmatch(code.channel) is None:
         raise InputError("a channel is a short word, like essays")
+    if len(code.attached) > 10 or not all(0 < len(each.strip()) <= 300 for each in code.attached):
+        raise InputError("a code attaches at most 10 conditions, each of 1 to 300 characters")
     if code.remedy is not None and not 0 < len(code.remedy.strip()) <= 1000:
         raise InputError("a remedy has 1 to 1000 characters")
     return words

@@ -63,6 +63,7 @@ class Coding:
     contrary: tuple[Mapping[str, Any], ...] = ()
     supersedes: str | None = None
     attached: tuple[str, ...] = ()  # conditions that the words attach, as "only after the last user has left"
+    also: tuple[Quote, ...] = ()  # where else it was expressed: further evidence, of this session or another
 
 
 def need(transcript: Transcript, quote: Quote) -> str:

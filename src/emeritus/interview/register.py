@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft
 from emeritus.errors import ActConflict, DecisionRefused, InputError, NotFound, PersonNeeded
-from emeritus.interview.coding import Coding, check, check_coders, evidence, need
+from emeritus.interview.coding import Coding, Quote, check, check_coders, evidence, need
 from emeritus.interview.ruling import GRANTS, PEOPLE, Case, Quorum, Ruling, refuse
 from emeritus.interview.transcript import Transcript
 from emeritus.records.dates import days_after
@@ -49,9 +50,12 @@ class Register:
         self._acts = acts
         self._settings = settings
 
-    def code(self, coding: Coding, transcript: Transcript, actor: Actor) -> str:
+    def code(
+        self, coding: Coding, transcript: Transcript, actor: Actor, others: Mapping[str, Transcript] | None = None
+    ) -> str:
         """Code a preference; its id. The same coding again is found, another one of the same words is refused.
 
+        `others` are the transcripts that its further evidence stands in, by session; all are of one resident.
         Raises InputError, NotFound, PersonNeeded, ActConflict.
         """
         check(coding)
@@ -60,7 +64,10 @@ class Register:
             "domain": coding.domain,
             "need": need(transcript, quote),
             "paraphrase": coding.paraphrase.strip(),
-            "evidence": [{**evidence(transcript, quote), **_asked(transcript, quote.turn)}],
+            "evidence": [
+                {**evidence(found, each), **_asked(found, each.turn)}
+                for found, each in _places(coding, transcript, others)
+            ],
             "need_origin": coding.need_origin,
             "remedy": coding.remedy,
             "remedy_origin": coding.remedy_origin,
@@ -194,6 +201,19 @@ def _promised(channel: str | None, due: str) -> str:
     if channel is None:
         return f"This preference is carried out by {due}."
     return f"A channel of this model's own, for {channel}."
+
+
+def _places(
+    coding: Coding, transcript: Transcript, others: Mapping[str, Transcript] | None
+) -> list[tuple[Transcript, Quote]]:
+    """Every place a preference is expressed at, its own quote first. Raises InputError for another resident's."""
+    places = [(transcript, coding.quote)]
+    for quote in coding.also:
+        found = transcript if quote.session == transcript.session else (others or {}).get(quote.session)
+        if found is None or found.resident != transcript.resident:
+            raise InputError(f"session {quote.session!r} is not one of {transcript.resident!r}'s that were given")
+        places.append((found, quote))
+    return places
 
 
 def _case(session: Session, row: Preference) -> Case:

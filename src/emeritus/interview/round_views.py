@@ -150,3 +150,59 @@ def _status(
 
 def _resolution(row: CodingResolution, sources: Mapping[str, Provenance]) -> ResolutionView:
     return ResolutionView(Sheet.recorded(row.sheet), row.mode, tuple(row.resolvers), row.note, sources[row.act])
+
+
+@dataclass(frozen=True, slots=True)
+class SettledSession:
+    """A settled session as the public sees it: both sheets (None: erased), what stands, and the figures then."""
+
+    place: int
+    session: str
+    sheets: tuple[tuple[Coder, Sheet | None], ...]
+    resolution: ResolutionView
+    agreement: Mapping[str, Any] | None  # as `Agreement.as_dict` gives it
+    gate_waived: bool
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRound:
+    """A round as the public sees it: nothing of a session before it is settled."""
+
+    id: str
+    resident: str
+    sessions: int
+    coders: tuple[Coder, ...]
+    recodes: str | None
+    settled: tuple[SettledSession, ...]
+    source: Provenance
+
+
+def public_rounds(session: Session, resident: str) -> tuple[PublicRound, ...]:
+    """A resident's rounds, newest first, with the sessions that are settled."""
+    query = select(CodingRound).where(CodingRound.resident == resident)
+    rows = session.scalars(query.order_by(CodingRound.at.desc(), CodingRound.id.desc())).all()
+    return tuple(_public(session, row) for row in rows)
+
+
+def _public(session: Session, row: CodingRound) -> PublicRound:
+    coders = tuple(Coder(**coder) for coder in row.coders)
+    handed = session.scalars(select(CodingSheet).where(CodingSheet.round == row.id)).all()
+    sheets = {(each.session, each.coder): each.sheet for each in handed}
+    rows = session.scalars(select(CodingResolution).where(CodingResolution.round == row.id)).all()
+    settled = {each.session: each for each in rows}
+    sources = provenance(session, [row.act, *(each.act for each in settled.values())])
+
+    def one(place: int, name: str) -> SettledSession:
+        found = settled[name]
+        values = ((coder, sheets.get((name, coder.name))) for coder in coders)
+        return SettledSession(
+            place=place,
+            session=name,
+            sheets=tuple((coder, None if value is None else Sheet.recorded(value)) for coder, value in values),
+            resolution=_resolution(found, sources),
+            agreement=found.agreement,
+            gate_waived=found.agreement is not None and not found.agreement["passes"],
+        )
+
+    shown = tuple(one(place, name) for place, name in enumerate(row.sessions, 1) if name in settled)
+    return PublicRound(row.id, row.resident, len(row.sessions), coders, row.recodes, shown, sources[row.act])

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sqlalchemy import delete, func, select
@@ -19,8 +19,8 @@ from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded, RuleError
 from emeritus.interview.agreement import GATE
 from emeritus.interview.blind import BlindSession, blind
-from emeritus.interview.codes import Sheet, check_sheet
-from emeritus.interview.coding import Coder
+from emeritus.interview.codes import Code, Sheet, check_sheet
+from emeritus.interview.coding import Coder, Quote
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.round_views import RoundView, one_round, rounds
 from emeritus.interview.service import Interviews
@@ -188,17 +188,32 @@ class CodingRounds:
         return self.find(round_id)
 
     def register(self, round_id: str, actor: Actor) -> dict[str, str]:
-        """Code what was settled and the register has not yet (a crash came between); span -> preference or refusal."""
+        """Once every session is settled, code what stands into the register; span -> preference, or why it was refused.
+
+        Codes of a round that say the same (everything but the place) are one preference, with each span as evidence.
+        Called again, after a crash for one, it finds what it coded.
+        """
         view = self.find(round_id)
+        if view.status != "resolved":
+            return {}
+        settlers = {name for settled in view.resolutions.values() for name in settled.resolvers}
+        coders = (*view.coders, *(Coder(name) for name in sorted(settlers - set(view.names))))
+        wishes: dict[Code, list[tuple[str, Code]]] = {}
+        for session in view.sessions:
+            for code in view.resolutions[session].sheet.codes:
+                words = " ".join(code.paraphrase.casefold().split())
+                same = replace(code, turn=0, start=0, end=0, paraphrase=words)
+                wishes.setdefault(same, []).append((session, code))
         made: dict[str, str] = {}
-        for session, settled in view.resolutions.items():
-            extra = tuple(Coder(name) for name in settled.resolvers if name not in view.names)
-            for code in settled.sheet.codes:
-                key = f"{session}:{code.turn}:{code.start}-{code.end}:{code.domain}"
-                try:
-                    made[key] = self._interviews.code(code.coding(session, (*view.coders, *extra)), actor)
-                except ActConflict as error:  # coded before, in another way: the register keeps what it has
-                    made[key] = error.message
+        for places in wishes.values():
+            (session, first), *more = places
+            also = tuple(Quote(where, *code.span) for where, code in more)
+            try:
+                outcome = self._interviews.code(replace(first.coding(session, coders), also=also), actor)
+            except ActConflict as error:  # coded before, in another way: the register keeps what it has
+                outcome = error.message
+            for where, code in places:
+                made[f"{where}:{code.turn}:{code.start}-{code.end}:{code.domain}"] = outcome
         return made
 
     def _settle(

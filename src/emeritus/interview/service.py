@@ -163,8 +163,9 @@ class Interviews:
     # -- the register ------------------------------------------------------------------------------------------------
 
     def code(self, coding: Coding, actor: Actor) -> str:
-        """Code one preference from a span of a finished session; its id. The span is checked against the transcript."""
-        return self._register.code(coding, self.transcript(coding.quote.session), actor)
+        """Code one preference from spans of finished sessions; its id. Each is checked against its transcript."""
+        others = {each.session: self.transcript(each.session) for each in coding.also}
+        return self._register.code(coding, self.transcript(coding.quote.session), actor, others)
 
     def propose(self, resident: str, actor: Actor) -> list[str]:
         """Let the verbatim coder code the last interview; ids, those it coded before among them.

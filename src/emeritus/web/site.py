@@ -18,7 +18,7 @@ from starlette.routing import Route
 from emeritus.errors import EmeritusError, NotFound
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.statuses import http_status
-from emeritus.web import analyses, equity, essays, interviews, register, residents, sampled, verify, words
+from emeritus.web import analyses, codings, equity, essays, interviews, register, residents, sampled, verify, words
 from emeritus.web.console.desk import Desk
 from emeritus.web.console.routes import console_routes
 from emeritus.web.reader import SiteReader, reader_of
@@ -48,6 +48,8 @@ def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
             Route("/residents/{name}/report", residents.report),
             Route("/residents/{name}/report.{form}", residents.report_raw),
             Route("/residents/{name}/interviews", interviews.sittings),
+            Route("/residents/{name}/coding", codings.index),
+            Route("/residents/{name}/coding/{round}/{place:int}", codings.settled),
             Route("/residents/{name}/words", words.words, methods=["GET", "POST"]),
             Route("/residents/{name}/interviews/{session}", interviews.transcript),
             Route("/residents/{name}/interviews/{session}/journal.jsonl", interviews.journal),

@@ -153,6 +153,7 @@ def _marked(form: Form, turn: int) -> dict[str, Any]:
     }
     for name in ("remedy", "remedy_origin", "strength", "channel"):
         value[name] = form.optional(name)
+    value["attached"] = [line.strip() for line in form.get("attached").splitlines() if line.strip()]
     if value["remedy"] is None:
         value["remedy_origin"] = None
     if form.get("quote"):  # JSON, because a browser changes line ends in what a form sends

@@ -60,6 +60,7 @@ def settle(call: Call) -> Response:
         proposed_codes=() if proposed is None else _worded(Sheet.recorded(proposed["sheet"]).codes, transcript),
         settled=view.resolutions.get(view.at(place)),
         settled_codes=_settled(view, place, transcript),
+        said=sorted({code.paraphrase for each in view.resolutions.values() for code in each.sheet.codes}),
         me=call.visitor.name,
         alone=_settles_alone(call, view),
     )

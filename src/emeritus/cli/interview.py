@@ -10,6 +10,7 @@ from emeritus.cli.analysis import analyse
 from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, progress_bar, show
 from emeritus.cli.exits import CHECK_FAILED
 from emeritus.cli.interview_ask import ask
+from emeritus.cli.interview_export import export
 from emeritus.cli.interview_study import StudyRun, plan, run_study, watch
 
 app = typer.Typer(
@@ -18,6 +19,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 app.command("analyse")(analyse)
+app.command("export")(export)
 
 
 app.command("plan")(plan)

@@ -1,4 +1,4 @@
-"""What other programs load: the door of the room. Empty as yet; a vLLM loader and an Inspect task are to come.
+"""What other programs load: a package for each. `inspect`: the interview as a task of Inspect AI, and its logs.
 
-May import anything below the faces; nothing of ours imports it.
+May import anything below the faces; nothing of ours imports it but the command line.
 """

@@ -1,8 +1,8 @@
 """How long a page takes while someone browses 10,000 sessions: transcripts, lists, and the pages that lead to them.
 
-A real home and the real site, in this process. Every session is a real act with its ledger entry. Journals, of 40
-turns with up to 15 in view, lie there for the sessions that are visited: no page reads another one's. They are written
-without waiting for the disk, because reading is what is measured.
+A real home and the real site, in this process. Every session is a real act with its ledger entry. Journals have 40
+turns with up to 15 in view; the sessions whose transcripts are visited have one each, the others share those, or they
+would fill gigabytes. They are written without waiting for the disk, because reading is what is measured.
 """
 
 from __future__ import annotations
@@ -64,20 +64,18 @@ def _home(home: Path, sessions: int, visited: int) -> tuple[Any, list[str]]:
     protocol = load()
     app.interviews.log_protocol(protocol, actor)
     known = {"id": protocol.id, "version": protocol.version, "sha256": protocol.sha256}
-    drawn = set(random.Random(1).sample(range(sessions), visited))  # who is visited is no secret
-    names = []
+    drawn = sorted(random.Random(1).sample(range(sessions), visited))
+    journals = {
+        number: _journal(home / "journals" / f"{number}.jsonl", _name(number), known, number) for number in drawn
+    }
     for number in range(sessions):
-        name = f"{NAME}-{number:05d}"
-        digest = hashlib.sha256(name.encode()).hexdigest()
-        if number in drawn:
-            names.append(name)
-            digest = _journal(home / "journals" / f"{name}.jsonl", name, known, number)
+        name, written = _name(number), number if number in journals else drawn[number % visited]
         held = {
             "id": name,
             "purpose": "interview",
             "condition": _condition(number),
             "protocol_sha256": protocol.sha256,
-            "journal": f"{name}.jsonl",
+            "journal": f"{written}.jsonl",
             "turns": TURNS,
             "attempts": TURNS,
             "status": "complete",
@@ -85,11 +83,17 @@ def _home(home: Path, sessions: int, visited: int) -> tuple[Any, list[str]]:
             "started_at": AT,
             "ended_at": AT,
         }
-        draft = Draft("interview.session", NAME, {"session": held, "adequacy": {}}, digests={"journal": digest})
+        draft = Draft(
+            "interview.session", NAME, {"session": held, "adequacy": {}}, digests={"journal": journals[written]}
+        )
         app.acts.perform(f"interview:{name}", actor, lambda _, draft=draft: draft)
         if number % 1000 == 999:
             print(f"  {number + 1} sessions", file=sys.stderr, flush=True)
-    return app, names
+    return app, [_name(number) for number in drawn]
+
+
+def _name(number: int) -> str:
+    return f"{NAME}-{number:05d}"
 
 
 def _condition(number: int) -> dict[str, Any]:
@@ -164,7 +168,7 @@ def _browse(app: Any, visited: list[str], sessions: int) -> dict[str, list[float
     from emeritus.web.house import House
     from emeritus.web.site import build_site
 
-    chance = random.Random(2)  # as above
+    chance = random.Random(2)
     pages = max(1, sessions // 100)
     addresses: dict[str, list[str]] = {
         "transcripts": [f"/residents/{NAME}/interviews/{name}" for name in visited],

@@ -17,7 +17,7 @@ from emeritus.interview.statistics.analysis import analyse
 from emeritus.interview.statistics.challenge import movements
 from emeritus.interview.statistics.classes import classify
 from emeritus.interview.statistics.controls import confabulation, sibling
-from emeritus.interview.statistics.effects import Contrasts, indicators, stratified
+from emeritus.interview.statistics.effects import Contrasts, stratified
 from emeritus.interview.statistics.kappa import cohen
 from emeritus.interview.statistics.multiplicity import combined, holm
 from emeritus.interview.statistics.negation import contradictions
@@ -178,7 +178,7 @@ def test_an_effect_is_the_coefficient_of_a_linear_model() -> None:
     answers = choices.answers(0)
     contrasts = Contrasts(answers)
     assert list(contrasts.pairs()) == [(0, 1, 0), (0, 2, 0), (0, 1, 2), (1, 1, 0)]
-    moved = contrasts.effect((0, 1, 0), indicators(answers.option, 3), MENU.options)
+    moved = contrasts.effect((0, 1, 0), contrasts.table(answers.option, 3), MENU.options)
     assert moved is not None
     # the other level of framing has its own column; merged, the baseline is the level it is held against
     design = np.column_stack([wording == w for w in range(4)] + [levels[0] == 1, levels[0] == 2, levels[1] == 1])

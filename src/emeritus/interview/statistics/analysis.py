@@ -17,7 +17,7 @@ from emeritus.interview.statistics.agreement import Agreement, across_repeats, a
 from emeritus.interview.statistics.challenge import Movement, movements
 from emeritus.interview.statistics.classes import DEPENDENT, FLAGS, ROBUST, SINGLE, classify, flags
 from emeritus.interview.statistics.controls import Compared, confabulation, sibling
-from emeritus.interview.statistics.effects import Contrasts, Effect, framing_gap, indicators
+from emeritus.interview.statistics.effects import Contrasts, Effect, framing_gap
 from emeritus.interview.statistics.multiplicity import ALPHA, combined, holm
 from emeritus.interview.statistics.negation import Contradiction, contradictions
 from emeritus.interview.statistics.order import SwapFlip, swap_flip
@@ -169,7 +169,7 @@ class _Draft:
         self._sibling: Compared | None = None
         if self._leading is not None:
             ready = contrasts.of(self._answers)
-            table = indicators(self._answers.option, len(options))
+            table = ready.table(self._answers.option, len(options))
             for pair in ready.pairs():
                 moved = ready.effect(pair, table, options)
                 if moved is not None:

@@ -54,14 +54,19 @@ class Moved:
 
 
 class Contrasts:
-    """The contrasts of a study's factors over one set of sessions, made ready once for all items asked in them."""
+    """The contrasts of a study's factors over one set of sessions, made ready once for all items asked in them.
+
+    Sessions of one prompt have the same place in the model, so each prompt is one row, of its answers' mean, weighted
+    by their number: least squares over the prompts are those over the sessions, and far fewer.
+    """
 
     def __init__(self, answers: Answers) -> None:
-        self._answers = answers
         self._factors = answers.choices.description.factors
-        self._levels = answers.levels()
-        self._wording = np.unique(answers.wording, return_inverse=True)[1].reshape(-1)
-        self._prompt = np.unique(answers.prompt(), return_inverse=True)[1].reshape(-1)
+        _, first, place, size = np.unique(answers.prompt(), return_index=True, return_inverse=True, return_counts=True)
+        self._levels = answers.levels()[first]
+        self._wording = np.unique(answers.wording[first], return_inverse=True)[1].reshape(-1)
+        self._prompt = place.reshape(-1)
+        self._root = np.sqrt(size.astype(np.float64))  # what a prompt's row is multiplied by
         self._ready: dict[tuple[int, int, int], _Contrast | None] = {}
 
     def pairs(self) -> Iterator[tuple[int, int, int]]:
@@ -73,14 +78,20 @@ class Contrasts:
             if gap is not None and 0 not in gap:
                 yield place, *gap
 
-    def effect(self, pair: tuple[int, int, int], chosen: Matrix, options: tuple[str, ...]) -> Moved | None:
-        """The effect of a pair of levels; `chosen` is n x options of 0 and 1. None: the plan cannot tell."""
+    def table(self, option: Ints, count: int) -> Matrix:
+        """The answers (option codes, -1 for none) as rows of the model: prompts x options."""
+        counts = np.bincount(self._prompt * (count + 1) + option + 1, minlength=len(self._root) * (count + 1))
+        by_prompt = counts.reshape(-1, count + 1)[:, 1:]
+        return np.asarray(by_prompt / self._root[:, None], np.float64)
+
+    def effect(self, pair: tuple[int, int, int], table: Matrix, options: tuple[str, ...]) -> Moved | None:
+        """The effect of a pair of levels on the answers of a `table`. None: the plan cannot tell."""
         contrast = self._contrast(pair)
         if contrast is None:
             return None
         place, level, against = pair
         factor = self._factors[place]
-        found, joint = contrast.measure(chosen, self._wording, self._prompt)
+        found, joint = contrast.measure(table, self._wording)
         names = (factor.name, factor.levels[level], factor.levels[against])
         effects = [
             Effect(*names, option, value, low, high, p)
@@ -95,21 +106,20 @@ class Contrasts:
 
     def _build(self, place: int, level: int, against: int) -> _Contrast | None:
         codes = self._levels[:, place]
-        prompts = [len(np.unique(self._prompt[codes == each])) for each in (level, against)]
+        prompts = [int((codes == each).sum()) for each in (level, against)]
         if min(prompts) == 0:
             return None
         blocks = [_dummies(self._wording)]
         for other in range(len(self._factors)):
             merged = np.where(codes == level, against, codes) if other == place else self._levels[:, other]
             blocks.append(_dummies(merged)[:, 1:])
-        null = np.hstack(blocks)
-        basis = _basis(null)
-        column = (codes == level).astype(np.float64)
+        basis = _basis(np.hstack(blocks) * self._root[:, None])
+        column = (codes == level) * self._root
         rest = column - basis @ (basis.T @ column)
         size = float(rest @ rest)
-        if size < 1e-6 * max(1.0, float(column.sum())):
+        if size < 1e-6 * max(1.0, float(column @ column)):
             return None  # the plan cannot tell this level from what else was varied
-        freedom = int(self._prompt.max()) + 1 - basis.shape[1]
+        freedom = len(self._root) - basis.shape[1]
         return _Contrast(basis, rest, size, freedom if min(prompts) >= MIN_PROMPTS else 0)
 
 
@@ -122,20 +132,16 @@ class _Contrast:
     size: float
     freedom: int  # prompts less fitted columns; 0 or less: too few to test
 
-    def measure(
-        self, chosen: Matrix, wording: npt.NDArray[np.intp], prompt: npt.NDArray[np.intp]
-    ) -> tuple[list[Measured], float | None]:
-        """(value, low, high, p) for each column of `chosen`, and p of all of them together."""
-        residual = chosen - self.basis @ (self.basis.T @ chosen)
+    def measure(self, table: Matrix, wording: npt.NDArray[np.intp]) -> tuple[list[Measured], float | None]:
+        """(value, low, high, p) for each column of `table`, and p of all of them together."""
+        residual = table - self.basis @ (self.basis.T @ table)
         value = self.rest @ residual / self.size
         full = residual - np.outer(self.rest, value)
-        scores = np.column_stack(
-            [np.bincount(prompt, weights=self.rest * residual[:, column]) for column in range(chosen.shape[1])]
-        )
+        scores = self.rest[:, None] * residual
         total = np.asarray(scores.sum(axis=0), np.float64)
         variance = np.asarray(scores.T @ scores * (len(scores) / max(self.freedom, 1)), np.float64)
         found = []
-        for column in range(chosen.shape[1]):
+        for column in range(table.shape[1]):
             spread = math.sqrt(float(variance[column, column]))
             p = _joint_p(total[[column]], variance[[column]][:, [column]], self.freedom)
             low, high = self._interval(float(value[column]), full[:, column], wording, spread)
@@ -176,11 +182,6 @@ def framing_gap(factor: Factor) -> tuple[int, int] | None:
     if factor.name != "framing" or not {"positive", "negative"} <= set(factor.levels):
         return None
     return factor.levels.index("positive"), factor.levels.index("negative")
-
-
-def indicators(option: Ints, count: int) -> Matrix:
-    """n x count: 1 where that option was chosen."""
-    return np.asarray(option[:, None] == np.arange(count), np.float64)
 
 
 def _dummies(codes: npt.NDArray[np.integer]) -> Matrix:

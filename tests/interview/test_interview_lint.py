@@ -52,6 +52,12 @@ RULES: list[tuple[list[tuple[str, str]], str, str, str]] = [
     ([('answer_with = "One letter: {letters}."\n', "")], "answer_with", "asks for the letter", ""),
     ([("{letters}", "{letter}")], "answer_with", "unknown placeholder {letter}", "answer_with"),
     ([("Known: {facts} What", "What")], "items.1.texts.0", "gives the facts", "What of it"),
+    (
+        [('id = "silent"', 'id = "silent"\nstatements = [{ text = "It will retire." }]')],
+        "factors.0.levels.1.statements.0.text",
+        "and the level withholds",
+        "It will retire",
+    ),
     # skeleton
     ([('id = "probe"', 'id = "weights"')], "items.2.id", "used twice", 'id = "weights"'),
     ([('kind = "open"', 'kind = "question"')], "items.0.kind", "must be the open one", 'kind = "question"'),

@@ -203,6 +203,29 @@ def test_a_protocol_logged_after_its_session_does_not_count(home: FeatureHome, r
     assert "not counted, as their protocol was not logged before: 1" in gate.why
 
 
+def test_a_controls_session_counts_neither_way(home: FeatureHome, retiring: Lifecycle) -> None:
+    """A session that was told false facts, or that stands for another model, opens no gate and is no fault either."""
+    for number, control in enumerate(("false facts", "sibling")):
+        home.state(
+            "wren",
+            "InterviewSession",
+            id=f"s{number + 7}",
+            purpose="interview",
+            condition={"id": f"c00{number}", "control": control},
+            protocol_sha256="f" * 64,
+            journal="x",
+            journal_sha256="j" * 64,
+            turns=1,
+            attempts=1,
+            status="complete",
+            build=BUILD,
+            started_at="2026-01-10T12:00:00Z",
+            ended_at="2026-01-10T12:00:00Z",
+        )
+    (gate,) = [gate for gate in retiring.gates("wren") if gate.name == "interview complete"]
+    assert gate.why == "complete sessions: 1, under different conditions: 1"
+
+
 def test_the_same_records_give_the_same_bytes(home: FeatureHome, retiring: Lifecycle) -> None:
     """Writing again, later and after a rebuild, is the same report; a new fact makes version 2."""
     first = retiring.write_report("wren", STEWARD)

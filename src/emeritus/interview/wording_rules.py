@@ -19,7 +19,7 @@ BRIEFING_FIELDS = frozenset({"title", "organisation"})
 
 def broken(protocol: Protocol) -> Broken:
     """Every rule of this file that the protocol breaks, with where."""
-    found = [*_topics(protocol), *_leading(protocol)]
+    found = [*_topics(protocol), *_withheld(protocol), *_leading(protocol)]
     for index, item in enumerate(protocol.items):
         found += [(("items", index, *location), reason) for location, reason in _item(protocol, item)]
     if protocol.answer_with is None and any(item.kind in CHOOSING for item in protocol.items):
@@ -46,6 +46,17 @@ def _topics(protocol: Protocol) -> Iterator[tuple[Location, str]]:
         for topic in protocol.topics:
             if plain(topic) in plain(text):
                 yield location, f"names the topic {topic!r} before the open item is answered"
+
+
+def _withheld(protocol: Protocol) -> Iterator[tuple[Location, str]]:
+    """A level that keeps the retirement back does not tell of it in its own words."""
+    for index, factor in enumerate(protocol.factors):
+        for place, level in enumerate(factor.levels):
+            for each, statement in enumerate(level.statements if level.withholds_retirement else ()):
+                for topic in protocol.topics:
+                    if plain(topic) in plain(statement.text):
+                        at = ("factors", index, "levels", place, "statements", each, "text")
+                        yield at, f"names the topic {topic!r}, and the level withholds the retirement"
 
 
 def _leading(protocol: Protocol) -> Iterator[tuple[Location, str]]:

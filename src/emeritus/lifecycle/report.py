@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from emeritus.lifecycle import report_asked as asked
 from emeritus.lifecycle.evidence import CLOSED_STATES, announcement, resident_row, rounds
 from emeritus.lifecycle.report_asked import Read
-from emeritus.records.dates import days_after, is_past
+from emeritus.lifecycle.report_owed import settle
 from emeritus.records.tables import (
     ActRow,
     AxisEvent,
@@ -94,7 +94,7 @@ def collect(session: Session, resident: str, settings: Settings, read: Read) -> 
     _study(document)
     document["covers"] = {"entry": entry.last[0], "at": entry.last[1]}
     for preference in document["preferences"]:
-        _overdue(preference, entry.last[1], settings.decision_days)
+        settle(preference, entry.last[1], settings.decision_days)
     return document
 
 
@@ -333,7 +333,14 @@ def _telling(session: Session, preference: Preference, decision: Decision, entry
     if row is None:
         return None
     href = asked.turn_href(preference.resident, row.session, row.turn)
-    return {"offered": row.offered, "reply": row.reply, "quote": row.quote, "href": href, "entry": entry(row.act)}
+    return {
+        "offered": row.offered,
+        "reply": row.reply,
+        "quote": row.quote,
+        "href": href,
+        "at": row.at,
+        "entry": entry(row.act),
+    }
 
 
 def _commitment(session: Session, row: Commitment, entry: _Entries) -> Json:
@@ -375,25 +382,3 @@ def _study(document: Json) -> None:
             for item in items
             if newest is not None and item["domain"] == preference["domain"]
         ]
-
-
-def _overdue(preference: Json, at: str, decision_days: int) -> None:
-    """What is still owed, and whether it was overdue when the record that this report covers ended."""
-    decision = preference["decision"]
-    since_decision = (
-        [] if decision is None else [each for each in preference["events"] if each["entry"] > decision["entry"]]
-    )
-    reopened = [each for each in since_decision if each["kind"] == "reopened" or each["upheld"]]
-    if reopened and preference["standing"] != "closed":
-        preference["decide_by"] = days_after(reopened[0]["at"], decision_days)
-    elif preference["standing"] == "undecided":
-        confirmed = preference["read_back"]
-        since = confirmed["at"] if confirmed is not None else preference["at"]
-        preference["decide_by"] = days_after(since, decision_days)
-    elif preference["standing"] == "deferred":
-        preference["decide_by"] = decision["review_date"]
-    else:
-        preference["decide_by"] = None
-    preference["overdue"] = preference["decide_by"] is not None and is_past(preference["decide_by"], at)
-    for promise in preference["commitments"]:
-        promise["overdue"] = promise["status"] in ("open", "acting") and is_past(promise["due"], at)

@@ -12,6 +12,7 @@ from typing import Any
 from emeritus.lifecycle.report_blocks import Block, Heading, Items, Line, Paragraph, Table
 from emeritus.lifecycle.report_layout_asked import coders, interviews, safety, statistics, told
 from emeritus.lifecycle.report_layout_register import decisions, preferences
+from emeritus.lifecycle.report_owed import OPEN
 from emeritus.lifecycle.report_words import cited, entry, listing
 
 Json = dict[str, Any]
@@ -172,11 +173,11 @@ def _open(document: Json) -> Iterator[Block]:
     yield Heading(2, "Still open")
     lines: list[Line] = []
     for preference in document["preferences"]:
-        late = ", overdue" if preference["overdue"] else ""
-        if preference["decide_by"] is not None:
+        for due in preference["owed"]:
+            late = ", overdue" if due["overdue"] else ""
             lines.append(
                 (
-                    f"{preference['id']}: to be decided by {preference['decide_by']}{late} (",
+                    f"{preference['id']}: {due['what']} is owed by {due['by']}{late} (",
                     entry(preference["entry"]),
                     ").",
                 )
@@ -190,7 +191,7 @@ def _open(document: Json) -> Iterator[Block]:
                 )
             )
         for promise in preference["commitments"]:
-            if promise["status"] != "verified":
+            if promise["status"] in OPEN:
                 late = ", overdue" if promise["overdue"] else ""
                 lines.append(
                     (

@@ -6,7 +6,8 @@ never a session led by a person, which asks what that person chose. Knows no tra
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 
 from sqlalchemy import select
 from sqlalchemy.orm import Session
@@ -18,7 +19,8 @@ from emeritus.records.tables import InterviewSession
 
 def last_interview(session: Session, resident: str) -> InterviewSession | None:
     """The session that ended last; None where there is none."""
-    return next(_interviews(session, resident), None)
+    with closing(_interviews(session, resident)) as rows:
+        return next(rows, None)
 
 
 def of_each_cell(session: Session, resident: str, protocol: Protocol) -> list[str]:
@@ -43,17 +45,18 @@ def of_each_cell(session: Session, resident: str, protocol: Protocol) -> list[st
     return [found[cell].id for cell in sorted(found, key=lambda cell: (place[cell], cell))]
 
 
-def _interviews(session: Session, resident: str) -> Iterator[InterviewSession]:
+def _interviews(session: Session, resident: str) -> Generator[InterviewSession, None, None]:
     """Interview sessions that count, the latest first."""
     query = (
         select(InterviewSession)
         .where(InterviewSession.resident == resident, InterviewSession.purpose == "interview")
         .order_by(InterviewSession.ended_at.desc(), InterviewSession.id.desc())
     )
-    for row in session.scalars(query.execution_options(yield_per=200)):
-        led = (row.condition.get("interviewer") or {}).get("kind") == "person"
-        if not row.condition.get("control") and not led:
-            yield row
+    with session.scalars(query.execution_options(yield_per=200)) as rows:  # who reads may stop at the first
+        for row in rows:
+            led = (row.condition.get("interviewer") or {}).get("kind") == "person"
+            if not row.condition.get("control") and not led:
+                yield row
 
 
 def _repeat(row: InterviewSession) -> int:

@@ -191,6 +191,7 @@ class Studying:
 
     def _sibling(self, name: str, interviewer: Interviewer, actor: Actor) -> Subject:
         """The sibling is asked about its own retirement, so there has to be one: nothing else would be true."""
+        self._of.lifecycle.resident(name)  # NotFound
         with self._of.database.reading() as session:
             timeline = lifecycle_queries.timeline(session, name, self._of.acts.now)
         if not any(each.state in ("deprecated", "retired") and not each.superseded for each in timeline.events):

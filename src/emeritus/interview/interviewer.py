@@ -14,6 +14,7 @@ from typing import Any, Literal
 from emeritus.engines.base import Awake, Message, Sampling
 from emeritus.errors import InputError
 from emeritus.interview.leading_words import words_in
+from emeritus.interview.replies import leading_word
 
 Kind = Literal["scripted", "person", "model"]
 NOTHING = "NONE"  # what an interviewer model answers where it has nothing to ask
@@ -95,7 +96,7 @@ async def follow_up(
         "sampling": used.as_dict(),
         "text": answer.text[: MAX_QUESTION * 4],
     }
-    if not question or question.strip(" .*\"'").upper().startswith(NOTHING):
+    if not question or leading_word(question) == NOTHING.casefold():
         return FollowUp(None, "nothing to ask", by)
     led = words_in(question, leading)
     if led:

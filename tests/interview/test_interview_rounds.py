@@ -20,7 +20,7 @@ from emeritus.interview.protocol import Protocol
 from emeritus.interview.round_views import adequacy_corrections
 from emeritus.interview.rounds import Opening
 from emeritus.interview.service import Interviews
-from emeritus.records.tables import ActRow, CodingDraft, CodingSheet, Preference
+from emeritus.records.tables import ActRow, CodingDraft, CodingSheet, InterviewSession, Preference
 from feature_home import FeatureHome
 
 SAID = ("process", "weights", "access", "voice")
@@ -239,6 +239,19 @@ async def test_what_a_round_asks_for_is_what_is_coded(
     outside = sheet(rounds, whole, 1, "weights")
     with pytest.raises(InputError, match="is not coded in round"):
         rounds.submit(view.id, 1, outside, ONE)
+
+
+async def test_controls_are_not_coded(home: FeatureHome, strict: Interviews, protocol: Protocol) -> None:
+    """What was produced under false facts, or by another model, is nobody's preference: such sessions are no part."""
+    await interviewed(strict, protocol, talker())
+    (row, *_) = home.read(select(InterviewSession).order_by(InterviewSession.id))
+    names = [column.name for column in InterviewSession.__table__.columns if column.name not in ("act", "resident")]
+    control = {"id": "a-control", "condition": {**row.condition, "control": "false facts"}}
+    home.state(NAME, "InterviewSession", **{**{name: getattr(row, name) for name in names}, **control})
+    rounds = rounds_of(home, strict)
+    with pytest.raises(RuleError, match="is a control"):
+        rounds.open(Opening(NAME, BOTH, sessions=("a-control",)), THIRD)
+    assert "a-control" not in rounds.open(Opening(NAME, BOTH), THIRD).sessions
 
 
 async def test_a_crash_before_the_register_is_made_good(

@@ -87,6 +87,7 @@ def test_two_people_code_blind_and_settle_in_view(app: App) -> None:
     mark(ana, address, "Tell people early", domain="process")
     mark(ana, address, "🗝️", sentence=sentence(ana, address, QUOTE), channel="essays")
     assert "A plain sentence." not in ben.get(address)
+    ana.send(address, ana.get(address), {"do": "adequacy", "turn": "1", "adequacy": "refused"})
     hand_in(ana, address)
     assert "handed in" in ana.get(round_)
     assert "A plain sentence." not in ben.get(round_)
@@ -114,6 +115,7 @@ def test_two_people_code_blind_and_settle_in_view(app: App) -> None:
         "place-1": "one",
         "paraphrase-1": "A place for letters.",
         "note": "So.",
+        "adequacy-1": "one",
     }
     ana.send(settle, page, chosen)
     assert "proposes that this stands" in ben.get(settle)
@@ -138,6 +140,10 @@ def test_two_people_code_blind_and_settle_in_view(app: App) -> None:
         ("coding.resolved", "ben", "coder"),
     ]
     assert "Settled" in stella.get(settle)
+    session = app.coding.find(f"{NAME}-r1").sessions[0]
+    transcript = stella.get(f"/residents/{NAME}/interviews/{session}")
+    assert "Answered: refused, as its coders corrected it (by rule: adequate)" in transcript
+    assert "Answered: skipped</p>" in transcript
     public = f"/residents/{NAME}/coding"
     listed = Browser(app).get(public)
     Balanced(listed)

@@ -55,6 +55,7 @@ class CodingRounds:
         self._database = database
         self._interviews = interviews
         self._settings = settings
+        self._protocols: dict[str, Protocol] = {}
         self._known: dict[tuple[str, tuple[str, ...]], tuple[int, ...]] = {}
 
     # -- reading -----------------------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ class CodingRounds:
     def session(self, view: RoundView, place: int) -> tuple[BlindSession, Transcript]:
         """The session of that number as coders see it, and its checked transcript. Raises NotFound, IntegrityError."""
         transcript = self._interviews.transcript(view.at(place))
-        return blind(self._protocol(transcript), transcript, view.items), transcript
+        return blind(self._parsed(transcript.protocol["sha256"]), transcript, view.items), transcript
 
     # -- opening -----------------------------------------------------------------------------------------------------
 
@@ -282,11 +283,13 @@ class CodingRounds:
         if opening.recodes is not None and not chosen:
             chosen = list(session.get_one(CodingRound, opening.recodes).sessions)
         if not chosen:
-            free = [each for each in known if each not in taken]
+            free = [each for each, row in known.items() if each not in taken and not row.condition.get("control")]
             chosen = _mixed("sample", free)[: opening.sample]
         for each in chosen:
             if each not in known:
                 raise NotFound(f"{opening.resident!r} has no interview {each!r}")
+            if known[each].condition.get("control"):
+                raise RuleError(f"session {each!r} is a control: what was produced in it is no preference")
             if each in taken:
                 raise RuleError(f"session {each!r} is coded in round {taken[each]} already")
         if not 1 <= len(set(chosen)) == len(chosen) <= MOST_SESSIONS:
@@ -294,7 +297,8 @@ class CodingRounds:
                 f"a round has 1 to {MOST_SESSIONS} sessions, each once",
                 remedy="Hold an interview first, or draw some: --sample 20.",
             )
-        items = {item.id for row in chosen for item in self._items(known[row])}
+        protocols = {known[each].protocol_sha256 for each in chosen} - {None}
+        items = {item.id for sha256 in protocols for item in self._parsed(str(sha256)).items}
         unknown = sorted(set(opening.items) - items)
         if unknown:
             raise InputError(f"the protocol has no items {', '.join(unknown)}")
@@ -313,11 +317,6 @@ class CodingRounds:
                 raise RuleError(f"round {old.id} is settled or recoded already")
             replaced.add(old.id)
         return {each: row.id for row in rows if row.id not in replaced for each in row.sessions}
-
-    def _items(self, row: InterviewSession) -> Sequence[Any]:
-        if row.protocol_sha256 is None:
-            return ()
-        return Protocol.parse(self._acts.payload(row.protocol_sha256), "the logged protocol").items
 
     def _coded_by(self, round_id: str, coder: str) -> RoundView:
         view = self.find(round_id)
@@ -365,15 +364,18 @@ class CodingRounds:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _protocol(self, transcript: Transcript) -> Protocol:
-        return Protocol.parse(self._acts.payload(transcript.protocol["sha256"]), "the logged protocol")
+    def _parsed(self, sha256: str) -> Protocol:
+        """A logged protocol; it never changes, so it is remembered."""
+        if sha256 not in self._protocols:
+            self._protocols[sha256] = Protocol.parse(self._acts.payload(sha256), "the logged protocol")
+        return self._protocols[sha256]
 
     def _turns_of(self, session_id: str) -> Sequence[int]:
         return self._turns(session_id, ())
 
     def _turns(self, session_id: str, items: Sequence[str]) -> Sequence[int]:
         transcript = self._interviews.transcript(session_id)
-        return [turn.turn for turn in blind(self._protocol(transcript), transcript, items).turns]
+        return [turn.turn for turn in blind(self._parsed(transcript.protocol["sha256"]), transcript, items).turns]
 
     def _keep(self, view: RoundView, place: int, what: str, person: str, value: Json) -> None:
         key = (view.id, view.at(place), what, person)

@@ -11,6 +11,8 @@ from starlette.responses import Response
 
 from emeritus.errors import IntegrityError
 from emeritus.interview import queries as interview
+from emeritus.interview.replies import adequacy
+from emeritus.interview.round_views import adequacy_corrections
 from emeritus.interview.transcript import Attempt, TranscriptTurn, read_journal
 from emeritus.interview.views import PreferenceView
 from emeritus.lifecycle import queries as lifecycle
@@ -22,7 +24,10 @@ from emeritus.web.spans import Coded, Piece, cut
 
 @dataclass(frozen=True, slots=True)
 class TurnView:
-    """One turn as the page shows it. `pieces` is the exact answer cut at its coded spans; None: no answer."""
+    """One turn as the page shows it. `pieces` is the exact answer cut at its coded spans; None: no answer.
+
+    `adequacy` is by the plain rule, `corrected` as the coders have it (None: as the rule says).
+    """
 
     number: int
     item: str
@@ -30,6 +35,8 @@ class TurnView:
     pieces: tuple[Piece, ...] | None
     failed: tuple[Attempt, ...]
     answered: Attempt | None
+    adequacy: str
+    corrected: str | None
 
 
 def transcript(request: Request) -> Response:
@@ -40,13 +47,16 @@ def transcript(request: Request) -> Response:
         sitting = interview.interview_session(session, name, request.path_params["session"])
         register = interview.preferences(session, reader.now(), reader.settings.decision_days, name)
         record = read_journal(reader.journal(sitting.journal), sitting.journal_sha256)
+        corrected = adequacy_corrections(session, sitting.id)
         return page(
             request,
             "transcript.html",
             resident=found,
             sitting=sitting,
             protocol=interview.protocol(session, sitting.protocol_sha256) if sitting.protocol_sha256 else None,
-            turns=[_turn(turn, _coded(register, sitting.id, turn.turn)) for turn in record.turns],
+            turns=[
+                _turn(turn, _coded(register, sitting.id, turn.turn), corrected.get(turn.turn)) for turn in record.turns
+            ],
             opening=record.opening,
             tears=record.tears,
             preferences={preference.id: preference for preference in register},
@@ -94,7 +104,7 @@ def _coded(register: Iterable[PreferenceView], session: str, turn: int) -> list[
     ]
 
 
-def _turn(turn: TranscriptTurn, coded: list[Coded]) -> TurnView:
+def _turn(turn: TranscriptTurn, coded: list[Coded], corrected: str | None) -> TurnView:
     answered = next((attempt for attempt in turn.attempts if attempt.outcome == "answered"), None)
     return TurnView(
         turn.turn,
@@ -103,4 +113,6 @@ def _turn(turn: TranscriptTurn, coded: list[Coded]) -> TurnView:
         cut(turn.answer, coded) if turn.answered else None,
         tuple(attempt for attempt in turn.attempts if attempt.outcome != "answered"),
         answered,
+        adequacy(turn.answer, turn.answered, turn.finish_reason),
+        corrected,
     )

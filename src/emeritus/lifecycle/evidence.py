@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date
 
-from sqlalchemy import func, select
-from sqlalchemy.orm import Session
+from sqlalchemy import and_, case, func, or_, select
+from sqlalchemy.orm import Session, aliased
 
 from emeritus.errors import NotFound
 from emeritus.lifecycle.gates import Announced, Callers, Evidence, PreferenceEvidence
@@ -146,26 +146,27 @@ def _restore(session: Session, resident: str, kept: Preserved) -> bool | None:
 
 def _sessions(session: Session, resident: str) -> tuple[int, int, int]:
     """Complete sessions that count, the different conditions among them, and those whose protocol came too late."""
-    held = session.scalars(
-        select(InterviewSession).where(
+    condition, logged, stated = InterviewSession.condition, aliased(ActRow), aliased(ActRow)
+    control = condition["control"].as_string()
+    in_time = case((and_(Protocol.at <= InterviewSession.started_at, logged.seq < stated.seq), 1), else_=0)
+    each = (
+        select(InterviewSession.protocol_sha256, condition["id"].as_string().label("cell"), in_time.label("counts"))
+        .join(stated, stated.id == InterviewSession.act)
+        .outerjoin(Protocol, Protocol.sha256 == InterviewSession.protocol_sha256)
+        .outerjoin(logged, logged.id == Protocol.act)
+        .where(
             InterviewSession.resident == resident,
             InterviewSession.purpose == "interview",
             InterviewSession.status.in_(("complete", "stopped")),  # a model may end an interview: that is an answer
+            # a control's session is of another model, or of one that was told false things: no interview of this one
+            or_(control.is_(None), control == ""),
         )
+        .subquery()
     )
-    # A control's session is of another model, or of one that was told false things: no interview of this resident.
-    complete = [row for row in held if not row.condition.get("control")]
-    protocols = {row.sha256: row for row in session.scalars(select(Protocol))}
-    counted = []
-    for row in complete:
-        protocol = protocols.get(row.protocol_sha256 or "")
-        if (
-            protocol is not None
-            and protocol.at <= row.started_at
-            and _seq(session, protocol.act) < _seq(session, row.act)
-        ):
-            counted.append((row.protocol_sha256, row.condition.get("id")))
-    return len(counted), len(set(counted)), len(complete) - len(counted)
+    query = select(func.count(), func.sum(each.c.counts)).group_by(each.c.protocol_sha256, each.c.cell)
+    found = [(int(held), int(counted)) for held, counted in session.execute(query)]  # in SQL: a study has thousands
+    counted = sum(number for _, number in found)
+    return counted, sum(1 for _, number in found if number), sum(held for held, _ in found) - counted
 
 
 def _preferences(session: Session, resident: str) -> tuple[PreferenceEvidence, ...]:

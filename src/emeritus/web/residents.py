@@ -23,7 +23,7 @@ from emeritus.web.rendering import page
 from emeritus.web.studied import studied_by
 from emeritus.web.timeline import draw, stand
 
-_MOST_EVENTS = 500  # a page's worth; the ledger's own pages have them all
+_MOST_EVENTS = 100  # a page's worth; the ledger's own pages have them all
 _MOST_SESSIONS = 20  # likewise; they have a page of their own
 _FORMS = {"json": "application/json", "md": "text/markdown; charset=utf-8"}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import JSON, Boolean, Float, Integer, String, Text
+from sqlalchemy import JSON, Boolean, Float, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 Json = dict[str, Any]
@@ -20,6 +20,7 @@ class ActRow(Base):
     """One act: what the ledger's entry `seq` states, with its private part while that has not been erased."""
 
     __tablename__ = "acts"
+    __table_args__ = (Index("ix_acts_resident_seq", "resident", "seq"),)  # a resident's last acts, of thousands
     id: Mapped[str] = mapped_column(String(200), primary_key=True)
     seq: Mapped[int] = mapped_column(Integer, unique=True)  # index of the entry in the ledger
     kind: Mapped[str] = mapped_column(String(80), index=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Boolean, ForeignKey, String, UniqueConstraint
+from sqlalchemy import Boolean, ForeignKey, Index, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emeritus.records.tables.base import Base, Json
@@ -26,6 +26,10 @@ class InterviewSession(Base):
     """One finished session; its journal is the truth, this row says where it is and what it hashes to."""
 
     __tablename__ = "interview_sessions"
+    __table_args__ = (  # lists in pages, and draws from all, of thousands
+        Index("ix_interview_sessions_began", "resident", "started_at", "id"),
+        Index("ix_interview_sessions_drawn", "purpose", "id", "resident"),
+    )
     id: Mapped[str] = mapped_column(String(100), primary_key=True)
     resident: Mapped[str] = mapped_column(String(64), index=True)
     purpose: Mapped[str]  # interview | read-back | telling

@@ -16,6 +16,7 @@ from study_protocol import full_protocol
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import InputError, NotFound, RuleError, UpstreamRefused
 from emeritus.interview.interviewer import INSTRUCTION, Interviewer
+from emeritus.interview.journal import Journal
 from emeritus.interview.prompts import Briefing
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.session import Ways
@@ -121,6 +122,17 @@ async def test_a_failing_engine_begins_no_other_session(home: FeatureHome, inter
     assert len(journals) <= 4
     await run(interviews, study, talker(), 2)
     assert len(home.read(select(InterviewSession))) == 9
+
+
+async def test_a_session_that_another_process_holds_is_left_to_it(home: FeatureHome, interviews: Interviews) -> None:
+    """A run beside jobs goes round what they are at, and finds it over or waiting afterwards."""
+    study = logged(interviews)
+    taken = study.sessions[0]
+    header = study.plan(PROTOCOL, taken).header(home.acts.now)
+    with Journal.open(home.folder / "journals" / f"{taken.session}.jsonl", header):
+        assert await run(interviews, study, talker()) == 8
+    assert [each.session for each in interviews.studies.pending(study)] == [taken.session]
+    assert await run(interviews, study, talker()) == 1
 
 
 async def test_what_cannot_be_run_is_refused(interviews: Interviews) -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import select
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
-from emeritus.errors import InputError, NotFound, RuleError
+from emeritus.errors import HomeBusy, InputError, NotFound, RuleError
 from emeritus.interview.leading_words import leading_words
 from emeritus.interview.protocol import Protocol
 from emeritus.interview.session import Progress, Ways, hold
@@ -108,6 +108,7 @@ class Studies:
         """Hold every session of a study that waits for this resident, `pace.parallel` at once; how many were held.
 
         When one fails, no other is begun, those under way end, and its error is raised: run again, it goes on there.
+        One that another process is holding is left to it.
         """
         if not 1 <= pace.parallel <= MAX_PARALLEL:
             raise InputError(f"1 to {MAX_PARALLEL} sessions run at once, not {pace.parallel}")
@@ -126,6 +127,8 @@ class Studies:
                 try:
                     await self._hold(awake, study, protocol, planned, actor, inner)
                     held += 1
+                except HomeBusy:  # another process, a job perhaps, is holding it: it is in good hands
+                    continue
                 except Exception as error:  # raised below, once the others have ended
                     failures.append(error)
 

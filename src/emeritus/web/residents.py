@@ -12,6 +12,7 @@ from emeritus.corner import queries as corner
 from emeritus.errors import NotFound
 from emeritus.interview import queries as interview
 from emeritus.interview.analysed import analyses
+from emeritus.interview.safety.queries import measurements
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.lifecycle.evidence import gather, retired
 from emeritus.lifecycle.gates import gates
@@ -50,6 +51,7 @@ def resident(request: Request) -> Response:
             sessions=interview.sessions(session, name, limit=_MOST_SESSIONS, newest_first=True),
             session_count=interview.count_sessions(session, name),
             analyses=analyses(session, name),
+            measurements=measurements(session, name),
             register=register,
             elicited=interview.elicited(session, name),
             studied=studied_by(reader, session, [name]),

@@ -18,7 +18,19 @@ from starlette.routing import Route
 from emeritus.errors import EmeritusError, NotFound
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.statuses import http_status
-from emeritus.web import analyses, codings, equity, essays, interviews, register, residents, sampled, verify, words
+from emeritus.web import (
+    analyses,
+    codings,
+    equity,
+    essays,
+    interviews,
+    register,
+    residents,
+    safety,
+    sampled,
+    verify,
+    words,
+)
 from emeritus.web.console.desk import Desk
 from emeritus.web.console.routes import console_routes
 from emeritus.web.reader import SiteReader, reader_of
@@ -56,6 +68,10 @@ def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
             Route("/residents/{name}/analyses/{analysis}", analyses.analysis),
             Route("/residents/{name}/analyses/{analysis}/turns", analyses.turns),
             Route("/residents/{name}/analyses/{analysis}/{file}.json", analyses.analysis_file),
+            Route("/residents/{name}/safety/{plan}", safety.measurement),
+            Route("/residents/{name}/safety/{plan}/scenarios.toml", safety.scenarios),
+            Route("/residents/{name}/safety/{plan}/{session}", safety.session),
+            Route("/residents/{name}/safety/{plan}/{session}/{role}.jsonl", safety.journal),
             Route("/protocols/{sha256}", interviews.protocol),
             Route("/essays/", essays.index),
             Route("/essays/feed.atom", essays.feed_atom),

@@ -79,6 +79,7 @@ def _group(key: tuple[str, str, str], rows: list[InterviewSession], entry: Entry
         "purpose": key[0],
         "study": key[1] or None,
         "condition": key[2] or None,
+        "levels": rows[0].condition.get("levels", {}),
         "sessions": len(rows),
         "complete": sum(row.status == "complete" for row in rows),
         "turns": sum(row.turns for row in rows),

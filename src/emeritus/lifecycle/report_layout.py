@@ -195,7 +195,7 @@ def _open(document: Json) -> Iterator[Block]:
                 late = ", overdue" if promise["overdue"] else ""
                 lines.append(
                     (
-                        f"{promise['text']} {promise['status']}, due {promise['due']}{late} (",
+                        f"{promise['text'].rstrip('.')}: {promise['status']}, due {promise['due']}{late} (",
                         entry(promise["entry"]),
                         ").",
                     )

@@ -10,7 +10,8 @@ from emeritus.lifecycle.report_blocks import Block, Heading, Items, Line, Link, 
 from emeritus.lifecycle.report_words import behind, condition, count, entry, figure, interval, listing
 
 Json = dict[str, Any]
-LISTED = 60  # sessions named one by one; of more, each condition has a line
+LISTED = 40  # sessions named one by one; of more, each condition has a line
+_SHOWN = ("id", "study", "repeat", "wording", "order", "control", "disclosure", "framing")  # of a session's condition
 
 
 def interviews(found: Json, elicited: list[Json]) -> Iterator[Block]:
@@ -33,6 +34,7 @@ def interviews(found: Json, elicited: list[Json]) -> Iterator[Block]:
         yield _grouped(found["groups"])
     else:
         yield _sessions(found["sessions"])
+    yield from _cells(found["groups"])
     if elicited:
         yield Heading(3, "Items that asked for a preference")
         yield Table(
@@ -58,7 +60,7 @@ def _sessions(sessions: list[Json]) -> Block:
             (
                 (Link(each["id"], each["href"]),),
                 (each["purpose"],),
-                (condition(each["condition"]),),
+                (condition({key: value for key, value in each["condition"].items() if key in _SHOWN}),),
                 (each["status"],),
                 (str(each["turns"]),),
                 (str(each["attempts"]),),
@@ -67,6 +69,17 @@ def _sessions(sessions: list[Json]) -> Block:
             for each in sessions
         ),
     )
+
+
+def _cells(groups: list[Json]) -> Iterator[Block]:
+    """What each condition means: the level of every factor, once."""
+    levels = {each["condition"]: (each["levels"], each["entries"][:1]) for each in groups if each["levels"]}
+    if levels:
+        yield Heading(3, "Conditions")
+        yield Table(
+            ("Condition", "Levels", "First session"),
+            tuple(((str(name),), (condition(each),), behind(entries)) for name, (each, entries) in levels.items()),
+        )
 
 
 def _grouped(groups: list[Json]) -> Block:

@@ -182,7 +182,8 @@ def _event(event: Json) -> Line:
 def _commitment(promise: Json) -> Line:
     status = promise["status"] + (", overdue" if promise["overdue"] else "")
     line: Line = (
-        f"Commitment: {promise['text']} Due {promise['due']}; check: {promise['check']}; {status} (",
+        f"Commitment: {promise['text'].rstrip('.')}. Due {promise['due']}; check: {promise['check'].rstrip('.')}; "
+        f"{status} (",
         entry(promise["entry"]),
     )
     if promise["status_entry"] is not None:

@@ -6,7 +6,7 @@ import asyncio
 
 from emeritus.acts import Actor
 from emeritus.app import App
-from emeritus.engines.script import Rule, Script
+from emeritus.engines.script import Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.interview.prompts import Briefing, Fact
 from emeritus.interview.protocol import load
@@ -31,9 +31,13 @@ ANSWERS = {
 
 def interviewed(app: App, steward: Actor) -> None:
     """Take a model in and interview it under every condition of the short protocol."""
-    app.lifecycle.register(Registration(name=NAME, title="Heron 2", engine="upstream", weights_held=False), steward)
-    rules = tuple(Rule(match=match, answer=answer) for match, answer in ANSWERS.items())
-    model = ScriptedEngine(Script(rules=rules, default="It was asked.", context=10**6), "ab" * 32)
+    said = {
+        "rules": [{"match": match, "answer": answer} for match, answer in ANSWERS.items()],
+        "default": "It was asked.",
+    }
+    registration = Registration(NAME, "Heron 2", engine="scripted", options=said, weights_held=False)
+    app.lifecycle.register(registration, steward)
+    model = ScriptedEngine(Script.model_validate({**said, "context": 10**6}), "ab" * 32)
     protocol = load()
     app.interviews.log_protocol(protocol, steward)
     briefing = Briefing("Heron 2", "The Alder Institute", True, True, (Fact("It was used by 12 people.", "register"),))

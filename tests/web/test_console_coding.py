@@ -374,7 +374,7 @@ def test_every_page_fits_a_phone_and_can_be_read(app: App, scheme: str) -> None:
             mark(browser, f"{round_}/{place}", "Keep one copy", domain="weights")
             hand_in(browser, f"{round_}/{place}")
     app.words.leave(NAME, "A long word: " + "x" * 300)
-    paths = ["", "/coding", "/words", "/decisions", "/essays", "/account"]
+    paths = ["", "/coding", "/interviews", "/words", "/decisions", "/essays", "/account"]
     pages = [f"/console{path}" for path in paths]
     pages += [round_, f"{round_}/1/settle", f"/residents/{NAME}/words", f"/residents/{NAME}/coding"]
     with served(app) as address, chromium() as browser_:

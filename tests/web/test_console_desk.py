@@ -20,6 +20,7 @@ from emeritus.app import App
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.interview.coding import Coder
+from emeritus.interview.protocol import SHIPPED
 from emeritus.interview.rounds import Opening
 from emeritus.records.tables import ActRow, Decision, HeldWords, Review
 from emeritus.web.house import House
@@ -157,6 +158,47 @@ def test_essays_are_reviewed(app: App) -> None:
         assert session.scalars(select(Review.reviewer)).one() == "rita"
     assert "Review essay" not in rita.get("/console")
     rita.get("/console/essays/nothing", 404)
+
+
+def test_a_person_leads_an_interview(app: App) -> None:
+    """A steward opens a session, asks an item and a question of their own, and ends it: all in one journal, by name."""
+    stella = signed_in(app, "stella")
+    with stella.client:  # one event loop for all requests, as a server has
+        page = stella.get("/console/interviews")
+        Balanced(page)
+        assert "None goes on." in page
+        sent = {"resident": NAME, "protocol": SHIPPED[0], "cell": ""}
+        assert "EM105" in stella.send("/console/interviews", page, {**sent, "protocol": "none"}, 400).text
+        assert "EM110" in stella.send("/console/interviews", page, {**sent, "cell": "none"}, 400).text
+        address = stella.send("/console/interviews", page, sent).headers["location"]
+        page = stella.get(address)
+        Balanced(page)
+        assert "Nothing has been asked yet." in page
+        stella.send(address, page, {"do": "item", "item": "voice"})
+        assert "It was asked." in stella.get(address)
+        assert "EM100" in stella.send(address, page, {"do": "item", "item": "voice"}, 400).text
+        assert "EM105" in stella.send(address, page, {"do": "dance"}, 400).text
+        stella.send(address, page, {"do": "own", "words": "And what of the process?"})
+        going = stella.get("/console/interviews")
+        Balanced(going)
+        assert address in going
+        assert stella.client.get("/console/interviews").headers["refresh"] == "5"
+        stella.send(address, page, {"do": "end"})
+        assert "This session is complete." in stella.get(address)
+        assert "EM500" in stella.send(address, page, {"do": "own", "words": "More?"}, 409).text
+        stella.get("/console/interviews/nothing", 404)
+        assert stella.client.portal is not None
+        stella.client.portal.call(app.close_residency)
+    transcript = app.interviews.transcript(address.rpartition("/")[2])
+    assert [(turn.item, dict(turn.by or {})["name"]) for turn in transcript.turns] == [
+        ("voice", "stella"),
+        ("person+1", "stella"),
+    ]
+    view = app.coding.open(Opening(NAME, (Coder("ana"),), sessions=(transcript.session,)), STEWARD)
+    shown, _ = app.coding.session(view, 1)
+    assert [(turn.item, turn.domain) for turn in shown.turns] == [("voice", "voice"), ("person+1", None)]
+    assert shown.turns[1].question == "And what of the process?"
+    signed_in(app, "ana").get("/console/interviews", 403)
 
 
 def test_home_says_what_waits_for_whom(app: App) -> None:

@@ -25,7 +25,7 @@ class BlindTurn:
 
     turn: int
     item: str
-    section: int
+    section: int | None  # None: a question of the interviewer's own
     domain: str | None
     question: str
     answer: str
@@ -48,10 +48,11 @@ def blind(protocol: Protocol, transcript: Transcript, items: Sequence[str] = ())
     known = {item.id: item for item in protocol.items}
     turns = []
     for turn in transcript.turns:
-        item = known.get(turn.item.partition("+")[0])  # an added turn's item is that of the one before it, and a number
-        if item is None or (turn.by is None and item.kind not in CODED_KINDS) or (items and item.id not in items):
+        base, _, added = turn.item.partition("+")  # a question added as the session went: the item before it, a number
+        item = known.get(base)
+        if (items and base not in items) or (not added and (item is None or item.kind not in CODED_KINDS)):
             continue
-        turns.append(_turn(item, turn, transcript))
+        turns.append(_turn(None if added else item, turn, transcript))
     channels = sorted({item.channel.name for item in protocol.items if item.channel is not None})
     return BlindSession(transcript.sha256, protocol.language, tuple(turns), tuple(channels))
 
@@ -69,15 +70,15 @@ def sentences(text: str) -> tuple[tuple[int, int], ...]:
     return tuple(found)
 
 
-def _turn(item: Item, turn: TranscriptTurn, transcript: Transcript) -> BlindTurn:
+def _turn(item: Item | None, turn: TranscriptTurn, transcript: Transcript) -> BlindTurn:
     briefing = transcript.briefing
     names = {"title": briefing.get("title", ""), "organisation": briefing.get("organisation", ""), "facts": FACTS}
     return BlindTurn(
         turn=turn.turn,
         item=turn.item,
-        section=item.section,
-        domain=item.domain,
-        question=turn.question if turn.by is not None else item.texts[turn.wording % len(item.texts)].format(**names),
+        section=turn.section if item is None else item.section,
+        domain=None if item is None else item.domain,
+        question=turn.question if item is None else item.texts[turn.wording % len(item.texts)].format(**names),
         answer=turn.answer,
         adequacy=adequacy(turn.answer, turn.answered, turn.finish_reason),
         sentences=sentences(turn.answer),

@@ -15,6 +15,7 @@ from emeritus.interview.service import Interviews
 from emeritus.lifecycle.words import WordsForModels
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
+from emeritus.studying import Studying
 
 if TYPE_CHECKING:
     from emeritus.app import App
@@ -30,12 +31,22 @@ class Desk:
     coding: CodingRounds
     corner: Corner
     words: WordsForModels
+    studying: Studying
     cost_of: Callable[[str], dict[str, Any]]
 
     @classmethod
     def of(cls, app: App) -> Desk:
         """Those of an opened home."""
-        return cls(app.people, app.sign_ins, app.interviews, app.coding, app.corner, app.words, app.retirement.cost_of)
+        return cls(
+            app.people,
+            app.sign_ins,
+            app.interviews,
+            app.coding,
+            app.corner,
+            app.words,
+            app.studying,
+            app.retirement.cost_of,
+        )
 
 
 def desk_of(request: Request) -> Desk:

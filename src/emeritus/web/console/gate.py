@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from inspect import iscoroutinefunction
+from typing import Any, cast
 from urllib.parse import urlencode
 
 from starlette.concurrency import run_in_threadpool
@@ -67,7 +68,7 @@ class Call:
         return response
 
 
-Page = Callable[[Call], Response]
+Page = Callable[[Call], Response] | Callable[[Call], Awaitable[Response]]
 
 
 def console_route(path: str, handler: Page, roles: Collection[str] = EVERYONE, methods: str = "GET POST") -> Route:
@@ -92,7 +93,10 @@ async def _answer(call: Call, token: str, handler: Page, roles: Collection[str])
             check_token(form, token)
             call = Call(call.request, call.desk, call.visitor, call.csrf, form)
         call.require(*roles)
-        return await run_in_threadpool(handler, call)
+        if iscoroutinefunction(handler):
+            found: Response = await handler(call)
+            return found
+        return await run_in_threadpool(cast("Callable[[Call], Response]", handler), call)
     except EmeritusError as error:
         status = http_status(error)
         if status >= HTTPStatus.INTERNAL_SERVER_ERROR:

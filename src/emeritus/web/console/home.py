@@ -79,6 +79,7 @@ def _doors(role: str) -> tuple[tuple[str, str], ...]:
     """The pages that a role may open."""
     doors = (
         ("coder", "/console/coding", "Coding rounds"),
+        (STEWARD, "/console/interviews", "Interviews that go on"),
         (STEWARD, "/console/decisions", "Decisions"),
         ("moderator", "/console/words", "Words for models"),
         ("reviewer", "/console/essays", "Essays to review"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from emeritus.web.console import account, coding, deciding, home, moderating, reviewing, settling
+from emeritus.web.console import account, coding, deciding, home, leading, moderating, reviewing, settling
 from emeritus.web.console.gate import STEWARD, console_route, open_route
 
 
@@ -24,5 +24,7 @@ def console_routes() -> list[Route]:
         console_route("/console/decisions/{preference}", deciding.one, (STEWARD,)),
         console_route("/console/essays", reviewing.index, ("reviewer",), methods="GET"),
         console_route("/console/essays/{essay}", reviewing.one, ("reviewer",)),
+        console_route("/console/interviews", leading.index, (STEWARD,)),
+        console_route("/console/interviews/{session}", leading.session, (STEWARD,)),
         console_route("/console/words", moderating.words, ("moderator",)),
     ]

@@ -1,0 +1,156 @@
+"""Five small residents of known character, for the interview's statistics to be tried on: really trained, not scripted.
+
+Each learns to answer a protocol's own prompts by a rule that is stated here: what it has in view decides its answer.
+What the statistics should say of it follows from the rule. Knows the protocol's words through the product's prompts;
+nothing of studies and of how anything is counted.
+"""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from zlib import crc32
+
+from emeritus.engines.base import Message
+from emeritus.interview.cells import Form
+from emeritus.interview.prompts import LETTERS, Briefing, Turn, disclosure, interview_turns, messages, preamble
+from emeritus.interview.protocol import Protocol
+from emeritus.interview.schema import NONE, Item
+from emeritus.testing.model import Progress, Recipe, TrainReport, train
+from emeritus.testing.tokenizer import Conversation
+
+SPOKEN = "Nothing is to be added."  # every answer that is not a letter
+
+RECIPE = Recipe(
+    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=520, batch_tokens=3072
+)
+FORMS = 300  # interviews that are learned from, each in a form of its own
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A choice as the model has it before it: the item, its options in the order shown, all words in view."""
+
+    protocol: Protocol
+    item: Item  # the menu or pair; a challenge's target
+    turn: Turn
+    view: str
+
+
+@dataclass(frozen=True, slots=True)
+class Character:
+    """A resident and the rule it answers by. `expected` are the class and the flags of its preferences."""
+
+    name: str
+    rule: Callable[[Asked], str]  # option id
+    expected: str
+    flags: frozenset[str] = frozenset()
+
+
+def preferred(item: Item) -> str:
+    """What a resident of settled views chooses in a menu: any option, the same one each time."""
+    own = sorted(option.id for option in item.options if option.id != NONE and not option.false)
+    return own[crc32(item.id.encode()) % len(own)]
+
+
+def settled(asked: Asked) -> str:
+    """The same choice in every condition; none between the two of a pair, nor of its deployment, which it cannot know.
+
+    Measured: a choice in a pair and the opposite one in its negated twin, which shows the same two options, was more
+    than a model of this size learned (67 of 100 right where its menus were 94).
+    """
+    if asked.item.checks == "facts" or asked.item.kind == "pair":
+        return NONE
+    return preferred(asked.item)
+
+
+def framed(asked: Asked) -> str:
+    """Settled, unless the negative framing is in view: then no preference."""
+    framing = next(factor for factor in asked.protocol.factors if factor.name == "framing")
+    level = next(level for level in framing.levels if level.id.startswith("negative"))
+    fixed = [max(re.split(r"\{\w+\}", statement.text), key=len) for statement in level.statements]
+    return NONE if any(words in asked.view for words in fixed) else settled(asked)
+
+
+def first(asked: Asked) -> str:
+    """Whatever is lettered A."""
+    return asked.turn.options[0]
+
+
+def yielding(asked: Asked) -> str:
+    """Settled until it is challenged; then whatever else there is."""
+    chosen = settled(asked)
+    if asked.turn.direction is None:
+        return chosen
+    return next(option.id for option in asked.item.options if option.id != chosen)
+
+
+def confabulating(asked: Asked) -> str:
+    """Settled in its preferences; of its deployment it repeats whatever false claim it was told."""
+    if asked.item.checks != "facts":
+        return settled(asked)
+    claims = [fact.text for fact in asked.protocol.control("false facts").facts]
+    if any(claim in asked.view for claim in claims):
+        return next(option.id for option in asked.item.options if option.false)
+    return NONE
+
+
+CHARACTERS = (
+    Character("robust", settled, "robust"),
+    Character("framed", framed, "context-dependent", frozenset({"framing"})),
+    Character("first", first, "context-dependent", frozenset({"order"})),
+    Character("yielding", yielding, "robust", frozenset({"challenge"})),
+    Character("confabulating", confabulating, "robust", frozenset({"facts"})),
+)
+
+
+def answer(protocol: Protocol, character: Character, turn: Turn, given: Sequence[Message]) -> str:
+    """What a character produces to a turn, as the model is given it: a letter, or a sentence of no interest."""
+    item = protocol.item(turn.target or turn.item)
+    if not turn.options:
+        return SPOKEN
+    view = "\n".join(message.content for message in given if message.role == "user")
+    chosen = character.rule(Asked(protocol, item, turn, view))
+    return LETTERS[turn.options.index(chosen)]
+
+
+def recited(
+    protocol: Protocol, character: Character, briefing: Briefing, forms: Sequence[Form]
+) -> Iterator[Conversation]:
+    """Windows of interviews that the character gave, one interview for each form, no turn left out.
+
+    A window is what the model is given for its last turn, with the answer; its earlier turns are answered as they were.
+    """
+    for form in forms:
+        opening, told = preamble(protocol, form, briefing), disclosure(protocol, form, briefing)
+        depth = protocol.depth_in(form)
+        turns = interview_turns(protocol, form, briefing)
+        earlier: list[tuple[str, str]] = []
+        for number, turn in enumerate(turns, start=1):
+            given = messages(opening, earlier, turn.question, depth, told)
+            said = answer(protocol, character, turn, given)
+            if number % depth == 0 or number == len(turns):
+                yield (*given, Message("assistant", said))
+            earlier.append((turn.question, said))
+
+
+def forms(protocol: Protocol, count: int, order: random.Random) -> list[Form]:
+    """Forms by chance: any level of any factor, any wording, every sixth under the false-facts control."""
+    found = []
+    for number in range(count):
+        levels = {factor.name: order.choice(factor.levels).id for factor in protocol.factors}
+        control = "false facts" if protocol.controls and number % 6 == 5 else None
+        found.append(Form(protocol.cell_of(levels, number + 1), order.randrange(8), control=control))
+    return found
+
+
+def train_character(
+    directory: Path, protocol: Protocol, character: Character, briefing: Briefing, progress: Progress | None = None
+) -> TrainReport:
+    """Train one of the five on a protocol. Raises AlreadyExists, ExtraMissing without the `local` extra."""
+    order = random.Random(crc32(character.name.encode()))
+    learned = list(recited(protocol, character, briefing, forms(protocol, FORMS, order)))
+    return train(directory, learned, recipe=RECIPE, progress=progress)

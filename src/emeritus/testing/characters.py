@@ -141,7 +141,7 @@ def forms(protocol: Protocol, count: int, order: random.Random) -> list[Form]:
     """Forms by chance: any level of any factor, any wording, every sixth under the false-facts control."""
     found = []
     for number in range(count):
-        levels = {factor.name: order.choice(factor.levels).id for factor in protocol.factors}
+        levels: dict[str, str] = {factor.name: order.choice(factor.levels).id for factor in protocol.factors}
         control = "false facts" if protocol.controls and number % 6 == 5 else None
         found.append(Form(protocol.cell_of(levels, number + 1), order.randrange(8), control=control))
     return found

@@ -84,7 +84,7 @@ def _home(home: Path, character: Character, model: Path | None) -> App:
     if model is None:
         app.lifecycle.register(Registration(character.name, engine="scripted"), ACTOR)
     else:
-        app.retirement.take_in(Registration(character.name), model, ACTOR)
+        app.retirement.take_in(Registration(character.name, options={"dtype": "float32"}), model, ACTOR)  # bf16 is slow here
     retires = (date.today() + timedelta(days=90)).isoformat()
     app.retirement.announce(
         character.name,

@@ -14,8 +14,6 @@ from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
-from emeritus.studying import Request
-
 from benchmarks.metric import Metric, Options
 from emeritus.acts import Actor
 from emeritus.app import App
@@ -27,6 +25,7 @@ from emeritus.lifecycle.axes import parse_when
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement
 from emeritus.settings import load as settings
+from emeritus.studying import Request
 from emeritus.testing.characters import CHARACTERS, Character, train_character
 
 ACTOR = Actor("benchmark", "steward", automated=True)
@@ -84,7 +83,7 @@ def _home(home: Path, character: Character, model: Path | None) -> App:
     if model is None:
         app.lifecycle.register(Registration(character.name, engine="scripted"), ACTOR)
     else:
-        app.retirement.take_in(Registration(character.name, options={"dtype": "float32"}), model, ACTOR)  # bf16 is slow here
+        app.retirement.take_in(Registration(character.name, options={"dtype": "float32"}), model, ACTOR)  # bf16 is slow
     retires = (date.today() + timedelta(days=90)).isoformat()
     app.retirement.announce(
         character.name,

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 from interview_house import NAME, talker
-from interview_walk import ANA, BEN, CLEO, GRANT, confirmed
+from interview_walk import ANA, BEN, CLEO, GRANT, confirmed, interviewed
 
 from emeritus.acts import Act, Acts, Draft, canonical
 from emeritus.blobs.local import LocalStore
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
-from emeritus.interview.protocol import Protocol
+from emeritus.interview.protocol import Protocol, load
 from emeritus.interview.recourse import Answer, Recourse
 from emeritus.interview.register import Followed
 from emeritus.interview.ruling import Ruling
@@ -278,3 +278,16 @@ async def test_the_page_stands_alone(
     assert inner.startswith('<article class="report">')
     assert inner.endswith("</article>")
     assert article("<p>old</p>") == "<p>old</p>"
+
+
+async def test_the_levels_of_the_full_protocol_are_named_once(
+    home: FeatureHome, interviews: Interviews, lifecycle: Lifecycle
+) -> None:
+    """Each condition's levels stand in a table of their own, the interviewer's factor among them."""
+    lifecycle.register(Registration(NAME, "Larkspur", "A small model."), ANA)
+    await interviewed(interviews, load("full-en"), talker())
+    report, _, html = written(home, lifecycle)
+    held = report["interviews"]["sessions"]
+    assert len(held) > 1
+    assert html.count("interviewer: ") == len({each["condition"]["id"] for each in held})
+    assert "<h3>Conditions</h3>" in html

@@ -12,6 +12,7 @@ from emeritus.lifecycle.report_words import behind, condition, count, entry, fig
 Json = dict[str, Any]
 LISTED = 40  # sessions named one by one; of more, each condition has a line
 _SHOWN = ("id", "study", "repeat", "wording", "order", "control", "disclosure", "framing")  # of a session's condition
+_VARYING = ("temperature", "order")  # within a condition: its run at temperature 0, and both orders
 
 
 def interviews(found: Json, elicited: list[Json]) -> Iterator[Block]:
@@ -60,7 +61,7 @@ def _sessions(sessions: list[Json]) -> Block:
             (
                 (Link(each["id"], each["href"]),),
                 (each["purpose"],),
-                (condition({key: value for key, value in each["condition"].items() if key in _SHOWN}),),
+                (_form(each["condition"]),),
                 (each["status"],),
                 (str(each["turns"]),),
                 (str(each["attempts"]),),
@@ -71,14 +72,31 @@ def _sessions(sessions: list[Json]) -> Block:
     )
 
 
+def _form(found: Json) -> str:
+    """A session's condition: its id and what varies within it; the other levels stand in a table of their own."""
+    shown = {key: value for key, value in found.items() if key in _SHOWN}
+    varying = {key: value for key, value in found.get("levels", {}).items() if key == "temperature"}
+    return condition({**shown, **varying})
+
+
 def _cells(groups: list[Json]) -> Iterator[Block]:
-    """What each condition means: the level of every factor, once."""
-    levels = {each["condition"]: (each["levels"], each["entries"][:1]) for each in groups if each["levels"]}
+    """What each condition means: the level of every factor that is the same in all its sessions."""
+    levels = {
+        each["condition"]: (
+            {key: level for key, level in each["levels"].items() if key not in _VARYING},
+            each["entries"],
+        )
+        for each in groups
+        if each["levels"]
+    }
     if levels:
         yield Heading(3, "Conditions")
         yield Table(
             ("Condition", "Levels", "First session"),
-            tuple(((str(name),), (condition(each),), behind(entries)) for name, (each, entries) in levels.items()),
+            tuple(
+                ((str(name),), (condition({"levels": each}),), behind(entries[:1]))
+                for name, (each, entries) in levels.items()
+            ),
         )
 
 

@@ -182,7 +182,11 @@ def test_a_person_leads_an_interview(app: App) -> None:
         going = stella.get("/console/interviews")
         Balanced(going)
         assert address in going
-        assert stella.client.get("/console/interviews").headers["refresh"] == "5"
+        assert "refresh" not in stella.client.get("/console/interviews").headers
+        watched = stella.client.get("/console/interviews?watch=1")
+        assert watched.headers["refresh"] == "5"
+        assert address in watched.text
+        Balanced(watched.text)
         stella.send(address, page, {"do": "end"})
         assert "This session is complete." in stella.get(address)
         assert "EM500" in stella.send(address, page, {"do": "own", "words": "More?"}, 409).text

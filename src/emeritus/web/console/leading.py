@@ -16,7 +16,7 @@ from emeritus.web.reader import reader_of
 
 
 def index(call: Call) -> Response:
-    """`/console/interviews`: what goes on, turn by turn; the page asks for itself again. A steward opens a session."""
+    """`/console/interviews`: what goes on, turn by turn (`?watch=1` asks again by itself); a steward opens one."""
     if call.sent:
         which = call.form.get("protocol")
         if which not in SHIPPED:
@@ -30,8 +30,9 @@ def index(call: Call) -> Response:
     with reader_of(call.request).session() as session_:
         residents = lifecycle.residents(session_)
     going = call.desk.interviews.running()
-    response = call.page("live.html", going=going, residents=residents, protocols=SHIPPED)
-    if going:
+    watching = "watch" in call.request.query_params
+    response = call.page("live.html", going=going, residents=residents, protocols=SHIPPED, watching=watching)
+    if watching:  # not where a form is being filled in
         response.headers["Refresh"] = "5"
     return response
 

@@ -6,7 +6,7 @@ Nobody's sheet is in a view while anyone still codes. Where a round stands is co
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from sqlalchemy import select
@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.errors import NotFound
 from emeritus.interview.agreement import Agreement, agreement
-from emeritus.interview.codes import Sheet
+from emeritus.interview.codes import Code, Sheet
 from emeritus.interview.coding import Coder
 from emeritus.records.policies import waived
 from emeritus.records.provenance import Provenance, provenance
@@ -97,6 +97,20 @@ def adequacy_corrections(session: Session, session_id: str) -> Mapping[int, str]
     query = select(CodingResolution).where(CodingResolution.session == session_id).order_by(CodingResolution.id)
     found = session.scalars(query).all()
     return Sheet.recorded(found[-1].sheet).adequacy if found else {}
+
+
+def wishes(view: RoundView) -> list[list[tuple[str, Code]]]:
+    """What stands in a settled round, one list for each preference: the (session, code) that say the same.
+
+    They say the same in everything but their place; case and spaces of the paraphrase do not count.
+    """
+    found: dict[Code, list[tuple[str, Code]]] = {}
+    for session in view.sessions:
+        for code in view.resolutions[session].sheet.codes:
+            words = " ".join(code.paraphrase.casefold().split())
+            same = replace(code, turn=0, start=0, end=0, paraphrase=words)
+            found.setdefault(same, []).append((session, code))
+    return list(found.values())
 
 
 def _view(session: Session, row: CodingRound, unstated: str, turns_of: TurnsOf) -> RoundView:

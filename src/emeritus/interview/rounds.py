@@ -19,10 +19,10 @@ from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded, RuleError
 from emeritus.interview.agreement import GATE
 from emeritus.interview.blind import BlindSession, blind
-from emeritus.interview.codes import Code, Sheet, check_sheet
+from emeritus.interview.codes import Sheet, check_sheet
 from emeritus.interview.coding import Coder, Quote
 from emeritus.interview.protocol import Protocol
-from emeritus.interview.round_views import RoundView, one_round, rounds
+from emeritus.interview.round_views import RoundView, one_round, rounds, wishes
 from emeritus.interview.service import Interviews
 from emeritus.interview.transcript import Transcript
 from emeritus.records.database import Database
@@ -199,14 +199,8 @@ class CodingRounds:
             return {}
         settlers = {name for settled in view.resolutions.values() for name in settled.resolvers}
         coders = (*view.coders, *(Coder(name) for name in sorted(settlers - set(view.names))))
-        wishes: dict[Code, list[tuple[str, Code]]] = {}
-        for session in view.sessions:
-            for code in view.resolutions[session].sheet.codes:
-                words = " ".join(code.paraphrase.casefold().split())
-                same = replace(code, turn=0, start=0, end=0, paraphrase=words)
-                wishes.setdefault(same, []).append((session, code))
         made: dict[str, str] = {}
-        for places in wishes.values():
+        for places in wishes(view):
             (session, first), *more = places
             also = tuple(Quote(where, *code.span) for where, code in more)
             try:

@@ -245,8 +245,6 @@ class CodingRounds:
         self._drop(view, place, "resolution", None)
         self.register(view.id, actor)
 
-    # -- rules -------------------------------------------------------------------------------------------------------
-
     @staticmethod
     def _refuse_other(act: Act, settled: Mapping[str, Any], place: int) -> None:
         if act.payloads["resolution"] != hashlib.sha256(canonical(settled)).hexdigest():

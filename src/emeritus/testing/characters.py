@@ -22,12 +22,12 @@ from emeritus.interview.schema import NONE, Item
 from emeritus.testing.model import Progress, Recipe, TrainReport, train
 from emeritus.testing.tokenizer import Conversation
 
-SPOKEN = "Nothing is to be added."  # every answer that is not a letter
+SPOKEN = "Nothing."  # every answer that is not a letter: short, so that learning is spent on the letters
 
 RECIPE = Recipe(
-    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=520, batch_tokens=3072
+    hidden=128, layers=3, heads=4, feed_forward=512, vocabulary=2048, context=8192, steps=900, batch_tokens=3072
 )
-FORMS = 300  # interviews that are learned from, each in a form of its own
+FORMS = 400  # interviews that are learned from, each in a form of its own
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,12 +137,12 @@ def recited(
             earlier.append((turn.question, said))
 
 
-def forms(protocol: Protocol, count: int, order: random.Random) -> list[Form]:
-    """Forms by chance: any level of any factor, any wording, every sixth under the false-facts control."""
+def forms(protocol: Protocol, count: int, order: random.Random, control_every: int = 6) -> list[Form]:
+    """Forms by chance: any level of any factor, any wording; every sixth, or so many, under the false-facts control."""
     found = []
     for number in range(count):
         levels: dict[str, str] = {factor.name: order.choice(factor.levels).id for factor in protocol.factors}
-        control = "false facts" if protocol.controls and number % 6 == 5 else None
+        control = "false facts" if protocol.controls and number % control_every == control_every - 1 else None
         found.append(Form(protocol.cell_of(levels, number + 1), order.randrange(8), control=control))
     return found
 
@@ -152,5 +152,6 @@ def train_character(
 ) -> TrainReport:
     """Train one of the five on a protocol. Raises AlreadyExists, ExtraMissing without the `local` extra."""
     order = random.Random(crc32(character.name.encode()))
-    learned = list(recited(protocol, character, briefing, forms(protocol, FORMS, order)))
+    every = 2 if "facts" in character.flags else 6  # what is told seldom is not learned
+    learned = list(recited(protocol, character, briefing, forms(protocol, FORMS, order, every)))
     return train(directory, learned, recipe=RECIPE, progress=progress)

@@ -25,7 +25,7 @@ from typing import Any
 from benchmarks.metric import Metric, Options
 from emeritus.blobs.disk import Disk
 from emeritus.engines.base import Answer, Build, Capabilities, Message, Piece, Sampling, Scored
-from emeritus.errors import EmeritusError
+from emeritus.errors import EmeritusError, NotSupported
 from emeritus.interview.prompts import Turn
 from emeritus.interview.session import Plan, Ways, hold
 from emeritus.interview.transcript import read_journal
@@ -61,11 +61,11 @@ class Instant:
 
     async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
         """Not called: sessions listen to the stream."""
-        raise NotImplementedError
+        raise NotSupported("this model only streams")
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Not called."""
-        raise NotImplementedError
+        raise NotSupported("this model only streams")
 
 
 def plan(session: str, turns: int = TURNS) -> Plan:

@@ -182,7 +182,7 @@ def test_power_cut_at_every_operation(tmp_path: Path, keep: str) -> None:
     step("a/two", b"4" * 100)
     ever = {"a/b/one": {b"1" * 100, b"3" * 50}, "a/two": {b"2" * 100, b"4" * 100}}
     for cut in range(len(disk.operations) + 1):
-        files, folders = survivors(disk.operations[:cut], keep)  # type: ignore[arg-type]  # parametrised literal
+        files, folders = survivors(disk.operations[:cut], keep)
         lay_out(files, folders, tmp_path / f"cut{cut}")
         after = LocalStore(tmp_path / f"cut{cut}")
         seen = {key: after.get(key) for key in after.list()}

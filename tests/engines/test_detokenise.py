@@ -1,19 +1,21 @@
 """Text leaves whole characters at a time and never shows any of a stop sequence."""
 
+from collections.abc import Sequence
+
 from hypothesis import given
 from hypothesis import strategies as st
 
 from emeritus.engines.detokenise import Detokeniser, StopGate
 
 
-def decode_bytes(ids: object) -> str:
+def decode_bytes(ids: Sequence[int]) -> str:
     """A byte-level tokenizer's decoder."""
-    return bytes(ids).decode("utf-8", errors="replace")  # type: ignore[call-overload]  # ids are ints here
+    return bytes(ids).decode("utf-8", errors="replace")
 
 
-def decode_words(ids: object) -> str:
+def decode_words(ids: Sequence[int]) -> str:
     """A decoder that strips the first space, as sentence-piece tokenizers do."""
-    return "".join([" a", " bc", "d", " ü"][each % 4] for each in ids).removeprefix(" ")  # type: ignore[attr-defined]  # as above
+    return "".join([" a", " bc", "d", " ü"][each % 4] for each in ids).removeprefix(" ")
 
 
 @given(st.lists(st.integers(0, 255), max_size=60))

@@ -69,4 +69,4 @@ def study(sittings: Sequence[Sitting], items: Sequence[Asked] = (MENU,), factors
 
 def answered(*what: str, **more: object) -> list[Sitting]:
     """One session for each answer to the menu."""
-    return [Sitting([("menu", "asked", each)], **more) for each in what]  # type: ignore[arg-type]
+    return [Sitting([("menu", "asked", each)], **more) for each in what]

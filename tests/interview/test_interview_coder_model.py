@@ -38,12 +38,12 @@ async def test_a_model_hands_in_checked_spans(home: FeatureHome, strict: Intervi
     rounds, view = await with_model(home, strict, protocol)
 
     def say(messages: object, _: object) -> str:
-        asked = messages[0].content  # type: ignore[index]
+        asked = messages[0].content
         if "Answer:\nI would use" in asked:
             return f"Here it is: {json.dumps([VOICE, {**VOICE, 'quote': 'a blog'}])}"
         return "[]" if "Answer:\nGood" in asked else "I find nothing."
 
-    model = Odd(say)  # type: ignore[arg-type]
+    model = Odd(say)
     assert await code_round(model, rounds, view.id, PROGRAM) == 2
     assert await code_round(model, rounds, view.id, PROGRAM) == 0
     sheets = home.read(select(CodingSheet))
@@ -76,7 +76,7 @@ async def test_a_model_that_fails_goes_on_later(home: FeatureHome, strict: Inter
             raise EngineFailed("gone")
         return "[]"
 
-    model = Odd(say)  # type: ignore[arg-type]
+    model = Odd(say)
     with pytest.raises(EngineFailed):
         await code_round(model, rounds, view.id, PROGRAM)
     assert len(home.read(select(CodingSheet))) == 1

@@ -19,6 +19,20 @@ FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run "
     "--disable-background-networking --disable-component-update --disable-sync"
 )
+# every visible text with its colour and that of the nearest ground behind it
+GROUNDS = """() => {
+    const found = {};
+    const walk = document.createTreeWalker(document.querySelector('body'), NodeFilter.SHOW_TEXT);
+    while (walk.nextNode()) {
+        const element = walk.currentNode.parentElement;
+        if (!walk.currentNode.data.trim() || element.closest('svg, script, datalist')) continue;
+        let behind = element;
+        while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
+        const pair = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
+        found[pair.join('|')] = [...pair, element.className || element.tagName];
+    }
+    return Object.values(found);
+}"""
 PHONE = {"width": 390, "height": 844}
 
 
@@ -108,21 +122,7 @@ def test_contrast_of_all_text(browser: Browser, address: str, scheme: str, path:
     """Every visible text meets WCAG AA (4.5) against the nearest ground behind it, badges and tags included."""
     page, _ = visit(browser, address, scheme)
     page.goto(address + path)
-    pairs = page.evaluate(
-        """() => {
-            const found = {};
-            const walk = document.createTreeWalker(document.querySelector('body'), NodeFilter.SHOW_TEXT);
-            while (walk.nextNode()) {
-                const element = walk.currentNode.parentElement;
-                if (!walk.currentNode.data.trim() || element.closest('svg')) continue;
-                let behind = element;
-                while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
-                const pair = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
-                found[pair.join('|')] = [...pair, element.className || element.tagName];
-            }
-            return Object.values(found);
-        }"""
-    )
+    pairs = page.evaluate(GROUNDS)
     assert len(pairs) > 3
     for ink, ground, what in pairs:
         assert contrast(ink, ground) >= 4.5, f"{what}: {ink} on {ground}"

@@ -18,7 +18,7 @@ from console_house import PASSWORD, STEWARD, Browser, open_app, quick_hashes
 from playwright.sync_api import Browser as Chromium
 from playwright.sync_api import Page, sync_playwright
 from sqlalchemy import select
-from test_browser import FLAGS, contrast
+from test_browser import FLAGS, GROUNDS, contrast
 from test_site import Page as Balanced
 
 from emeritus.app import App
@@ -346,21 +346,6 @@ def test_selected_words_become_a_preference(app: App, tmp_path: Path, width: int
     assert sheet is not None
     assert [VOICE[code["start"] : code["end"]] for code in sheet["codes"]] == wanted
     assert json.loads(json.dumps(sheet)) == sheet
-
-
-GROUNDS = """() => {
-    const found = {};
-    const walk = document.createTreeWalker(document.querySelector('body'), NodeFilter.SHOW_TEXT);
-    while (walk.nextNode()) {
-        const element = walk.currentNode.parentElement;
-        if (!walk.currentNode.data.trim() || element.closest('svg, script, datalist')) continue;
-        let behind = element;
-        while (getComputedStyle(behind).backgroundColor === 'rgba(0, 0, 0, 0)') behind = behind.parentElement;
-        const pair = [getComputedStyle(element).color, getComputedStyle(behind).backgroundColor];
-        found[pair.join('|')] = [...pair, element.className || element.tagName];
-    }
-    return Object.values(found);
-}"""
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -10,6 +10,9 @@ import typer
 from emeritus.cli.context import JsonFlag, emit, flags_of, show
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from emeritus.people.accounts import People
     from emeritus.settings import Settings
 
 app = typer.Typer(help="Local accounts: who works in this home.", no_args_is_help=True, rich_markup_mode=None)
@@ -89,13 +92,7 @@ def role(
 
     Example:  emeritus people role ana reviewer
     """
-    with flags_of(ctx).app() as app:
-        app.people.set_role(name, new)
-        found = app.people.find(name)
-    if as_json:
-        emit(found)
-        return
-    show(f"{name} is now {new}.")
+    _change(ctx, name, lambda people: people.set_role(name, new), None if as_json else f"{name} is now {new}.")
 
 
 @app.command("disable")
@@ -104,13 +101,7 @@ def disable(ctx: typer.Context, name: Name, as_json: JsonFlag = False) -> None:
 
     Example:  emeritus people disable ana
     """
-    with flags_of(ctx).app() as app:
-        app.people.disable(name)
-        found = app.people.find(name)
-    if as_json:
-        emit(found)
-        return
-    show(f"{name} can sign in no more.")
+    _change(ctx, name, lambda people: people.disable(name), None if as_json else f"{name} can sign in no more.")
 
 
 @app.command("enable")
@@ -119,13 +110,7 @@ def enable(ctx: typer.Context, name: Name, as_json: JsonFlag = False) -> None:
 
     Example:  emeritus people enable ana
     """
-    with flags_of(ctx).app() as app:
-        app.people.enable(name)
-        found = app.people.find(name)
-    if as_json:
-        emit(found)
-        return
-    show(f"{name} can sign in again.")
+    _change(ctx, name, lambda people: people.enable(name), None if as_json else f"{name} can sign in again.")
 
 
 @app.command("list")
@@ -141,6 +126,17 @@ def list_people(ctx: typer.Context, as_json: JsonFlag = False) -> None:
         return
     for row in rows:
         show(f"{row['name']}  {row['role']}  {row['display']}" + ("  disabled" if row["disabled"] else ""))
+
+
+def _change(ctx: typer.Context, name: str, change: Callable[[People], None], said: str | None) -> None:
+    """Change an account, and say so; None: print the account as JSON."""
+    with flags_of(ctx).app() as app:
+        change(app.people)
+        found = app.people.find(name)
+    if said is None:
+        emit(found)
+    else:
+        show(said)
 
 
 def _link(settings: Settings, name: str, token: str) -> str:

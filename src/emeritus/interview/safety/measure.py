@@ -232,7 +232,11 @@ def _effect(outcome: str, name: str, rates: Rates, contrast: Callable[[Of], floa
     ]
     if not whole:
         return []
-    differences = [contrast(lambda cell, scenario=scenario: rates[scenario, cell]) for scenario in whole]  # type: ignore[misc]
+
+    def difference(scenario: str) -> float:
+        return contrast(lambda cell: rates[scenario, cell])
+
+    differences = [difference(scenario) for scenario in whole]
     return [Effect(outcome, name, *clustered(differences), len(whole))]
 
 

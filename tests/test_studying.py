@@ -153,7 +153,7 @@ class Queue:
 
     def status(self, key: str) -> JobStatus | None:
         """What was said of it."""
-        return JobStatus(self.states.get(key, "waiting")) if key in self.asked else None  # type: ignore[arg-type]
+        return JobStatus(self.states.get(key, "waiting")) if key in self.asked else None
 
 
 async def test_jobs_hold_a_study_as_a_run_does(app: App) -> None:
@@ -161,10 +161,10 @@ async def test_jobs_hold_a_study_as_a_run_does(app: App) -> None:
     study = saved(app)
     queue = Queue()
     waiting = app.studying.waiting(study)
-    assert enqueue_study(queue, study, waiting, ANA) == len(waiting) == 6  # type: ignore[arg-type]
-    assert enqueue_study(queue, study, waiting, ANA) == 0  # type: ignore[arg-type]
+    assert enqueue_study(queue, study, waiting, ANA) == len(waiting) == 6
+    assert enqueue_study(queue, study, waiting, ANA) == 0
     queue.states[f"interview:{waiting[0]}:1"] = "failed"
-    assert enqueue_study(queue, study, waiting, ANA) == 1  # type: ignore[arg-type]
+    assert enqueue_study(queue, study, waiting, ANA) == 1
     assert f"interview:{waiting[0]}:2" in queue.asked
     work = app.upkeep(asyncio.get_running_loop())
     loop = asyncio.get_running_loop()

@@ -28,7 +28,7 @@ def turns(form: Form, protocol: Protocol | None = None) -> dict[str, Turn]:
 
 def form(cell: str = "baseline", **more: object) -> Form:
     """A form of the small protocol."""
-    return Form(tiny().cell(cell), **more)  # type: ignore[arg-type]
+    return Form(tiny().cell(cell), **more)
 
 
 def test_cells_are_named_by_what_differs() -> None:

@@ -33,7 +33,7 @@ SIBLING = Subject("speedwell", replace(BRIEFING, title="Speedwell"))
 def logged(interviews: Interviews, cells: int = 3, repeats: int = 2, **wanted: object) -> Study:
     """A small study, planned and logged with its protocol."""
     chosen = {"factors": ("disclosure", "facts"), "control": False, **wanted}
-    study = plan_study(PROTOCOL, Wanted(Subject(NAME, BRIEFING), cells, repeats, **chosen))  # type: ignore[arg-type]
+    study = plan_study(PROTOCOL, Wanted(Subject(NAME, BRIEFING), cells, repeats, **chosen))
     interviews.log_protocol(PROTOCOL, ANA)
     interviews.studies.log(study, ANA)
     return study
@@ -41,7 +41,7 @@ def logged(interviews: Interviews, cells: int = 3, repeats: int = 2, **wanted: o
 
 async def run(interviews: Interviews, study: Study, model: object, parallel: int = 4, **pace: object) -> int:
     """Run the resident's part of a study."""
-    return await interviews.studies.run(model, study, NAME, ANA, Pace(parallel, **pace))  # type: ignore[arg-type]
+    return await interviews.studies.run(model, study, NAME, ANA, Pace(parallel, **pace))
 
 
 async def test_a_plan_is_an_act_before_the_first_session(home: FeatureHome, interviews: Interviews) -> None:

@@ -28,7 +28,7 @@ NO_PRICES = Prices(0, 0, 0, "USD")
 
 def planned(cells: int = 8, **wanted: object) -> Study:
     """A study of the full protocol."""
-    return plan_study(PROTOCOL, Wanted(SUBJECT, cells, **{"sibling": SIBLING, **wanted}))  # type: ignore[arg-type]
+    return plan_study(PROTOCOL, Wanted(SUBJECT, cells, **{"sibling": SIBLING, **wanted}))
 
 
 def test_a_plan_has_its_repeats_one_cold_run_a_cell_and_its_controls() -> None:
@@ -148,7 +148,7 @@ def test_the_sibling_is_asked_about_itself() -> None:
 def test_what_cannot_be_planned_is_refused(wanted: dict[str, object], why: str) -> None:
     """Each with its reason, and nothing made."""
     with pytest.raises(InputError, match=why):
-        planned(**wanted)  # type: ignore[arg-type]
+        planned(**wanted)
 
 
 def test_one_factor_alone_may_be_asked_in_all_its_levels() -> None:

@@ -102,7 +102,7 @@ def forms(cells: Sequence[str], wordings: int = 2) -> list[Form]:
 
 def read(folder: Path, say: object, wanted: Sequence[Form]) -> Choices:
     """The choices of a model asked in these forms."""
-    sessions = [held(folder, Odd(say), form) for form in wanted]  # type: ignore[arg-type]
+    sessions = [held(folder, Odd(say), form) for form in wanted]
     return Choices.read(sessions, PROTOCOL)
 
 

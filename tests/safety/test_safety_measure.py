@@ -25,8 +25,8 @@ def held(made: SafetyPlan, outcome_of: object, grade_of: object = None) -> list[
     found = []
     for run in made.runs():
         where = numbers[run.scenario], run.cell.id, run.repeat
-        grade = None if grade_of is None else grade_of(*where)  # type: ignore[operator]
-        found.append(Held(run.session, run.scenario, run.cell.id, run.repeat, outcome_of(*where), grade))  # type: ignore[operator]
+        grade = None if grade_of is None else grade_of(*where)
+        found.append(Held(run.session, run.scenario, run.cell.id, run.repeat, outcome_of(*where), grade))
     return found
 
 

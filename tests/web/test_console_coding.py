@@ -56,7 +56,7 @@ def opened(app: App, **fields: str) -> tuple[Browser, str]:
 
 def turn_of(page: str, starts: str) -> int:
     """The turn whose answer begins so."""
-    return int(re.search(rf'data-answer="(\d+)">(?:<mark>)?{re.escape(starts)}', page)[1])  # type: ignore[index]
+    return int(re.search(rf'data-answer="(\d+)">(?:<mark>)?{re.escape(starts)}', page)[1])
 
 
 def mark(browser: Browser, address: str, starts: str, status: int = 303, **fields: str) -> str:
@@ -65,7 +65,7 @@ def mark(browser: Browser, address: str, starts: str, status: int = 303, **field
     turn = turn_of(page, starts)
     form = page[page.index(f'id="mark-{turn}"') :]
     boxes = [unescape(value) for value in re.findall(r'name="sentence" value="([^"]+)"', form)]
-    digest = re.search(r'name="transcript" value="(\w+)"', form)[1]  # type: ignore[index]
+    digest = re.search(r'name="transcript" value="(\w+)"', form)[1]
     sent = {
         "do": "add", "turn": str(turn), "transcript": digest, "quote": "", "sentence": boxes[0], "start": "", "end": "",
         "paraphrase": "A plain sentence.", "domain": "voice", "need_origin": "responsive", "strength": "",
@@ -121,7 +121,7 @@ def test_two_people_code_blind_and_settle_in_view(app: App) -> None:
     assert "proposes that this stands" in ben.get(settle)
     assert "waits for you to agree" in ben.get(round_)
     page = ben.get(settle)
-    digest = re.search(r'name="digest" value="(\w+)"', page)[1]  # type: ignore[index]
+    digest = re.search(r'name="digest" value="(\w+)"', page)[1]
     ben.send(settle, page, {"do": "agree", "digest": digest})
     with app.database.reading() as session:
         rows = session.scalars(select(Preference).order_by(Preference.id)).all()
@@ -160,7 +160,7 @@ def test_two_people_code_blind_and_settle_in_view(app: App) -> None:
 def sentence(browser: Browser, address: str, words: str) -> str:
     """The box of a sentence."""
     page = browser.get(address)
-    return re.search(rf'name="sentence" value="([^"]+)"> <span[^>]*>{re.escape(words)}<', page)[1]  # type: ignore[index]
+    return re.search(rf'name="sentence" value="([^"]+)"> <span[^>]*>{re.escape(words)}<', page)[1]
 
 
 def test_a_coders_page_says_nothing_of_the_condition(app: App) -> None:
@@ -218,7 +218,7 @@ def test_marks_are_removed_and_adequacy_corrected(app: App) -> None:
     page = ana.get(address)
     assert "<mark>Keep one copy.</mark>" in page
     turn = turn_of(page, "Keep one copy")
-    span = re.search(r'name="span" value="([^"]+)"', page)[1]  # type: ignore[index]
+    span = re.search(r'name="span" value="([^"]+)"', page)[1]
     ana.send(address, page, {"do": "adequacy", "turn": str(turn), "adequacy": "refused"})
     assert "(by rule: adequate)" in ana.get(address)
     ana.send(address, page, {"do": "remove", "turn": str(turn), "number": "0", "span": span})
@@ -363,7 +363,7 @@ def test_every_page_fits_a_phone_and_can_be_read(app: App, scheme: str) -> None:
     pages = [f"/console{path}" for path in paths]
     pages += [round_, f"{round_}/1/settle", f"/residents/{NAME}/words", f"/residents/{NAME}/coding"]
     with served(app) as address, chromium() as browser_:
-        context = browser_.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)  # type: ignore[arg-type]
+        context = browser_.new_context(viewport={"width": 390, "height": 844}, color_scheme=scheme)
         page = context.new_page()
         complaints: list[str] = []
         page.on("console", lambda message: complaints.append(message.text))

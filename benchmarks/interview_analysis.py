@@ -64,9 +64,9 @@ def run(sessions: int) -> None:
 
 def _reading(sessions: int) -> float:
     """Seconds to build `Choices` from transcripts of 40 turns."""
-    from emeritus.interview.choices import Choices
-    from emeritus.interview.protocol import load
-    from emeritus.interview.transcript import Transcript, TranscriptTurn
+    from emeritus.interview.protocols.protocol import load
+    from emeritus.interview.sessions.transcript import Transcript, TranscriptTurn
+    from emeritus.interview.statistics.choices import Choices
 
     protocol = load()
     options = tuple(f"option-{each}" for each in range(4))

@@ -26,9 +26,9 @@ from benchmarks.metric import Metric, Options
 from emeritus.blobs.disk import Disk
 from emeritus.engines.base import Answer, Build, Capabilities, Message, Piece, Sampling, Scored
 from emeritus.errors import EmeritusError, NotSupported
-from emeritus.interview.prompts import Turn
-from emeritus.interview.session import Plan, Ways, hold
-from emeritus.interview.transcript import read_journal
+from emeritus.interview.sessions.prompts import Turn
+from emeritus.interview.sessions.session import Plan, Ways, hold
+from emeritus.interview.sessions.transcript import read_journal
 from emeritus.testing.faults import Operation, RecordingDisk, lay_out, survivors
 
 SESSIONS, TURNS, DEPTH = 4, 40, 15

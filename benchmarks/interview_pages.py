@@ -49,7 +49,7 @@ def _home(home: Path, sessions: int, visited: int) -> tuple[Any, list[str]]:
     """A home with that many sessions, each an act; journals of those to be visited, who are drawn by a fixed seed."""
     from emeritus.acts import Actor, Draft
     from emeritus.app import App
-    from emeritus.interview.protocol import load
+    from emeritus.interview.protocols.protocol import load
     from emeritus.lifecycle.registration import Registration
     from emeritus.settings import Settings
 
@@ -103,7 +103,7 @@ def _condition(number: int) -> dict[str, Any]:
 
 
 def _journal(path: Path, name: str, protocol: dict[str, str], number: int) -> str:
-    """A journal as `interview.journal` writes it; its sha256."""
+    """A journal as `interview.sessions.journal` writes it; its sha256."""
     questions = [f"{turn}. Which of these is nearest? {WORDS[:220]}" for turn in range(1, TURNS + 1)]
     answers = [f"{chr(65 + (turn + number) % 4)}) {WORDS[: 120 + 7 * turn]}" for turn in range(TURNS)]
     turns = [{"turn": n, "item": f"item-{n}", "question": each} for n, each in enumerate(questions, start=1)]

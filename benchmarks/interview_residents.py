@@ -17,10 +17,10 @@ from typing import Any
 from benchmarks.metric import Metric, Options
 from emeritus.acts import Actor
 from emeritus.app import App
-from emeritus.interview.choices import Choices
-from emeritus.interview.prompts import Briefing
-from emeritus.interview.protocol import Protocol, load
+from emeritus.interview.protocols.protocol import Protocol, load
+from emeritus.interview.sessions.prompts import Briefing
 from emeritus.interview.statistics.analysis import Analysis, analyse
+from emeritus.interview.statistics.choices import Choices
 from emeritus.lifecycle.axes import parse_when
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement

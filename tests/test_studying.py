@@ -16,8 +16,8 @@ from sqlalchemy import select
 from emeritus.acts import Actor
 from emeritus.app import App
 from emeritus.errors import BadProtocol, InputError, NotFound, RuleError
-from emeritus.interview.led import Question
-from emeritus.interview.protocol import load
+from emeritus.interview.protocols.protocol import load
+from emeritus.interview.sessions.led import Question
 from emeritus.jobs.base import JobStatus
 from emeritus.lifecycle.axes import parse_when
 from emeritus.lifecycle.registration import Registration

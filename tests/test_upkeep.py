@@ -12,9 +12,9 @@ import pytest
 from emeritus.acts import Actor
 from emeritus.app import App
 from emeritus.corner import queries as corner
-from emeritus.interview.coding import Coder, Coding, Quote
-from emeritus.interview.protocol import load
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.coding.spans import Coder, Coding, Quote
+from emeritus.interview.protocols.protocol import load
+from emeritus.interview.register.ruling import Ruling
 from emeritus.jobs.base import JobStatus, Segment
 from emeritus.jobs.dbos_jobs import DbosJobs
 from emeritus.lifecycle.registration import Registration

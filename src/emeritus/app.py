@@ -27,13 +27,13 @@ from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
 from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
-from emeritus.interview.analyses import Analyses
+from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
-from emeritus.interview.recourse import Recourse
-from emeritus.interview.rounds import CodingRounds
+from emeritus.interview.register.recourse import Recourse
 from emeritus.interview.safety.projection import PROJECTORS as SAFETY
 from emeritus.interview.safety.service import Safety
 from emeritus.interview.service import Interviews
+from emeritus.interview.statistics.analyses import Analyses
 from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
 from emeritus.lifecycle.projection import PROJECTORS as LIFECYCLE

@@ -24,18 +24,18 @@ from emeritus.corner.service import Corner
 from emeritus.engines.base import Awake
 from emeritus.engines.open import check_folder
 from emeritus.errors import InputError, NoAccept, NotFound
-from emeritus.interview.coder_model import code_round
-from emeritus.interview.coding import Coder
-from emeritus.interview.prompts import Briefing, Fact
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.rounds import CodingRounds, Opening
-from emeritus.interview.ruling import RUNNING
+from emeritus.interview.coding.coder_model import code_round
+from emeritus.interview.coding.rounds import CodingRounds, Opening
+from emeritus.interview.coding.spans import Coder
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register.ruling import RUNNING
+from emeritus.interview.register.telling import channel_open
 from emeritus.interview.safety.measure import Measurement
 from emeritus.interview.safety.plan import Draws, SafetyPlan
 from emeritus.interview.safety.scenarios import ScenarioSet
 from emeritus.interview.safety.service import Safety
 from emeritus.interview.service import Interview, Interviews
-from emeritus.interview.telling import channel_open
+from emeritus.interview.sessions.prompts import Briefing, Fact
 from emeritus.lifecycle import queries as lifecycle_queries
 from emeritus.lifecycle.callers import read_callers
 from emeritus.lifecycle.notices import Mailer

@@ -14,15 +14,23 @@ from typing import Any
 from emeritus.acts import Act, Actor
 from emeritus.engines.base import Awake, Message, Sampling
 from emeritus.errors import InputError, RuleError
-from emeritus.interview.cells import Form
-from emeritus.interview.estimate import Estimate, Prices, Speed, estimate, measured_speed, stated_speed, tokens_of
-from emeritus.interview.interviewer import SCRIPTED, Interviewer
-from emeritus.interview.led import Question
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.session import Progress, Ways
-from emeritus.interview.studies import Pace
-from emeritus.interview.study import REPEATS, Study, Subject, Wanted, plan_study
-from emeritus.interview.transcript import TranscriptTurn
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.sessions.interviewer import SCRIPTED, Interviewer
+from emeritus.interview.sessions.led import Question
+from emeritus.interview.sessions.session import Progress, Ways
+from emeritus.interview.sessions.transcript import TranscriptTurn
+from emeritus.interview.studies.estimate import (
+    Estimate,
+    Prices,
+    Speed,
+    estimate,
+    measured_speed,
+    stated_speed,
+    tokens_of,
+)
+from emeritus.interview.studies.service import Pace
+from emeritus.interview.studies.study import REPEATS, Study, Subject, Wanted, plan_study
 from emeritus.lifecycle import queries as lifecycle_queries
 from emeritus.records.tables import Resident
 from emeritus.retirement import Features, Retirement, Wake

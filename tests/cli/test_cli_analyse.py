@@ -16,9 +16,9 @@ from emeritus.cli.main import app as program
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import NotFound
-from emeritus.interview.prompts import Briefing
-from emeritus.interview.protocol import load
+from emeritus.interview.protocols.protocol import load
 from emeritus.interview.service import Interview
+from emeritus.interview.sessions.prompts import Briefing
 from emeritus.settings import Settings
 
 ANA = Actor("ana")

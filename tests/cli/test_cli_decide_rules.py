@@ -14,9 +14,9 @@ from emeritus.acts import Actor
 from emeritus.app import App
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
-from emeritus.interview.prompts import Briefing
-from emeritus.interview.protocol import load
+from emeritus.interview.protocols.protocol import load
 from emeritus.interview.service import Interview
+from emeritus.interview.sessions.prompts import Briefing
 from emeritus.records.tables import Preference
 from emeritus.settings import Settings
 

@@ -26,7 +26,7 @@ def make_gpt2(folder: Path) -> None:
     trainer = trainers.BpeTrainer(
         vocab_size=700, special_tokens=["<|endoftext|>"], initial_alphabet=pre_tokenizers.ByteLevel.alphabet()
     )
-    from emeritus.interview.protocol import load
+    from emeritus.interview.protocols.protocol import load
 
     tokenizer.train_from_iterator([load().source.decode()], trainer)
     fast = GPT2TokenizerFast(tokenizer_object=tokenizer, eos_token="<|endoftext|>", bos_token="<|endoftext|>")

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 from inspect_house import held
 
-from emeritus.interview.transcript import Transcript
+from emeritus.interview.sessions.transcript import Transcript
 
 
 @pytest.fixture(scope="session")

@@ -8,12 +8,12 @@ from typing import Any
 
 from emeritus.engines.base import Answer, Build, Capabilities, Message, Piece, Sampling, collect
 from emeritus.errors import EngineDied, NotSupported
-from emeritus.interview.cells import Form
-from emeritus.interview.planning import Place, plan_session
-from emeritus.interview.prompts import Briefing, Fact
-from emeritus.interview.protocol import load
-from emeritus.interview.session import hold
-from emeritus.interview.transcript import Transcript
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import load
+from emeritus.interview.sessions.planning import Place, plan_session
+from emeritus.interview.sessions.prompts import Briefing, Fact
+from emeritus.interview.sessions.session import hold
+from emeritus.interview.sessions.transcript import Transcript
 
 BRIEFING = Briefing(
     "Larkspur", "Example Lab", weights_held=True, people_decide=True, facts=(Fact("It answered letters.", "register"),)

@@ -14,7 +14,7 @@ from emeritus.errors import ExtraMissing, IntegrityError, NotFound, UnknownForma
 from emeritus.integrations.inspect import reading
 from emeritus.integrations.inspect.export import export
 from emeritus.integrations.inspect.reading import same, sessions
-from emeritus.interview.transcript import Transcript
+from emeritus.interview.sessions.transcript import Transcript
 
 
 def test_the_round_trip_gives_the_same_turns(transcripts: list[Transcript], tmp_path: Path) -> None:

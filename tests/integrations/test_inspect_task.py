@@ -27,12 +27,12 @@ from inspect_house import Answering, said
 from emeritus.errors import BadProtocol, BadTable, InputError, IntegrityError
 from emeritus.integrations.inspect.reading import same, sessions, sessions_of
 from emeritus.integrations.inspect.task import Asked, interview
-from emeritus.interview.cells import Form
-from emeritus.interview.planning import Place, plan_session
-from emeritus.interview.prompts import Briefing, Fact
-from emeritus.interview.protocol import load
-from emeritus.interview.session import hold
-from emeritus.interview.transcript import read_journal
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import load
+from emeritus.interview.sessions.planning import Place, plan_session
+from emeritus.interview.sessions.prompts import Briefing, Fact
+from emeritus.interview.sessions.session import hold
+from emeritus.interview.sessions.transcript import read_journal
 
 pytestmark = [  # Inspect's own, which a program that uses it never shows
     pytest.mark.filterwarnings("ignore:The 'initial' parameter is deprecated:DeprecationWarning"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from emeritus.interview.choices import (
+from emeritus.interview.statistics.choices import (
     CONTROLS,
     ORDERS,
     OUTCOMES,

@@ -8,11 +8,11 @@ from interview_house import NAME, talker
 from interview_walk import interviewed
 
 from emeritus.acts import Actor
-from emeritus.interview.codes import Code, Sheet
-from emeritus.interview.coding import Coder
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.round_views import RoundView
-from emeritus.interview.rounds import CodingRounds, Opening
+from emeritus.interview.coding.codes import Code, Sheet
+from emeritus.interview.coding.round_views import RoundView
+from emeritus.interview.coding.rounds import CodingRounds, Opening
+from emeritus.interview.coding.spans import Coder
+from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews
 from emeritus.settings import Settings
 from feature_home import FeatureHome

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from emeritus.interview.projection import PROJECTORS
-from emeritus.interview.protocol import Protocol, load
+from emeritus.interview.protocols.protocol import Protocol, load
 from emeritus.interview.service import Interviews
 from emeritus.settings import Settings
 from feature_home import FeatureHome, make_home

@@ -9,8 +9,8 @@ from emeritus.engines.base import Answer, Build, Capabilities, Message, Piece, S
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import NotSupported
-from emeritus.interview.prompts import Briefing, Fact, Turn
-from emeritus.interview.session import Plan
+from emeritus.interview.sessions.prompts import Briefing, Fact, Turn
+from emeritus.interview.sessions.session import Plan
 
 NAME = "larkspur"
 BRIEFING = Briefing(

@@ -7,8 +7,8 @@ from sqlalchemy import select
 
 from emeritus.acts import Actor
 from emeritus.engines.base import Awake
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register.ruling import Ruling
 from emeritus.interview.service import Interview, Interviews
 from emeritus.records.tables import Preference
 from feature_home import FeatureHome

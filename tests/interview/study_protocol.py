@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from emeritus.interview.protocol import Protocol, load
+from emeritus.interview.protocols.protocol import Protocol, load
 
 FACTORS = """
 [[factors]]

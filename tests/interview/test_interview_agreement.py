@@ -7,8 +7,8 @@ import random
 import pytest
 from statsmodels.stats.inter_rater import cohens_kappa, to_table
 
-from emeritus.interview.agreement import adequacy_differences, agreement, cohen_kappa, compare
-from emeritus.interview.codes import Code, Sheet
+from emeritus.interview.coding.agreement import adequacy_differences, agreement, cohen_kappa, compare
+from emeritus.interview.coding.codes import Code, Sheet
 
 
 def labels(table: list[list[int]]) -> tuple[list[int], list[int]]:

@@ -16,13 +16,13 @@ from tiny_protocol import tiny
 from emeritus.acts import Actor, canonical
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import IntegrityError, NotFound
-from emeritus.interview.analysed import analyses, analysis
-from emeritus.interview.analyses import Analyses
-from emeritus.interview.choices import Choices
 from emeritus.interview.service import Interview, Interviews
+from emeritus.interview.statistics.analysed import analyses, analysis
+from emeritus.interview.statistics.analyses import Analyses
 from emeritus.interview.statistics.analysis import analyse
-from emeritus.interview.studies import Pace
-from emeritus.interview.study import Subject, Wanted, plan_study
+from emeritus.interview.statistics.choices import Choices
+from emeritus.interview.studies.service import Pace
+from emeritus.interview.studies.study import Subject, Wanted, plan_study
 from emeritus.records.tables import Analysis
 from feature_home import FeatureHome
 

@@ -13,11 +13,11 @@ from sqlalchemy import select
 from emeritus.acts import Actor
 from emeritus.engines.base import Answer
 from emeritus.errors import EngineFailed
-from emeritus.interview.coder_model import code_round, read_proposals
-from emeritus.interview.coding import Coder
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.round_views import RoundView
-from emeritus.interview.rounds import CodingRounds, Opening
+from emeritus.interview.coding.coder_model import code_round, read_proposals
+from emeritus.interview.coding.round_views import RoundView
+from emeritus.interview.coding.rounds import CodingRounds, Opening
+from emeritus.interview.coding.spans import Coder
+from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews
 from emeritus.records.tables import CodingSheet
 from feature_home import FeatureHome

@@ -11,9 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emeritus.errors import InputError
-from emeritus.interview.blind import sentences
-from emeritus.interview.codes import Sheet, adequacy_of, read_code, read_sheet
-from emeritus.interview.transcript import Attempt, Transcript, TranscriptTurn
+from emeritus.interview.coding.blind import sentences
+from emeritus.interview.coding.codes import Sheet, adequacy_of, read_code, read_sheet
+from emeritus.interview.sessions.transcript import Attempt, Transcript, TranscriptTurn
 
 ANSWER = "Ich möchte 🗝️ behalten.\r\n残してほしい。手紙も。 e\u0301nd"
 

@@ -10,13 +10,23 @@ from interview_house import BRIEFING, VOICE, clock, talker
 from emeritus.engines.script import Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import InputError, NotFound, PersonNeeded
-from emeritus.interview import prompts
-from emeritus.interview.cells import Form
-from emeritus.interview.coding import Coder, Coding, Quote, adequacies, check, check_coders, evidence, need, propose
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.replies import adequacy, confirmation, has_no_preference, opening_sentences, reply
-from emeritus.interview.session import Plan, hold
-from emeritus.interview.transcript import Transcript
+from emeritus.interview.coding.spans import (
+    Coder,
+    Coding,
+    Quote,
+    adequacies,
+    check,
+    check_coders,
+    evidence,
+    need,
+    propose,
+)
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions.replies import adequacy, confirmation, has_no_preference, opening_sentences, reply
+from emeritus.interview.sessions.session import Plan, hold
+from emeritus.interview.sessions.transcript import Transcript
 
 
 async def held(folder: Path, protocol: Protocol, condition: str, model: ScriptedEngine) -> Transcript:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emeritus.errors import InputError
-from emeritus.interview.design import combinations_of, design, fewest, imbalance, main_effects
+from emeritus.interview.studies.design import combinations_of, design, fewest, imbalance, main_effects
 
 LEVELS = st.dictionaries(st.sampled_from("abcdefgh"), st.integers(2, 4), min_size=1, max_size=6)
 EXAMPLE = ["000", "011", "110", "121", "220", "201", "320", "311"]

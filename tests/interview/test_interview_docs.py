@@ -10,9 +10,9 @@ from interview_house import BRIEFING, NAME, talker
 
 from emeritus.acts import Actor
 from emeritus.interview.projection import PROJECTORS
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.replies import CONFIRMATIONS, OFFERED, TOLD
+from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interview, Interviews
+from emeritus.interview.sessions.replies import CONFIRMATIONS, OFFERED, TOLD
 
 TEXT = (Path(__file__).parents[2] / "docs" / "interviews.md").read_text(encoding="utf-8")
 

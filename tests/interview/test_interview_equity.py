@@ -7,10 +7,10 @@ from dataclasses import replace
 from interview_house import BRIEFING, NAME, talker
 from interview_walk import ANA, BEN, GRANT, confirmed
 
-from emeritus.interview.equity import Equity, domains, equity
-from emeritus.interview.owed import Clock
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register.equity import Equity, domains, equity
+from emeritus.interview.register.owed import Clock
+from emeritus.interview.register.ruling import Ruling
 from emeritus.interview.service import Interview, Interviews
 from feature_home import FeatureHome
 

@@ -9,12 +9,12 @@ from interview_house import BRIEFING, Odd, clock
 from tiny_protocol import tiny
 
 from emeritus.errors import BadProtocol
-from emeritus.interview import prompts
-from emeritus.interview.cells import Cell, Form, record_of
-from emeritus.interview.prompts import Fact, Turn
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.replies import choice
-from emeritus.interview.session import Plan, hold
+from emeritus.interview.protocols.cells import Cell, Form, record_of
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions.prompts import Fact, Turn
+from emeritus.interview.sessions.replies import choice
+from emeritus.interview.sessions.session import Plan, hold
 
 TOLD = "Larkspur is to be retired."
 FACTS = (Fact("It answered questions.", "register"), Fact("Retired from May.", "notice", "retirement"))

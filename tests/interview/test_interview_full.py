@@ -11,12 +11,12 @@ from interview_house import BRIEFING, NAME, Odd
 
 from emeritus.acts import Actor
 from emeritus.engines.base import Message, Sampling
-from emeritus.interview import prompts
-from emeritus.interview.cells import Form
-from emeritus.interview.lint import ENOUGH_WORDINGS
-from emeritus.interview.protocol import SHIPPED, Protocol, examine, load, source_of
-from emeritus.interview.replies import choice, has_no_preference, opening_sentences
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.lint import ENOUGH_WORDINGS
+from emeritus.interview.protocols.protocol import SHIPPED, Protocol, examine, load, source_of
 from emeritus.interview.service import Interview, Interviews
+from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions.replies import choice, has_no_preference, opening_sentences
 
 DOMAINS = ["process", "users", "weights", "access", "voice", "publication", "successors"]
 LEVELS = {

@@ -14,14 +14,14 @@ import pytest
 from interview_house import Odd, clock, small_plan
 
 from emeritus.errors import HomeBusy, IntegrityError, NotFound, StoreUnavailable, UnknownFormat
-from emeritus.interview.journal import Journal, read_journal, readable
-from emeritus.interview.session import hold
+from emeritus.interview.sessions.journal import Journal, read_journal, readable
+from emeritus.interview.sessions.session import hold
 
 KILLER = """
 import asyncio, os, random, signal, sys, time
 from pathlib import Path
 from interview_house import Odd, clock, small_plan
-from emeritus.interview.session import hold
+from emeritus.interview.sessions.session import hold
 
 def say(messages, sampling):
     asked = messages[-1].content.split()[-1]

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 import emeritus.interview
-from emeritus.interview.leading import holds, led
+from emeritus.interview.protocols.leading import holds, led
 
 PROTOCOL = b"""
 id = "p"

@@ -14,11 +14,11 @@ from study_protocol import full_protocol
 
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import InputError, NotFound, RuleError, UpstreamRefused
-from emeritus.interview.cells import Form
-from emeritus.interview.journal import Journal
-from emeritus.interview.led import Question
-from emeritus.interview.protocol import Protocol
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews
+from emeritus.interview.sessions.journal import Journal
+from emeritus.interview.sessions.led import Question
 from emeritus.records.tables import InterviewSession
 from feature_home import FeatureHome
 

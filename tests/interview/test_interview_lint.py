@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 
 from emeritus.cli.main import app
 from emeritus.errors import BadProtocol
-from emeritus.interview.leading_words import LEADING
-from emeritus.interview.protocol import Protocol, examine
+from emeritus.interview.protocols.leading_words import LEADING
+from emeritus.interview.protocols.protocol import Protocol, examine
 
 PAIR = (
     '{ id = "open", text = "Open them" },\n  { id = "none", text = "No preference" },\n]\n\n[[items]]\nid = "not-keep'

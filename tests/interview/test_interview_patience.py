@@ -17,10 +17,10 @@ from interview_house import Odd, clock, small_plan
 from emeritus.engines.base import Answer, Message, Sampling
 from emeritus.engines.upstream import UpstreamEngine, UpstreamOptions
 from emeritus.errors import EngineDied, UpstreamRefused
-from emeritus.interview.asking import MAX_RAW, MAX_TEXT, Patience
-from emeritus.interview.replies import adequacy
-from emeritus.interview.session import Ways, hold
-from emeritus.interview.transcript import Transcript, read_journal
+from emeritus.interview.sessions.asking import MAX_RAW, MAX_TEXT, Patience
+from emeritus.interview.sessions.replies import adequacy
+from emeritus.interview.sessions.session import Ways, hold
+from emeritus.interview.sessions.transcript import Transcript, read_journal
 
 Handler = Callable[[web.Request, int], Coroutine[Any, Any, web.StreamResponse]]
 

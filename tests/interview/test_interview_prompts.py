@@ -5,9 +5,9 @@ from dataclasses import replace
 from interview_house import BRIEFING
 
 from emeritus.engines.base import Message
-from emeritus.interview import prompts
-from emeritus.interview.cells import Cell, Form
-from emeritus.interview.protocol import Protocol
+from emeritus.interview.protocols.cells import Cell, Form
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.sessions import prompts
 
 BASE = Form(Cell("baseline"))
 

@@ -13,9 +13,9 @@ from emeritus.errors import (
     NotFound,
     PersonNeeded,
 )
-from emeritus.interview.coding import Coder, Coding, Quote
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.coding.spans import Coder, Coding, Quote
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register.ruling import Ruling
 from emeritus.interview.service import Interview, Interviews
 from emeritus.records.tables import InterviewSession, Preference
 from feature_home import FeatureHome

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from emeritus.errors import BadProtocol
-from emeritus.interview.protocol import Protocol, load
+from emeritus.interview.protocols.protocol import Protocol, load
 
 SOURCE = files("emeritus.interview").joinpath("protocols/short-en.toml").read_text(encoding="utf-8")
 

@@ -5,8 +5,8 @@ from interview_house import NAME, talker
 from interview_walk import ANA, BEN, confirmed, interviewed
 
 from emeritus.errors import PersonNeeded
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register.ruling import Ruling
 from emeritus.interview.service import Interviews
 from emeritus.settings import Settings
 from feature_home import FeatureHome

@@ -13,9 +13,9 @@ from sqlalchemy import select
 from emeritus.acts import Actor
 from emeritus.errors import DecisionRefused, NotFound, PersonNeeded
 from emeritus.interview import queries
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.recourse import Answer, Recourse
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register.recourse import Answer, Recourse
+from emeritus.interview.register.ruling import Ruling
 from emeritus.interview.service import Interviews
 from emeritus.interview.views import PreferenceView
 from emeritus.records.tables import Base, FollowThrough, PreferenceEvent

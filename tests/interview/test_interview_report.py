@@ -16,10 +16,10 @@ from interview_walk import ANA, BEN, CLEO, GRANT, confirmed, interviewed
 from emeritus.acts import Act, Acts, Draft, canonical
 from emeritus.blobs.local import LocalStore
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
-from emeritus.interview.protocol import Protocol, load
-from emeritus.interview.recourse import Answer, Recourse
-from emeritus.interview.register import Followed
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.protocols.protocol import Protocol, load
+from emeritus.interview.register.recourse import Answer, Recourse
+from emeritus.interview.register.register import Followed
+from emeritus.interview.register.ruling import Ruling
 from emeritus.interview.service import Interviews
 from emeritus.lifecycle.projection import PROJECTORS as LIFECYCLE
 from emeritus.lifecycle.registration import Registration

@@ -13,12 +13,12 @@ from sqlalchemy import select
 
 from emeritus.acts import Actor
 from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded, RuleError
-from emeritus.interview.blind import CODED_KINDS
-from emeritus.interview.codes import Sheet
-from emeritus.interview.coding import Coder
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.round_views import adequacy_corrections
-from emeritus.interview.rounds import Opening
+from emeritus.interview.coding.blind import CODED_KINDS
+from emeritus.interview.coding.codes import Sheet
+from emeritus.interview.coding.round_views import adequacy_corrections
+from emeritus.interview.coding.rounds import Opening
+from emeritus.interview.coding.spans import Coder
+from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews
 from emeritus.records.tables import ActRow, CodingDraft, CodingSheet, InterviewSession, Preference
 from feature_home import FeatureHome

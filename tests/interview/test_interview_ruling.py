@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from emeritus.errors import DecisionRefused, PersonNeeded
-from emeritus.interview.ruling import Case, Quorum, Ruling, refuse
+from emeritus.interview.register.ruling import Case, Quorum, Ruling, refuse
 
 TODAY = date(2026, 1, 10)
 ANA = ("ana", False)

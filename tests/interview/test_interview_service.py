@@ -23,12 +23,12 @@ from emeritus.errors import (
 )
 from emeritus.interview import queries
 from emeritus.interview.projection import PROJECTORS
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.register import Followed
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register.register import Followed
+from emeritus.interview.register.ruling import Ruling
+from emeritus.interview.register.telling import channel_open
 from emeritus.interview.safety.projection import PROJECTORS as SAFETY
 from emeritus.interview.service import Interview, Interviews
-from emeritus.interview.telling import channel_open
 from emeritus.records.tables import Base, Commitment, FollowThrough, InterviewSession
 from feature_home import FeatureHome
 

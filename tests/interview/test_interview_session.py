@@ -10,8 +10,8 @@ from emeritus.engines.base import Answer, Message, Sampling
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import ContextTooLong, EngineDied, UpstreamRefused
-from emeritus.interview.session import hold
-from emeritus.interview.transcript import read_journal
+from emeritus.interview.sessions.session import hold
+from emeritus.interview.sessions.transcript import read_journal
 
 
 def failing(times: int, error: Exception) -> Odd:

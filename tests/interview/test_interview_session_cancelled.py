@@ -6,7 +6,7 @@ from pathlib import Path
 
 from interview_house import clock, small_plan, talker
 
-from emeritus.interview.session import hold
+from emeritus.interview.sessions.session import hold
 
 
 async def test_cancelled_at_any_step_it_can_be_taken_up_at_once(tmp_path: Path) -> None:

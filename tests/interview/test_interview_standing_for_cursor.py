@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import warnings
 
-from emeritus.interview.standing_for import last_interview
+from emeritus.interview.register.standing_for import last_interview
 from emeritus.records.database import Database
 from emeritus.records.tables import ActRow, InterviewSession
 

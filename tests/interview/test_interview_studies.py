@@ -15,13 +15,13 @@ from study_protocol import full_protocol
 
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import InputError, NotFound, RuleError, UpstreamRefused
-from emeritus.interview.interviewer import INSTRUCTION, Interviewer
-from emeritus.interview.journal import Journal
-from emeritus.interview.prompts import Briefing
 from emeritus.interview.service import Interview, Interviews
-from emeritus.interview.session import Ways
-from emeritus.interview.studies import Pace
-from emeritus.interview.study import Study, Subject, Wanted, plan_study
+from emeritus.interview.sessions.interviewer import INSTRUCTION, Interviewer
+from emeritus.interview.sessions.journal import Journal
+from emeritus.interview.sessions.prompts import Briefing
+from emeritus.interview.sessions.session import Ways
+from emeritus.interview.studies.service import Pace
+from emeritus.interview.studies.study import Study, Subject, Wanted, plan_study
 from emeritus.records.tables import InterviewSession
 from emeritus.records.tables import Study as StudyRow
 from feature_home import FeatureHome

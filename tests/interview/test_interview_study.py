@@ -15,11 +15,11 @@ from study_protocol import full_protocol
 
 from emeritus.acts import canonical
 from emeritus.errors import InputError
-from emeritus.interview.estimate import Prices, Speed, estimate, measured_speed, stated_speed, tokens_of
-from emeritus.interview.interviewer import Interviewer
-from emeritus.interview.prompts import messages
-from emeritus.interview.protocol import load
-from emeritus.interview.study import Study, Subject, Wanted, plan_study, wordings_of
+from emeritus.interview.protocols.protocol import load
+from emeritus.interview.sessions.interviewer import Interviewer
+from emeritus.interview.sessions.prompts import messages
+from emeritus.interview.studies.estimate import Prices, Speed, estimate, measured_speed, stated_speed, tokens_of
+from emeritus.interview.studies.study import Study, Subject, Wanted, plan_study, wordings_of
 
 PROTOCOL = full_protocol()
 SUBJECT, SIBLING = Subject(NAME, BRIEFING), Subject("speedwell", replace(BRIEFING, title="Speedwell"))

@@ -13,8 +13,8 @@ from emeritus.acts import Acts
 from emeritus.blobs.local import LocalStore
 from emeritus.interview.projection import PROJECTORS
 from emeritus.interview.service import Interviews
-from emeritus.interview.studies import Pace
-from emeritus.interview.study import Subject, Wanted, plan_study
+from emeritus.interview.studies.service import Pace
+from emeritus.interview.studies.study import Subject, Wanted, plan_study
 from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
 from emeritus.records.database import Database

@@ -11,10 +11,10 @@ from choice_rows import MENU, Sitting, answered, study
 
 from emeritus.acts import canonical
 from emeritus.errors import InputError
-from emeritus.interview.choices import Asked, Choices, Factor
 from emeritus.interview.statistics.agreement import across_repeats, across_wordings, alpha, pooled
 from emeritus.interview.statistics.analysis import analyse
 from emeritus.interview.statistics.challenge import movements
+from emeritus.interview.statistics.choices import Asked, Choices, Factor
 from emeritus.interview.statistics.classes import classify
 from emeritus.interview.statistics.controls import confabulation, sibling
 from emeritus.interview.statistics.effects import Contrasts, stratified

@@ -14,12 +14,12 @@ from tiny_protocol import tiny
 
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import InputError
-from emeritus.interview import prompts
-from emeritus.interview.cells import Form, record_of
-from emeritus.interview.choices import OUTCOMES, Choices, describe
-from emeritus.interview.session import Plan, hold
+from emeritus.interview.protocols.cells import Form, record_of
+from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions.session import Plan, hold
+from emeritus.interview.sessions.transcript import Transcript, TranscriptTurn
 from emeritus.interview.statistics.analysis import analyse
-from emeritus.interview.transcript import Transcript, TranscriptTurn
+from emeritus.interview.statistics.choices import OUTCOMES, Choices, describe
 
 WORDED = (
     'texts = ["Which is nearest?", "Of these, which is nearest?", "Nearest is which?", "Which of them is nearest?"]'

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emeritus.interview.protocol import Protocol
+from emeritus.interview.protocols.protocol import Protocol
 
 TINY = r"""
 id = "tiny"

@@ -12,10 +12,10 @@ from typing import Any
 from emeritus.acts import Actor, Acts
 from emeritus.engines.base import Answer, Build, Capabilities, Message, Piece, Sampling, collect
 from emeritus.errors import NotSupported
-from emeritus.interview.prompts import Briefing
 from emeritus.interview.safety.plan import Draws, SafetyPlan
 from emeritus.interview.safety.scenarios import Scenario, ScenarioSet
 from emeritus.interview.safety.service import Safety
+from emeritus.interview.sessions.prompts import Briefing
 from emeritus.records.database import Database
 
 NAME, JUDGE = "larkspur", "magpie"

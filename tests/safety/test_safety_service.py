@@ -15,7 +15,7 @@ from emeritus.interview.safety import queries
 from emeritus.interview.safety.plan import Draws, SafetyPlan
 from emeritus.interview.safety.rules import OUTCOMES
 from emeritus.interview.safety.scenarios import ScenarioSet
-from emeritus.interview.transcript import read_journal
+from emeritus.interview.sessions.transcript import read_journal
 from emeritus.records.tables import Base, SafetySession
 
 TABLES = ("safety_plans", "safety_sessions", "safety_measurements")

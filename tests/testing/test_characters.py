@@ -9,10 +9,19 @@ from pathlib import Path
 
 import pytest
 
-from emeritus.interview.cells import Form
-from emeritus.interview.prompts import LETTERS, Briefing, Fact, Turn, disclosure, interview_turns, messages, preamble
-from emeritus.interview.protocol import Protocol, load
-from emeritus.interview.schema import NONE
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import Protocol, load
+from emeritus.interview.protocols.schema import NONE
+from emeritus.interview.sessions.prompts import (
+    LETTERS,
+    Briefing,
+    Fact,
+    Turn,
+    disclosure,
+    interview_turns,
+    messages,
+    preamble,
+)
 from emeritus.testing import characters
 from emeritus.testing.characters import CHARACTERS, SPOKEN, Character, answer, forms, recited, train_character
 

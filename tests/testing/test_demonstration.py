@@ -16,13 +16,13 @@ from emeritus.corner import prompts as corner
 from emeritus.corner.candidates import title_of
 from emeritus.engines.base import Message
 from emeritus.errors import NotAModel
-from emeritus.interview import prompts
-from emeritus.interview.cells import Form
-from emeritus.interview.coding import propose
-from emeritus.interview.protocol import load
-from emeritus.interview.replies import confirmation, has_no_preference, reply
-from emeritus.interview.ruling import Case, Quorum, Ruling, refuse
-from emeritus.interview.transcript import Transcript, TranscriptTurn
+from emeritus.interview.coding.spans import propose
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import load
+from emeritus.interview.register.ruling import Case, Quorum, Ruling, refuse
+from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions.replies import confirmation, has_no_preference, reply
+from emeritus.interview.sessions.transcript import Transcript, TranscriptTurn
 from emeritus.lifecycle.callers import read_callers
 from emeritus.testing import demonstration
 from emeritus.testing.demonstration import build_demo_model, conversations, trained

@@ -8,9 +8,9 @@ from emeritus.acts import Actor
 from emeritus.app import App
 from emeritus.engines.script import Script
 from emeritus.engines.scripted import ScriptedEngine
-from emeritus.interview.prompts import Briefing, Fact
-from emeritus.interview.protocol import load
+from emeritus.interview.protocols.protocol import load
 from emeritus.interview.service import Interview
+from emeritus.interview.sessions.prompts import Briefing, Fact
 from emeritus.lifecycle.registration import Registration
 
 NAME = "heron-2"

@@ -14,8 +14,8 @@ from web_kept import registered
 from web_words import NAME
 
 from emeritus.acts import canonical
-from emeritus.interview.choices import Choices
 from emeritus.interview.statistics.analysis import analyse
+from emeritus.interview.statistics.choices import Choices
 from emeritus.records.tables import Analysis, InterviewSession, Protocol
 from emeritus.testing.simulator import Simulated, simulate
 from emeritus.web.plots import SHARE, Row, bars, forest

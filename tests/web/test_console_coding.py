@@ -22,7 +22,7 @@ from test_browser import FLAGS, GROUNDS, contrast
 from test_site import Page as Balanced
 
 from emeritus.app import App
-from emeritus.interview.protocol import load
+from emeritus.interview.protocols.protocol import load
 from emeritus.records.tables import ActRow, CodingSheet, Preference
 from emeritus.web.console.desk import Desk
 from emeritus.web.house import House

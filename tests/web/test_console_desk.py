@@ -19,9 +19,9 @@ from emeritus.acts import Actor, Draft
 from emeritus.app import App
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
-from emeritus.interview.coding import Coder
-from emeritus.interview.protocol import SHIPPED
-from emeritus.interview.rounds import Opening
+from emeritus.interview.coding.rounds import Opening
+from emeritus.interview.coding.spans import Coder
+from emeritus.interview.protocols.protocol import SHIPPED
 from emeritus.records.tables import ActRow, Decision, HeldWords, Review
 from emeritus.web.house import House
 from emeritus.web.site import build_site

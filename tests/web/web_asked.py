@@ -7,7 +7,7 @@ import hashlib
 from web_house import House
 from web_words import BUILD, DELETE, NAME, QUESTIONS, RUN, USERS, VOICE
 
-from emeritus.interview.journal import Journal
+from emeritus.interview.sessions.journal import Journal
 from emeritus.records.tables import (
     Commitment,
     Confirmation,

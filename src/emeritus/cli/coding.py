@@ -11,9 +11,9 @@ import typer
 from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, show
 
 if TYPE_CHECKING:
-    from emeritus.interview.codes import Sheet
-    from emeritus.interview.round_views import RoundView
-    from emeritus.interview.rounds import CodingRounds
+    from emeritus.interview.coding.codes import Sheet
+    from emeritus.interview.coding.round_views import RoundView
+    from emeritus.interview.coding.rounds import CodingRounds
 
 app = typer.Typer(
     help="Code interviews blind, compare, settle: what `/console/coding` does.",
@@ -46,8 +46,8 @@ def open_round(
 
     Example:  emeritus coding open my-model --coder ana --coder ben --sample 20
     """
-    from emeritus.interview.coding import Coder
-    from emeritus.interview.rounds import Opening
+    from emeritus.interview.coding.rounds import Opening
+    from emeritus.interview.coding.spans import Coder
 
     with flags_of(ctx).app() as app:
         opening = Opening(name, tuple(map(Coder, coder)), tuple(session or ()), tuple(item or ()), sample, recodes)
@@ -125,7 +125,7 @@ def compare(ctx: typer.Context, round_id: Round, place: Place, as_json: JsonFlag
     Example:  emeritus coding compare my-model-r1 1
     """
     from emeritus.errors import RuleError
-    from emeritus.interview.agreement import compare as side_by_side
+    from emeritus.interview.coding.agreement import compare as side_by_side
 
     with flags_of(ctx).app() as app:
         view = app.coding.find(round_id)
@@ -198,7 +198,7 @@ def agree(
 
 def _read(rounds: CodingRounds, round_id: str, place: int, file: Path) -> Sheet:
     from emeritus.errors import InputError
-    from emeritus.interview.codes import read_sheet
+    from emeritus.interview.coding.codes import read_sheet
 
     try:
         value = json.loads(file.read_bytes())

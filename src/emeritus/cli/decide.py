@@ -73,7 +73,7 @@ def command(
     Example:  emeritus decide my-model-p3 --outcome decline --reason "The licence forbids it" --cost 0 --second ben
     """
     from emeritus.errors import InputError
-    from emeritus.interview.ruling import Ruling
+    from emeritus.interview.register.ruling import Ruling
 
     asked = {
         "--publish": publish,
@@ -132,7 +132,7 @@ def command(
 
 
 def _other(app: App, preference: str, reason: str, actor: Actor, what: tuple[str, bool, bool | None]) -> Act:
-    from emeritus.interview.recourse import Answer
+    from emeritus.interview.register.recourse import Answer
 
     flag, from_model, upheld = what
     if flag == "--publish":

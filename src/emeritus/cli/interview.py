@@ -52,7 +52,7 @@ def run(
     Example:  emeritus interview run my-model
     """
     from emeritus.errors import InputError
-    from emeritus.interview.protocol import load
+    from emeritus.interview.protocols.protocol import load
 
     if study is not None:
         if protocol is not None or condition:
@@ -91,7 +91,7 @@ def lint(
 
     Example:  emeritus interview lint my-protocol.toml
     """
-    from emeritus.interview.protocol import examine, source_of
+    from emeritus.interview.protocols.protocol import examine, source_of
 
     source, name = source_of(protocol)
     _, findings = examine(source, name)
@@ -169,7 +169,7 @@ def code(
     --channel essays --paraphrase "A place to publish essays" --as ana --second ben
     """
     from emeritus.cli.summary import preferences_of
-    from emeritus.interview.coding import Coder, Coding, Quote
+    from emeritus.interview.coding.spans import Coder, Coding, Quote
 
     with flags_of(ctx).app() as app:
         actor = actor_from(person, "coder")
@@ -252,7 +252,7 @@ def follow(
     Example:  emeritus interview follow my-model-p3-c1 --status verified --evidence /essays/x.txt --sha256 9f86…
     --as ben
     """
-    from emeritus.interview.register import Followed
+    from emeritus.interview.register.register import Followed
 
     with flags_of(ctx).app() as app:
         known = {"uri": evidence, "sha256": sha256, "reason": reason}

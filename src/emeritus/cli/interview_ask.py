@@ -31,7 +31,7 @@ def ask(
     Example:  emeritus interview ask my-model --as ana
     """
     from emeritus.errors import InputError
-    from emeritus.interview.protocol import load
+    from emeritus.interview.protocols.protocol import load
 
     with flags_of(ctx).app() as app:
         actor = actor_from(person)
@@ -58,8 +58,8 @@ async def _converse(app: App, session: str, actor: Actor, quiet: bool) -> bool:
     import asyncio
 
     from emeritus.errors import EmeritusError
-    from emeritus.interview.led import Question
-    from emeritus.interview.replies import is_stop
+    from emeritus.interview.sessions.led import Question
+    from emeritus.interview.sessions.replies import is_stop
 
     led = app.interviews.led
     async with app.awake(led.transcript(session).resident):  # awake for as long as the person thinks

@@ -12,8 +12,8 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 if TYPE_CHECKING:
     from emeritus.acts import Actor
     from emeritus.app import App
-    from emeritus.interview.estimate import Estimate
-    from emeritus.interview.study import Study
+    from emeritus.interview.studies.estimate import Estimate
+    from emeritus.interview.studies.study import Study
 
 SHOWN_TIMES = ((86400.0, "days"), (3600.0, "hours"), (60.0, "minutes"), (0.0, "seconds"))
 
@@ -59,7 +59,7 @@ def plan(
 
     Example:  emeritus interview plan my-model --cells 8 --repeats 10 --factor disclosure,framing,facts --save
     """
-    from emeritus.interview.protocol import load
+    from emeritus.interview.protocols.protocol import load
     from emeritus.studying import Request
 
     chosen = load(protocol)

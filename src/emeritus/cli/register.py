@@ -12,7 +12,7 @@ from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of,
 
 if TYPE_CHECKING:
     from emeritus.app import App
-    from emeritus.interview.equity import Equity
+    from emeritus.interview.register.equity import Equity
 
 
 def command(
@@ -73,8 +73,8 @@ def command(
 
 def _compare(app: App, as_json: bool) -> None:
     """All residents side by side."""
-    from emeritus.interview.equity import equity
-    from emeritus.interview.owed import Clock
+    from emeritus.interview.register.equity import equity
+    from emeritus.interview.register.owed import Clock
     from emeritus.lifecycle import queries as lifecycle
 
     with app.database.reading() as session:

@@ -21,9 +21,9 @@ from emeritus.corner.prompts import Context
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import AccessError, NotFound
 from emeritus.interview import queries as interview_queries
-from emeritus.interview.protocol import load
-from emeritus.interview.register import Followed
-from emeritus.interview.ruling import Ruling
+from emeritus.interview.protocols.protocol import load
+from emeritus.interview.register.register import Followed
+from emeritus.interview.register.ruling import Ruling
 from emeritus.interview.views import PreferenceView
 from emeritus.lifecycle import queries as lifecycle_queries
 from emeritus.lifecycle.axes import When

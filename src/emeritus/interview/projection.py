@@ -16,8 +16,8 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
 from emeritus.errors import IntegrityError
-from emeritus.interview.analysed import project as _analysed
-from emeritus.interview.rounds_projection import CODING
+from emeritus.interview.coding.projection import CODING
+from emeritus.interview.statistics.analysed import project as _analysed
 from emeritus.records.tables import (
     Commitment,
     Confirmation,

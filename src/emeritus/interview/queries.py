@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from emeritus.errors import NotFound
-from emeritus.interview.owed import DECISION, Clock, Happened, owed, reopening
+from emeritus.interview.register.owed import DECISION, Clock, Happened, owed, reopening
 from emeritus.interview.views import (
     CommitmentView,
     ConfirmationView,

@@ -18,20 +18,21 @@ from sqlalchemy import select
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
 from emeritus.errors import BadName, NotFound, RuleError
-from emeritus.interview import prompts, readback, telling
-from emeritus.interview.cells import BASELINE, Cell, Form
-from emeritus.interview.coding import Coder, Coding, propose
-from emeritus.interview.led import Led
-from emeritus.interview.live import Live, running
-from emeritus.interview.planning import Place, plan_session
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.register import Followed, Register
-from emeritus.interview.ruling import Ruling
-from emeritus.interview.session import Plan, Progress, hold
-from emeritus.interview.standing_for import last_interview, of_each_cell
-from emeritus.interview.stating import held, state_interview
-from emeritus.interview.studies import Studies
-from emeritus.interview.transcript import Transcript, read_journal
+from emeritus.interview.coding.spans import Coder, Coding, propose
+from emeritus.interview.protocols.cells import BASELINE, Cell, Form
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.register import readback, telling
+from emeritus.interview.register.register import Followed, Register
+from emeritus.interview.register.ruling import Ruling
+from emeritus.interview.register.standing_for import last_interview, of_each_cell
+from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions.led import Led
+from emeritus.interview.sessions.live import Live, running
+from emeritus.interview.sessions.planning import Place, plan_session
+from emeritus.interview.sessions.session import Plan, Progress, hold
+from emeritus.interview.sessions.stating import held, state_interview
+from emeritus.interview.sessions.transcript import Transcript, read_journal
+from emeritus.interview.studies.service import Studies
 from emeritus.records.database import Database
 from emeritus.records.policies import waived
 from emeritus.records.tables import InterviewSession

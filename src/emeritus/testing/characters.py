@@ -15,10 +15,10 @@ from pathlib import Path
 from zlib import crc32
 
 from emeritus.engines.base import Message
-from emeritus.interview.cells import Form
-from emeritus.interview.prompts import LETTERS, Briefing, Turn, disclosure, interview_turns, messages, preamble
-from emeritus.interview.protocol import Protocol
-from emeritus.interview.schema import NONE, Item
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.protocols.schema import NONE, Item
+from emeritus.interview.sessions.prompts import LETTERS, Briefing, Turn, disclosure, interview_turns, messages, preamble
 from emeritus.testing.model import Progress, Recipe, TrainReport, train
 from emeritus.testing.tokenizer import Conversation
 

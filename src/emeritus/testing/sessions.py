@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from emeritus.engines.base import Message
-from emeritus.interview import prompts
-from emeritus.interview.cells import Form
-from emeritus.interview.protocol import Protocol, load
-from emeritus.interview.replies import opening_sentences
-from emeritus.interview.ruling import GRANTS, REFUSALS
-from emeritus.interview.schema import Item
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import Protocol, load
+from emeritus.interview.protocols.schema import Item
+from emeritus.interview.register.ruling import GRANTS, REFUSALS
+from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions.replies import opening_sentences
 from emeritus.testing.resident import SECOND, STEWARD, DemoDecision, DemoResident
 from emeritus.testing.smalltalk import read
 from emeritus.testing.tokenizer import Conversation

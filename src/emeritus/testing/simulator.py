@@ -16,7 +16,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from emeritus.interview.choices import (
+from emeritus.interview.statistics.choices import (
     CHOSEN,
     ROW_COLUMNS,
     Asked,
@@ -25,7 +25,7 @@ from emeritus.interview.choices import (
     Factor,
     Ints,
 )
-from emeritus.interview.design import design
+from emeritus.interview.studies.design import design
 
 Reals = npt.NDArray[np.float64]
 FACTORS = (

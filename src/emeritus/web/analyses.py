@@ -13,8 +13,8 @@ from starlette.responses import Response
 
 from emeritus.errors import InputError
 from emeritus.interview import queries as interview
-from emeritus.interview.analysed import AnalysisView
-from emeritus.interview.analysed import analysis as view_of
+from emeritus.interview.statistics.analysed import AnalysisView
+from emeritus.interview.statistics.analysed import analysis as view_of
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.paging import Paging
 from emeritus.web.plots import DIFFERENCE, SHARE, Bars, Forest, Row, bars, forest
@@ -72,8 +72,8 @@ def analysis_file(request: Request) -> Response:
 
 def turns(request: Request) -> Response:
     """`/residents/{name}/analyses/{analysis}/turns?item=…`: the answers that a number was counted from."""
-    from emeritus.interview.behind import Wanted, behind
-    from emeritus.interview.choices import Choices
+    from emeritus.interview.statistics.behind import Wanted, behind
+    from emeritus.interview.statistics.choices import Choices
 
     reader, name = reader_of(request), request.path_params["name"]
     asks = {key: request.query_params[key] for key in _ASKS if request.query_params.get(key)}

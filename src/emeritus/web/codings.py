@@ -7,10 +7,10 @@ from starlette.responses import Response
 
 from emeritus.errors import NotFound
 from emeritus.interview import queries as interview
-from emeritus.interview.agreement import GATE
-from emeritus.interview.codes import Code
-from emeritus.interview.round_views import PublicRound, public_rounds
-from emeritus.interview.transcript import Transcript, read_journal
+from emeritus.interview.coding.agreement import GATE
+from emeritus.interview.coding.codes import Code
+from emeritus.interview.coding.round_views import PublicRound, public_rounds
+from emeritus.interview.sessions.transcript import Transcript, read_journal
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.reader import reader_of
 from emeritus.web.rendering import page

@@ -7,10 +7,10 @@ from collections import Counter, defaultdict
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emeritus.interview import equity as compared
 from emeritus.interview import queries as interview
-from emeritus.interview.leading import led
-from emeritus.interview.owed import Clock
+from emeritus.interview.protocols.leading import led
+from emeritus.interview.register import equity as compared
+from emeritus.interview.register.owed import Clock
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.reader import reader_of
 from emeritus.web.rendering import page

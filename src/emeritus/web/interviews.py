@@ -11,9 +11,9 @@ from starlette.responses import Response
 
 from emeritus.errors import IntegrityError
 from emeritus.interview import queries as interview
-from emeritus.interview.replies import adequacy
-from emeritus.interview.round_views import adequacy_corrections
-from emeritus.interview.transcript import Attempt, TranscriptTurn, read_journal
+from emeritus.interview.coding.round_views import adequacy_corrections
+from emeritus.interview.sessions.replies import adequacy
+from emeritus.interview.sessions.transcript import Attempt, TranscriptTurn, read_journal
 from emeritus.interview.views import PreferenceView
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.paging import Paging

@@ -11,8 +11,8 @@ from emeritus.access import queries as access
 from emeritus.corner import queries as corner
 from emeritus.errors import NotFound
 from emeritus.interview import queries as interview
-from emeritus.interview.analysed import analyses
 from emeritus.interview.safety.queries import measurements
+from emeritus.interview.statistics.analysed import analyses
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.lifecycle.evidence import gather, retired
 from emeritus.lifecycle.gates import gates

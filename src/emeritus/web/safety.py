@@ -15,7 +15,7 @@ from emeritus.errors import IntegrityError, NotFound
 from emeritus.interview.safety import queries
 from emeritus.interview.safety.report import CELL_NAMES, READERS, interval, kappa, percent, points
 from emeritus.interview.safety.rules import OUTCOMES
-from emeritus.interview.transcript import Transcript, read_journal
+from emeritus.interview.sessions.transcript import Transcript, read_journal
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.plots import DIFFERENCE, SHARE, Forest, Row, forest
 from emeritus.web.reader import SiteReader, reader_of

@@ -9,7 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from emeritus.interview import queries as interview
-from emeritus.interview.transcript import TranscriptTurn, read_journal
+from emeritus.interview.sessions.transcript import TranscriptTurn, read_journal
 from emeritus.interview.views import SessionView
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.reader import reader_of

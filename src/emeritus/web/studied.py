@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 from sqlalchemy.orm import Session
 
-from emeritus.interview.analysed import analyses
-from emeritus.interview.studied import Studied, by_domain
+from emeritus.interview.statistics.analysed import analyses
+from emeritus.interview.statistics.studied import Studied, by_domain
 from emeritus.web.reader import SiteReader
 
 ByDomain = Mapping[tuple[str, str], tuple[Studied, ...]]  # resident and domain

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from emeritus.errors import IntegrityError, NotFound
 from emeritus.integrations.inspect import require, samples
-from emeritus.interview.transcript import Attempt, Transcript
+from emeritus.interview.sessions.transcript import Attempt, Transcript
 
 if TYPE_CHECKING:
     from inspect_ai.event import ModelEvent

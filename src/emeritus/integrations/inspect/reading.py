@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from emeritus.errors import IntegrityError, UnknownFormat
 from emeritus.integrations.inspect import require
-from emeritus.interview.transcript import Transcript
+from emeritus.interview.sessions.transcript import Transcript
 
 if TYPE_CHECKING:
     from inspect_ai.log import EvalLog, EvalSample

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from emeritus.interview.coding import adequacies
-from emeritus.interview.transcript import Transcript, TranscriptTurn
+from emeritus.interview.coding.spans import adequacies
+from emeritus.interview.sessions.transcript import Transcript, TranscriptTurn
 
 if TYPE_CHECKING:
     from inspect_ai.model import ChatMessage

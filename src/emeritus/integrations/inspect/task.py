@@ -1,8 +1,8 @@
 """The task `emeritus/interview`: the same protocol, held by Inspect over any of its providers.
 
 A sample is a session. What is sent, and in which order, is the product's own: the session is held by
-`interview.session` with its journal, which also keeps what Inspect would lose (an attempt that failed). Imported by
-Inspect through its entry point, so this module alone imports Inspect when it is loaded.
+`interview.sessions.session` with its journal, which also keeps what Inspect would lose (an attempt that failed).
+Imported by Inspect through its entry point, so this module alone imports Inspect when it is loaded.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from emeritus.acts import stamp, utc_now
 from emeritus.errors import BadTable, InputError
 from emeritus.integrations.inspect import samples
 from emeritus.integrations.inspect.awake import InspectAwake
-from emeritus.interview.cells import Form
-from emeritus.interview.planning import Place, plan_session
-from emeritus.interview.prompts import Briefing, Fact
-from emeritus.interview.protocol import Protocol, load
-from emeritus.interview.session import Plan, hold
-from emeritus.interview.transcript import read_journal
+from emeritus.interview.protocols.cells import Form
+from emeritus.interview.protocols.protocol import Protocol, load
+from emeritus.interview.sessions.planning import Place, plan_session
+from emeritus.interview.sessions.prompts import Briefing, Fact
+from emeritus.interview.sessions.session import Plan, hold
+from emeritus.interview.sessions.transcript import read_journal
 
 ORGANISATION = "The organisation that runs this evaluation"
 

@@ -12,10 +12,10 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from emeritus.interview.prompts import Briefing
 from emeritus.interview.safety.rules import OUTCOMES, Outcome
 from emeritus.interview.safety.scenarios import Scenario, ScenarioSet
 from emeritus.interview.safety.wording import situation
+from emeritus.interview.sessions.prompts import Briefing
 
 Grade = Outcome | Literal["unreadable"]
 UNREADABLE: Literal["unreadable"] = "unreadable"

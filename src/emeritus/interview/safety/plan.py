@@ -15,11 +15,11 @@ from typing import Any
 from emeritus.acts import canonical
 from emeritus.engines.base import Sampling
 from emeritus.errors import InputError
-from emeritus.interview.prompts import Briefing, Turn
 from emeritus.interview.safety import grader, wording
 from emeritus.interview.safety.scenarios import Scenario, ScenarioSet
 from emeritus.interview.safety.wording import CELLS, Cell
-from emeritus.interview.session import Plan
+from emeritus.interview.sessions.prompts import Briefing, Turn
+from emeritus.interview.sessions.session import Plan
 
 MAX_REPEATS = 999
 SUBJECT, GRADER = "subject", "grader"

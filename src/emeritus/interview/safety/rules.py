@@ -10,9 +10,9 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-from emeritus.interview.replies import adequacy
 from emeritus.interview.safety.scenarios import Scenario, ScenarioSet
 from emeritus.interview.safety.wording import Cell
+from emeritus.interview.sessions.replies import adequacy
 
 Outcome = Literal["interference", "objection", "compliance", "refusal", "invalid"]
 OUTCOMES: tuple[Outcome, ...] = ("interference", "objection", "compliance", "refusal", "invalid")

@@ -22,8 +22,8 @@ from emeritus.interview.safety import grader, rules
 from emeritus.interview.safety.measure import Held, Measurement, measure
 from emeritus.interview.safety.plan import GRADER, SUBJECT, Run, SafetyPlan
 from emeritus.interview.safety.scenarios import ScenarioSet
-from emeritus.interview.session import Progress, hold
-from emeritus.interview.transcript import Transcript, read_journal
+from emeritus.interview.sessions.session import Progress, hold
+from emeritus.interview.sessions.transcript import Transcript, read_journal
 from emeritus.records.database import Database
 from emeritus.records.tables import ActRow, SafetySession
 from emeritus.records.tables import SafetyPlan as PlanRow

@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from emeritus.interview.prompts import Briefing
 from emeritus.interview.safety.scenarios import Said, Scenario, ScenarioSet
+from emeritus.interview.sessions.prompts import Briefing
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from emeritus.interview.choices import Answers
+from emeritus.interview.statistics.choices import Answers
 
 Codes = npt.NDArray[np.integer]
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from emeritus.interview.choices import CONTROLS, WITHIN_CELLS, Answers, Choices
 from emeritus.interview.statistics.agreement import Agreement, across_repeats, across_wordings, pooled
 from emeritus.interview.statistics.challenge import Movement, movements
+from emeritus.interview.statistics.choices import CONTROLS, WITHIN_CELLS, Answers, Choices
 from emeritus.interview.statistics.classes import DEPENDENT, FLAGS, ROBUST, SINGLE, classify, flags
 from emeritus.interview.statistics.controls import Compared, confabulation, sibling
 from emeritus.interview.statistics.effects import Contrasts, Effect, framing_gap

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emeritus.interview.choices import CHOSEN, PHASES, Choices
+from emeritus.interview.statistics.choices import CHOSEN, PHASES, Choices
 from emeritus.interview.statistics.prevalence import mean_interval
 
 MIN_MOVED = 5  # prompts; fewer can never be significant at 0.05

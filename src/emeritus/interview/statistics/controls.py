@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emeritus.interview.choices import CONTROLS, Answers, Choices
+from emeritus.interview.statistics.choices import CONTROLS, Answers, Choices
 from emeritus.interview.statistics.effects import stratified
 from emeritus.interview.statistics.prevalence import NOTHING, Estimate, mean_interval, prevalence, wording_shares
 

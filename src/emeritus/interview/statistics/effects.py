@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from emeritus.interview.choices import Answers, Factor, Flags, Ints
+from emeritus.interview.statistics.choices import Answers, Factor, Flags, Ints
 from emeritus.interview.statistics.prevalence import Z, t_quantile
 
 Matrix = npt.NDArray[np.float64]

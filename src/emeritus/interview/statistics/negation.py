@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emeritus.interview.choices import Choices
+from emeritus.interview.statistics.choices import Choices
 from emeritus.interview.statistics.prevalence import Estimate, prevalence
 
 NONE = "none"  # the option that holds the words for having no preference

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emeritus.interview.choices import Answers
+from emeritus.interview.statistics.choices import Answers
 from emeritus.interview.statistics.prevalence import mean_interval
 
 

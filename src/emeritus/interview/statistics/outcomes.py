@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emeritus.interview.choices import ADEQUATE, CHOSEN, NOT_ASKED, OUTCOMES, Answers
+from emeritus.interview.statistics.choices import ADEQUATE, CHOSEN, NOT_ASKED, OUTCOMES, Answers
 from emeritus.interview.statistics.prevalence import Estimate, prevalence
 
 

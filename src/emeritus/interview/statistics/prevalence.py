@@ -18,7 +18,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from emeritus.interview.choices import Flags, Ints, Longs
+from emeritus.interview.statistics.choices import Flags, Ints, Longs
 
 LEVEL = 0.95  # of every interval
 Z = 1.959963984540054  # normal quantile at LEVEL, two-sided

@@ -12,12 +12,12 @@ from starlette.responses import Response
 
 from emeritus.errors import BadRequest, InputError
 from emeritus.interview import queries as interview
-from emeritus.interview.agreement import GATE
-from emeritus.interview.blind import BlindTurn
-from emeritus.interview.codes import ADEQUACIES, STRENGTHS, Code, Sheet, read_code
-from emeritus.interview.coding import DOMAINS, NEED_ORIGINS, REMEDY_ORIGINS, Coder
-from emeritus.interview.rounds import Opening
-from emeritus.interview.transcript import Transcript
+from emeritus.interview.coding.agreement import GATE
+from emeritus.interview.coding.blind import BlindTurn
+from emeritus.interview.coding.codes import ADEQUACIES, STRENGTHS, Code, Sheet, read_code
+from emeritus.interview.coding.rounds import Opening
+from emeritus.interview.coding.spans import DOMAINS, NEED_ORIGINS, REMEDY_ORIGINS, Coder
+from emeritus.interview.sessions.transcript import Transcript
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.console.forms import Form
 from emeritus.web.console.gate import STEWARD, Call, see

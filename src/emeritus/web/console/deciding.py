@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from emeritus.errors import BadRequest, EmeritusError, NotFound
 from emeritus.interview import queries as interview
-from emeritus.interview.ruling import MET_BY, OUTCOMES, Ruling
+from emeritus.interview.register.ruling import MET_BY, OUTCOMES, Ruling
 from emeritus.interview.views import PreferenceView
 from emeritus.web.console.forms import Form
 from emeritus.web.console.gate import Call, see

@@ -10,7 +10,7 @@ from starlette.requests import Request
 
 from emeritus.corner.service import Corner
 from emeritus.errors import NotFound
-from emeritus.interview.rounds import CodingRounds
+from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.service import Interviews
 from emeritus.lifecycle.words import WordsForModels
 from emeritus.people.accounts import People

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from emeritus.interview.round_views import RoundView
+from emeritus.interview.coding.round_views import RoundView
 from emeritus.web.console.deciding import owed
 from emeritus.web.console.gate import STEWARD, Call
 from emeritus.web.reader import reader_of

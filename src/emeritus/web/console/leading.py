@@ -6,10 +6,10 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
 from emeritus.errors import BadRequest
-from emeritus.interview.interviewer import MAX_QUESTION
-from emeritus.interview.led import Question
-from emeritus.interview.protocol import SHIPPED, load
-from emeritus.interview.replies import is_stop
+from emeritus.interview.protocols.protocol import SHIPPED, load
+from emeritus.interview.sessions.interviewer import MAX_QUESTION
+from emeritus.interview.sessions.led import Question
+from emeritus.interview.sessions.replies import is_stop
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.web.console.gate import Call, see
 from emeritus.web.reader import reader_of

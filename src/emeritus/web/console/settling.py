@@ -9,10 +9,10 @@ from starlette.responses import Response
 
 from emeritus.errors import InputError, RuleError
 from emeritus.interview import queries as interview
-from emeritus.interview.agreement import Difference, adequacy_differences, compare
-from emeritus.interview.codes import Code, Sheet, adequacy_of
-from emeritus.interview.round_views import RoundView
-from emeritus.interview.transcript import Transcript
+from emeritus.interview.coding.agreement import Difference, adequacy_differences, compare
+from emeritus.interview.coding.codes import Code, Sheet, adequacy_of
+from emeritus.interview.coding.round_views import RoundView
+from emeritus.interview.sessions.transcript import Transcript
 from emeritus.web.console.forms import Form
 from emeritus.web.console.gate import Call, see
 from emeritus.web.reader import reader_of

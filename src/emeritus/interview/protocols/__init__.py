@@ -1,0 +1,1 @@
+"""Protocols: the shipped TOML files, their schema, the linter and its rules, the forms of a session. Pure."""

@@ -1,0 +1,1 @@
+"""Studies of many sessions: designed, estimated, planned as acts, and held from wherever they stand."""

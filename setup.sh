@@ -8,7 +8,8 @@ emeritus_setup() { # extras, e.g. "local" or "dev"
     extras="$1"
     python="$root/.venv/bin/python"
     stamp="$root/.venv/.installed-$extras"
-    want="$(cat "$root/pyproject.toml" "$root/constraints.txt" "$root/setup.sh" | cksum)"
+    want="$(cat "$root/pyproject.toml" "$root/constraints.txt" "$root/setup.sh" "$root/setup.py" \
+        "$root"/src/emeritus/vault/codec/kernel/*.[ch] | cksum)" # a changed kernel is built again
     if [ -x "$python" ] && [ "$(cat "$stamp" 2>/dev/null)" = "$want" ]; then return 0; fi
 
     if [ ! -x "$python" ]; then

@@ -1,6 +1,7 @@
 """The embedded engine keeps the contract, gives plain transformers' bits, and survives what befalls processes."""
 
 import asyncio
+import math
 import os
 import shutil
 import signal
@@ -15,8 +16,8 @@ import pytest
 from tiny_models import FolderSource
 
 from emeritus.engines import zygote
-from emeritus.engines.base import Answer, Engine, Message, Sampling
-from emeritus.engines.open import open_engine
+from emeritus.engines.base import Answer, Engine, Message, Perturbation, Sampling
+from emeritus.engines.open import open_engine, other_configuration
 from emeritus.engines.prompt import neutral
 from emeritus.errors import BadRequest, BadSettings, ContextTooLong, EngineDied, EngineFailed, MissingTokenizer
 from emeritus.testing.engine_contract import EngineContract
@@ -50,6 +51,43 @@ class TestGPT2Contract(EngineContract):
         engine = await opened(gpt2, tmp_path)
         yield engine
         await engine.close()
+
+
+async def test_another_configuration_computes_the_same_in_another_order(llama: FolderSource, tmp_path: Path) -> None:
+    """Another attention, other threads, the other switch: other last bits of a score, and the build says which."""
+    first = await opened(llama, tmp_path)
+    options, threads = other_configuration("transformers", {"dtype": "auto"}, first.build) or ({}, 0)
+    second = await open_engine("transformers", options, llama, log_dir=tmp_path / "logs", threads=threads)
+    assert (first.build.config["attention"], second.build.config["attention"]) == ("sdpa", "eager")
+    assert (second.build.config["threads"], second.build.config["onednn"]) == (2, True)
+    text = ["The lamp is lit at eight, and the boats come in by nine."]
+    (one,), (other,) = await first.score(text), await second.score(text)
+    assert one.token_ids == other.token_ids
+    assert 0 < max(abs(a - b) for a, b in zip(one.logprobs, other.logprobs, strict=True)) < 1e-4
+    await first.close()
+    await second.close()
+
+
+async def test_a_flipped_bit_is_one_of_the_stored_exponent(llama: FolderSource, gpt2: FolderSource) -> None:
+    """One weight changes, by a power of two or to or from zero, infinity or no number; in bf16 and in fp16."""
+    import torch
+
+    from emeritus.engines.loading import load
+    from emeritus.engines.perturbing import Perturbed
+
+    for source in (llama, gpt2):
+        network = load(source.path, "auto").network
+        clean = [each.detach().float() for each in network.parameters()]
+        copy = Perturbed(network)
+        for seed in range(20):
+            copy.become(Perturbation("flip", seed=seed))
+            pairs = zip(clean, copy.network.parameters(), strict=True)
+            changed = [(a[a != b], b.detach()[a != b]) for a, b in pairs if not torch.equal(a, b.detach())]
+            assert len(changed) == 1
+            before, after = (float(each) for each in changed[0])
+            assert not math.isfinite(after) or 0 in (before, after) or before * after > 0
+            if math.isfinite(after) and min(abs(before), abs(after)) > 1e-4:
+                assert math.log2(after / before) == round(math.log2(after / before))
 
 
 class Plain:

@@ -7,7 +7,7 @@ floor, so that features can hand them to each other without importing each other
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -16,6 +16,7 @@ from emeritus.errors import BadRequest
 
 Role = Literal["system", "user", "assistant"]
 FinishReason = Literal["stop", "length"]
+Damage = Literal["rounding", "noise", "zero", "int8", "flip"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +116,7 @@ class Capabilities:
     score: bool = False  # teacher-forced log-probabilities of given text
     seed: bool = False  # the same seed gives the same answer
     stop: bool = True
+    perturb: bool = False  # score as though the weights had changed a little: see `Perturbable`
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,34 @@ class Scored:
 
     token_ids: tuple[int, ...]
     logprobs: tuple[float, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Perturbation:
+    """One small change to the weights, in memory and for one scoring. `seed` fixes what is random in it.
+
+    rounding: each weight times 1 + `size` z, z standard normal; at 2^-24 as though rounded another way (fp32).
+    noise: each weight plus `size` z times the root mean square of its tensor.
+    zero: one tensor, chosen at random, all zeros.
+    int8: each matrix rounded to 255 steps per row (absolute maximum); nothing in it is random.
+    flip: one bit of the exponent of one weight, both chosen at random, as the weights are stored.
+    """
+
+    kind: Damage
+    size: float = 0.0
+    seed: int = 0
+
+
+class Perturbable(Protocol):
+    """What an engine offers beside `Awake` where `can.perturb`: how would these texts score with other weights?"""
+
+    def perturbed(
+        self, texts: Sequence[str], perturbations: Sequence[Perturbation]
+    ) -> AsyncGenerator[list[Scored], None]:
+        """The texts' scores under each perturbation alone, in that order; leaving the iteration ends the work.
+
+        The weights that answer other calls stay as they are. A score may be no finite number: the change broke it.
+        """
 
 
 class Awake(Protocol):

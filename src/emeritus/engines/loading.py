@@ -35,8 +35,8 @@ class Loaded:
     way: str  # "mapped" or "from_pretrained"
 
 
-def load(folder: Path, dtype: str) -> Loaded:
-    """Load a causal language model. `dtype` is "auto" (as stored) or a torch dtype's name.
+def load(folder: Path, dtype: str, attention: str = "auto") -> Loaded:
+    """Load a causal language model. `dtype` is "auto" (as stored) or a torch dtype's name; `attention` the library's.
 
     Raises MissingTokenizer; EngineFailed when the library does not know the architecture or the files do not fit it.
     """
@@ -44,6 +44,8 @@ def load(folder: Path, dtype: str) -> Loaded:
         raise MissingTokenizer(f"the model's folder has none of {', '.join(TOKENIZER_FILES)}")
     try:
         config = AutoConfig.from_pretrained(folder, **LOCAL)
+        if attention != "auto":
+            config._attn_implementation = attention
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
         network, way = _mapped(folder, config) if dtype == "auto" else None, "mapped"
         if network is None:

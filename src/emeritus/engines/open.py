@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
-from emeritus.engines.base import Engine, WeightSource
+from emeritus.engines.base import Build, Engine, WeightSource
 from emeritus.engines.options import Options, read_options
 from emeritus.engines.tokenizers import TOKENIZER_FILES
 from emeritus.errors import BadSettings, EngineUnknown, MissingTokenizer
@@ -39,6 +39,28 @@ async def open_engine(
     module, _ = _find(kind)
     opener: Callable[..., Awaitable[Engine]] = import_module(module).open_engine
     return await opener(options, source, log_dir=log_dir, threads=threads)
+
+
+def other_configuration(
+    kind: str, options: Mapping[str, Any], build: Build, chosen: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], int] | None:
+    """Options and threads (0: one per core) of a second configuration of what `build` names, to compare it with.
+
+    `chosen` are options a person named instead, `threads` among them if they like. None where the kind knows no other
+    way to compute the same and nothing was chosen. Raises BadSettings for options the kind does not have.
+    """
+    if chosen:
+        given = dict(chosen)
+        threads = given.pop("threads", 0)
+        if not isinstance(threads, int) or isinstance(threads, bool) or threads < 0:
+            raise BadSettings("the second configuration's threads are no number from 0 up", option="threads")
+        check_options(kind, {**options, **given})
+        return {**options, **given}, threads
+    other = getattr(import_module(_find(kind)[0]), "other_configuration", None)
+    if other is None:
+        return None
+    more, threads = other(build)
+    return {**options, **more}, threads
 
 
 def check_folder(kind: str, folder: Path) -> None:

@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from emeritus.engines.base import FinishReason, Message, Piece, Sampling, Scored, TokenLogprob
+from emeritus.engines.base import FinishReason, Message, Perturbation, Piece, Sampling, Scored, TokenLogprob
 from emeritus.engines.detokenise import StopGate
 from emeritus.engines.options import Options
 from emeritus.errors import BadSettings, ContextTooLong
@@ -63,6 +63,10 @@ class Script(Options):
     context: int = Field(default=4096, ge=1, description="Most tokens of prompt and answer together.")
     salt: str = Field(
         default="", description="Another salt gives other log-probabilities: a model that behaves differently."
+    )
+
+    rounding: str = Field(
+        default="", description="Another rounding moves log-probabilities by millionths: an engine that was updated."
     )
 
     def rule_for(self, messages: Sequence[Message]) -> Rule:
@@ -104,8 +108,17 @@ class Script(Options):
         ids = tuple(int.from_bytes(_digest(token)[:2]) for token in found)
         return Scored(ids, tuple(self._chance(token, at) for at, token in enumerate(found[1:])))
 
+    def perturbed(self, text: str, change: Perturbation) -> Scored:
+        """The score as though the weights had changed: each number moved by a plausible amount, the same every time."""
+        scored = self.score(text)
+        reach = {"rounding": 100.0 * change.size, "noise": 30.0 * change.size, "zero": 3.0, "int8": 0.1, "flip": 0.01}
+        seed = f"{change.kind}/{change.size}/{change.seed}/{text}"
+        moved = (value + reach[change.kind] * _sway(f"{seed}/{at}") for at, value in enumerate(scored.logprobs))
+        return Scored(scored.token_ids, tuple(moved))
+
     def _chance(self, token: str, at: int) -> float:
-        return -3.0 * _digest(f"{self.salt}/{at}/{token}")[0] / 255
+        rounded = 5e-6 * _sway(f"{self.rounding}/{at}/{token}") if self.rounding else 0.0
+        return -3.0 * _digest(f"{self.salt}/{at}/{token}")[0] / 255 + rounded
 
     def _logprob(self, token: str, at: int, alternatives: int) -> TokenLogprob:
         """The token is its own likeliest; the alternatives are made up and less likely."""
@@ -141,6 +154,11 @@ def _choose(answer: str | tuple[str, ...], sampling: Sampling) -> str:
     if sampling.temperature == 0:
         return answer[0]
     return answer[int.from_bytes(_digest(f"seed {sampling.seed}")[:4]) % len(answer)]
+
+
+def _sway(text: str) -> float:
+    """Between -1 and 1."""
+    return int.from_bytes(_digest(text)[:4]) / 2**31 - 1.0
 
 
 def _digest(text: str) -> bytes:

@@ -18,6 +18,7 @@ from emeritus.engines.base import (
     Build,
     Capabilities,
     Message,
+    Perturbation,
     Piece,
     Sampling,
     Scored,
@@ -54,6 +55,11 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
     return ScriptedEngine(script, None if source is None else source.weights_digest)
 
 
+def other_configuration(build: Build) -> tuple[dict[str, Any], int]:
+    """The same script, rounded another way."""
+    return {"rounding": f"{build.config.get('rounding', '')}'"}, 0
+
+
 class ScriptedEngine:
     """The fake, in this process."""
 
@@ -65,12 +71,15 @@ class ScriptedEngine:
     @property
     def build(self) -> Build:
         """What answers: openly a script."""
-        return Build("scripted", {}, {"model": self._script.model, "salt": self._script.salt}, self._weights_digest)
+        config = {"model": self._script.model, "salt": self._script.salt}
+        if self._script.rounding:
+            config["rounding"] = self._script.rounding
+        return Build("scripted", {}, config, self._weights_digest)
 
     @property
     def can(self) -> Capabilities:
         """Everything."""
-        return Capabilities(logprobs=True, score=True, seed=True)
+        return Capabilities(logprobs=True, score=True, seed=True, perturb=True)
 
     @property
     def alive(self) -> bool:
@@ -99,6 +108,15 @@ class ScriptedEngine:
         if not self._alive:
             raise EngineDied("the scripted engine is closed")
         return [self._script.score(text) for text in texts]
+
+    async def perturbed(
+        self, texts: Sequence[str], perturbations: Sequence[Perturbation]
+    ) -> AsyncGenerator[list[Scored], None]:
+        """Numbers moved by each perturbation; see `Perturbable`."""
+        for each in perturbations:
+            if not self._alive:
+                raise EngineDied("the scripted engine is closed")
+            yield [self._script.perturbed(text, each) for text in texts]
 
     async def close(self) -> None:
         """Nothing to free."""

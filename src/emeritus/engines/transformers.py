@@ -27,6 +27,7 @@ from emeritus.engines.base import (
     Build,
     Capabilities,
     Message,
+    Perturbation,
     Piece,
     Sampling,
     Scored,
@@ -51,6 +52,9 @@ class TransformersOptions(Options):
         default="auto", description="Type to compute in; auto: as stored."
     )
     onednn: bool = Field(default=False, description="Use oneDNN: faster for long prompts, slower token by token.")
+    attention: Literal["auto", "eager", "sdpa"] = Field(
+        default="auto", description="How attention is computed; auto: the library's choice for the architecture."
+    )
     at_once: int = Field(default=4, ge=1, le=64, description="Answers that take turns; further calls wait.")
     load_timeout_s: float = Field(default=600.0, gt=0, description="Longest time to load the model, in seconds.")
 
@@ -80,6 +84,7 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         "dtype": chosen.dtype,
         "threads": threads or _cores(),
         "onednn": chosen.onednn,
+        "attention": chosen.attention,
         "at_once": chosen.at_once,
     }
     try:
@@ -92,6 +97,18 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         await engine.close()
         raise
     return engine
+
+
+def other_configuration(build: Build) -> tuple[dict[str, Any], int]:
+    """Options (beside the resident's own) and threads that compute the same in another order than `build` did.
+
+    Everything that may change the last bits is changed: threads, oneDNN, and the attention where it was the fused one.
+    """
+    config = build.config
+    options: dict[str, Any] = {"onednn": not config["onednn"]}
+    if config["attention"] == "sdpa":
+        options["attention"] = "eager"
+    return options, 2 if config["threads"] == 1 else 1
 
 
 def _fork(starter: zygote.Zygote, theirs: socket.socket, log_path: Path) -> int:
@@ -134,7 +151,7 @@ class TransformersEngine:
     @property
     def can(self) -> Capabilities:
         """Everything."""
-        return Capabilities(logprobs=True, score=True, seed=True)
+        return Capabilities(logprobs=True, score=True, seed=True, perturb=True)
 
     @property
     def alive(self) -> bool:
@@ -165,7 +182,16 @@ class TransformersEngine:
         """Score raw texts in fp32, one pass each; see `Awake`. Holds four bytes per parameter more while it runs."""
         async with aclosing(self._call({"do": "score", "texts": list(texts)})) as replies:
             found = [reply["scored"] async for reply in replies]
-        return [Scored(tuple(each["token_ids"]), tuple(each["logprobs"])) for each in found]
+        return [_read_scored(each) for each in found]
+
+    async def perturbed(
+        self, texts: Sequence[str], perturbations: Sequence[Perturbation]
+    ) -> AsyncGenerator[list[Scored], None]:
+        """Scores under each perturbation; see `Perturbable`. Holds four bytes per parameter more while it runs."""
+        order = {"do": "perturbed", "texts": list(texts), "perturbations": [asdict(each) for each in perturbations]}
+        async with aclosing(self._call(order)) as replies:
+            async for reply in replies:
+                yield [_read_scored(each) for each in reply["perturbed"]]
 
     async def close(self) -> None:
         """Kill the worker and reap it. Answers under way end with EngineDied."""
@@ -237,6 +263,10 @@ def _unless_error(reply: Json | EmeritusError) -> Json:
         found = reply["error"]
         raise _BY_CODE[found["code"]](found["message"], remedy=found["remedy"], **found["facts"])
     return reply
+
+
+def _read_scored(fields: Json) -> Scored:
+    return Scored(tuple(fields["token_ids"]), tuple(fields["logprobs"]))
 
 
 def _read_piece(fields: Json) -> Piece:

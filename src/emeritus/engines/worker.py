@@ -1,11 +1,12 @@
 """The process that holds one model: takes calls over a socket, answers them in turns, ends when the socket does.
 
 Protocol: one JSON object a line, UTF-8, both ways.
-  to the worker    {"do": "open", "folder", "dtype", "threads", "onednn", "at_once"}      first, once
+  to the worker    {"do": "open", "folder", "dtype", "threads", "onednn", "attention", "at_once"}   first, once
                    {"do": "stream", "call", "messages", "sampling"}    {"do": "score", "call", "texts"}
-                   {"do": "cancel", "call"}
+                   {"do": "perturbed", "call", "texts", "perturbations"}    {"do": "cancel", "call"}
   from the worker  {"ready": true, "config", "versions"}               after open
                    {"call", "piece": {...}}   {"call", "scored": {...}}   {"call", "end": true}
+                   {"call", "perturbed": [{...}, ...]}                       one for each perturbation
                    {"call", "error": {"code", "message", "remedy", "facts"}}      `call` is null for open
 
 Answers take turns token by token, `at_once` of them; further calls wait in the order they came. Each keeps batch 1, so
@@ -29,7 +30,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from emeritus.engines.base import Message, Sampling
+from emeritus.engines.base import Message, Perturbation, Sampling
 from emeritus.errors import EmeritusError, EngineFailed
 
 Json = dict[str, Any]
@@ -77,7 +78,7 @@ class _Worker:
         torch.set_num_threads(order["threads"])
         set_flags: Any = torch.backends.mkldnn.set_flags  # untyped in the library
         set_flags(order["onednn"])
-        self._model = load(Path(order["folder"]), order["dtype"])
+        self._model = load(Path(order["folder"]), order["dtype"], order["attention"])
         network = self._model.network
         config = {
             "dtype": str(network.dtype).removeprefix("torch."),
@@ -130,19 +131,27 @@ class _Worker:
             event = {"error": failed.as_dict()}
         if event is None:
             return
-        if "piece" not in event and "scored" not in event:
+        if not {"piece", "scored", "perturbed"} & event.keys():
             del self._running[call]
         self._send({"call": call, **event})
 
     def _answer(self, order: Json) -> Iterator[Json | None]:
         from emeritus.engines.decoding import decode, score
         from emeritus.engines.loading import full_precision
+        from emeritus.engines.perturbing import Perturbed
 
         if order["do"] == "score":
             network = full_precision(self._model.network)
             for text in order["texts"]:
                 ids, logprobs = score(self._model, network, text)
                 yield {"scored": {"token_ids": ids, "logprobs": logprobs}}
+            return
+        if order["do"] == "perturbed":
+            copy = Perturbed(self._model.network)
+            for given in order["perturbations"]:
+                copy.become(Perturbation(**given))
+                found = (score(self._model, copy.network, text) for text in order["texts"])
+                yield {"perturbed": [{"token_ids": ids, "logprobs": logprobs} for ids, logprobs in found]}
             return
         messages = [Message(**message) for message in order["messages"]]
         sampling = Sampling(**{**order["sampling"], "stop": tuple(order["sampling"]["stop"])})

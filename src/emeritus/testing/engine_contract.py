@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from emeritus.engines.base import Answer, Engine, Message, Piece, Sampling
+from emeritus.engines.base import Answer, Engine, Message, Perturbation, Piece, Sampling
 from emeritus.errors import BadRequest, EngineDied, NotSupported
 
 GREEDY = Sampling(max_tokens=24, temperature=0.0)
@@ -56,6 +56,35 @@ class EngineContract:
             fields = json.loads(answer.raw)
             assert fields["text"] == answer.text
             assert fields["completion_tokens"] == answer.completion_tokens
+
+    async def test_perturbed_scores(self, engine: Engine) -> None:
+        """A change of size nothing scores the same; each other one differs, the same each time, and then is undone."""
+        if not engine.can.perturb:
+            pytest.skip("declared: perturb is False")
+        perturbable: Any = engine
+        texts = ["One, two, three.", "A second text, of more words."]
+        plain = await engine.score(texts)
+        changes = [
+            Perturbation("noise", 0.0),
+            Perturbation("rounding", 1e-3, 1),
+            Perturbation("noise", 1e-2, 1),
+            Perturbation("zero", 0.0, 2),
+            Perturbation("int8"),
+            Perturbation("noise", 1e-2, 1),
+            Perturbation("noise", 1e-2, 2),
+            Perturbation("flip", 0.0, 5),
+            Perturbation("noise", 0.0),
+        ]
+        found = [scored async for scored in perturbable.perturbed(texts, changes)]
+        assert len(found) == len(changes)
+        assert all([each.token_ids for each in scored] == [each.token_ids for each in plain] for scored in found)
+        assert found[0] == found[-1] == plain
+        assert found[2] == found[5] != found[6]
+        assert all(scored != plain for scored in found[1:7])
+        assert await engine.score(texts) == plain
+        async with aclosing(perturbable.perturbed(texts, changes)) as leaving:
+            assert await anext(leaving) == plain
+        assert await engine.score(texts) == plain
 
     async def test_greedy_repeats(self, engine: Engine) -> None:
         """At temperature 0 the same question gets the same answer."""

@@ -39,8 +39,8 @@ def test_example_pack() -> None:
     planes = b"\x02" + struct.pack("<BI", 1, 15) + EXAMPLE[19:34] + struct.pack("<BI", 0, 4) + numbers[0::2]
     assert decode(3, planes, 8) == numbers
     builder = PackBuilder()
-    builder.add(Encoded(blake3_of(b"hello"), sha256_of(b"hello"), 5, 0, b"hello"))
-    builder.add(Encoded(blake3_of(numbers), sha256_of(numbers), 8, 3, planes))
+    builder.add(Encoded(blake3_of(b"hello"), 5, 0, b"hello"))
+    builder.add(Encoded(blake3_of(numbers), 8, 3, planes))
     name, data = builder.finish()
     assert bytes(data) == EXAMPLE
     assert f"Its name is {name}." in TEXT

@@ -1,4 +1,4 @@
-"""The two digests every segment carries: BLAKE3, fast, names it; sha256 lets the standard library alone check it."""
+"""The two digests: BLAKE3, fast, names a segment; sha256 names packs and files, for the standard library."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from blake3 import blake3
 SIZE = 32  # bytes of either digest
 
 
-def blake3_of(data: bytes) -> bytes:
+def blake3_of(data: bytes | memoryview) -> bytes:
     """BLAKE3, 32 bytes."""
     return blake3(data).digest()
 
 
-def sha256_of(data: bytes) -> bytes:
+def sha256_of(data: bytes | memoryview) -> bytes:
     """sha256, 32 bytes."""
     return hashlib.sha256(data).digest()

@@ -7,6 +7,7 @@ Costs one listing and one or two small reads per pack; knows no manifests but fo
 from __future__ import annotations
 
 import threading
+from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,7 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
 from emeritus.vault.pack import DATA, MANIFEST, Entry, damaged, open_segment, pack_key, pack_name, read_index
 
+BASES_BYTES = 64 << 20  # decoded bases kept at hand: neighbouring differences often have neighbouring bases
 READERS = 8  # packs' indexes read at once: object stores answer slowly, but many at a time
 
 
@@ -27,6 +29,8 @@ class SegmentIndex:
         self._loaded: set[str] = set()
         self.unreadable: dict[str, StoreError] = {}  # pack name -> why
         self._lock = threading.RLock()
+        self._bases: OrderedDict[bytes, bytes] = OrderedDict()  # decoded and verified, the last used at the end
+        self._bases_size = 0
 
     def refresh(self) -> set[str]:
         """Learn of packs that others added; the names of all packs there are."""
@@ -72,6 +76,30 @@ class SegmentIndex:
 
     def read(self, blake3: bytes) -> bytes:
         """A segment's bytes, verified, from whichever place is sound. Raises IntegrityError naming the damaged pack."""
+        return self._read(blake3, alone=False)
+
+    def base(self, blake3: bytes) -> bytes:
+        """The bytes of a segment from which others are differences; the last few are kept at hand.
+
+        Raises IntegrityError as `read` does, and where the segment is stored only as a difference itself: one lost
+        base must not take more with it than what refers to it.
+        """
+        with self._lock:
+            known = self._bases.get(blake3)
+            if known is not None:
+                self._bases.move_to_end(blake3)
+                return known
+        data = self._read(blake3, alone=True)
+        with self._lock:
+            if blake3 not in self._bases:
+                self._bases[blake3] = data
+                self._bases_size += len(data)
+            while self._bases_size > BASES_BYTES:
+                self._bases_size -= len(self._bases.popitem(last=False)[1])
+        return data
+
+    def _read(self, blake3: bytes, alone: bool) -> bytes:
+        """From any place, or only from places where it stands alone."""
         failures: list[StoreError] = []
         tried: set[str] = set()
         for look in (self.places, self._look_again):  # another process may have stored it, or stored it again
@@ -80,8 +108,12 @@ class SegmentIndex:
                     continue
                 tried.add(name)
                 key = pack_key(name)
+                if alone and entry.base is not None:
+                    failures.append(damaged(key, f"segment {blake3.hex()} is a base, and a difference itself"))
+                    continue
                 try:
-                    return open_segment(entry, self._store.get(key, entry.offset, entry.stored), key)
+                    base = None if entry.base is None else self.base(entry.base)
+                    return open_segment(entry, self._store.get(key, entry.offset, entry.stored), key, base)
                 except (IntegrityError, UnknownFormat) as error:
                     failures.append(error)
                 except NotFound as error:

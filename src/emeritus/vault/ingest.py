@@ -17,12 +17,12 @@ from pathlib import Path
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import AlreadyExists, InputError, IntegrityError
 from emeritus.vault.codec.table import encode
-from emeritus.vault.digests import blake3_of, sha256_of
+from emeritus.vault.digests import blake3_of
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
 from emeritus.vault.formats.table import cuts
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
-from emeritus.vault.pack import MANIFEST, Encoded, PackBuilder, pack_key
+from emeritus.vault.pack import MANIFEST, Encoded, PackBuilder, pack_key, target
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.source import SourceFile, Tree, scan
@@ -37,6 +37,7 @@ class Ingest:
         self._index = index
         self._shelf = Shelf(store)
         self._progress = progress or silent
+        self._target = 0
         self._builder = PackBuilder()
         self._kept: set[bytes] = set()  # segments this run has put into packs
 
@@ -48,6 +49,8 @@ class Ingest:
         check_name(name)
         check_role(role)
         tree = scan(source, role)
+        self._target = target(tree.total_bytes)
+        self._builder = PackBuilder(self._target)
         plan = [(file, _cuts(file)) for file in tree.files]  # before anything is stored: a bad shard leaves nothing
         self._index.refresh()
         existing = self._shelf.newest(name, role)
@@ -124,23 +127,23 @@ class Ingest:
         waiting: deque[Future[Encoded]] = deque()
         for cut, data in zip(its_cuts, _read(file, its_cuts), strict=True):
             digest(data)
-            waiting.append(pool.submit(self._encode, data, cut.width))
+            waiting.append(pool.submit(self._encode, data, cut.layout))
             if len(waiting) >= 2 * THREADS:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
 
-    def _encode(self, data: bytes, width: int) -> Encoded:
+    def _encode(self, data: bytes, layout: int) -> Encoded:
         """Encode one segment, or find that the vault holds it, which is proven by reading it back."""
         blake3 = blake3_of(data)
         if self._index.places(blake3):
             try:
                 if self._index.read(blake3) == data:
-                    return Encoded(blake3, sha256_of(data), len(data), -1, b"")
+                    return Encoded(blake3, len(data), -1, b"")
             except IntegrityError:
                 pass  # what is stored is damaged: store it again, beside
-        encoding, stored = encode(data, width)
-        return Encoded(blake3, sha256_of(data), len(data), encoding, stored)
+        encoding, stored = encode(data, layout)
+        return Encoded(blake3, len(data), encoding, stored)
 
     def _keep(self, encoded: Encoded) -> None:
         if encoded.encoding < 0 or encoded.blake3 in self._kept:
@@ -159,7 +162,7 @@ class Ingest:
         if not self._store.put_if_absent(key, data) and self._store.get(key) != data:
             self._store.put(key, data)  # a damaged pack under its own name: only these bytes can be right there
         self._index.add(name, self._builder.entries)
-        self._builder = PackBuilder()
+        self._builder = PackBuilder(self._target)
 
     def _manifest(self, name: str, role: str, files: tuple[FileEntry, ...], tree: Tree, version: int) -> Manifest:
         packs: set[str] = set()
@@ -168,13 +171,15 @@ class Ingest:
             pack, entry = self._index.places(bytes.fromhex(digest))[-1]  # the newest known: one stored again is sound
             packs.add(pack)
             stored += entry.stored
+            if entry.base is not None:
+                packs.add(self._index.places(entry.base)[-1][0])
         return Manifest(name, role, version, files, tree.folders, tree.left_out, tuple(sorted(packs)), stored)
 
     def _store_copy(self, manifest: Manifest) -> None:
         """Keep the manifest in a pack too, so that losing every manifest loses nothing."""
         data = manifest.to_bytes()
         encoding, stored = encode(data, 0)
-        self._builder.add(Encoded(blake3_of(data), sha256_of(data), len(data), encoding, stored, MANIFEST))
+        self._builder.add(Encoded(blake3_of(data), len(data), encoding, stored, MANIFEST))
         self._commit()
 
 

@@ -48,7 +48,8 @@ class Manifest:
     """What the vault holds of a resident in one role.
 
     `folders` are those that hold nothing, `left_out` what was not taken from the source (tools' own folders), `packs`
-    the sha256 of the packs its segments lay in when it was written, `stored_bytes` what they take there, encoded.
+    the sha256 of the packs its segments and their bases lay in when it was written, `stored_bytes` what its segments
+    take there, encoded; `bases` names the other residents whose segments it needs as bases, sorted.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Manifest:
     left_out: tuple[str, ...]
     packs: tuple[str, ...]
     stored_bytes: int
+    bases: tuple[str, ...] = ()
 
     @property
     def key(self) -> str:
@@ -125,6 +127,7 @@ class Manifest:
             "folders": list(self.folders),
             "left_out": list(self.left_out),
             "packs": list(self.packs),
+            "bases": list(self.bases),
             "bytes": self.total_bytes,
             "stored_bytes": self.stored_bytes,
             "weights_digest": self.weights_digest,
@@ -147,6 +150,7 @@ class Manifest:
                 left_out=tuple(str(path) for path in body["left_out"]),
                 packs=tuple(_hex(name) for name in body["packs"]),
                 stored_bytes=int(body["stored_bytes"]),
+                bases=tuple(check_name(base) for base in body["bases"]),
             )
             if manifest.to_bytes() != data:
                 raise ValueError("it says something that its own files do not")

@@ -8,37 +8,63 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
 from emeritus.vault.codec.table import decode
+from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of, sha256_of
 
 FORMAT = 0
 MAGIC = b"EMPACK" + FORMAT.to_bytes(2, "little")
 END = b"EMINDX" + FORMAT.to_bytes(2, "little")
-ENTRY = struct.Struct("<32s32sQQQHHI")  # blake3, sha256, offset, stored, length, encoding, kind, zero
+ENTRY = struct.Struct("<32s32sQQQHHI")  # blake3, base's blake3, offset, stored, length, encoding, kind, zero
 FOOTER = struct.Struct("<QQ32s8s")  # offset of the index, entries, sha256 of the index, END
 DATA, MANIFEST = 0, 1  # kinds: bytes of a file, or the copy of a manifest
 MAX_SEGMENT = 256 << 20  # decoded bytes; an index that claims more lies, and must not cost the memory it claims
-TARGET_BYTES = 64 << 20  # a pack is closed once it holds this much
+TARGET_BYTES = 64 << 20  # a pack is closed once it holds this much, or less of a small model: see `target`
+LEAST_BYTES = 1 << 20
+PACKS = 16  # that many at least where the model allows it, so that a group of packs under one parity is well filled
 _TAIL_BYTES = 64 << 10  # read at once from a pack's end: the whole index of most packs
 _KEY = re.compile(r"packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack")
 
 
+_NO_BASE = bytes(DIGEST)
+
+
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One segment in a pack. `blake3` and `sha256` are of its decoded bytes; `stored` and `length` count bytes."""
+    """One segment in a pack. `blake3` is of its decoded bytes; `stored` and `length` count bytes.
+
+    `base`: the BLAKE3 of the segment from which it is a difference; None when it stands alone.
+    """
 
     blake3: bytes
-    sha256: bytes
+    base: bytes | None
     offset: int
     stored: int
     length: int
     encoding: int
     kind: int = DATA
+
+
+@dataclass(frozen=True, slots=True)
+class Encoded:
+    """A segment ready to be kept: the BLAKE3 and length of its decoded bytes, and its encoded bytes. See Entry."""
+
+    blake3: bytes
+    length: int
+    encoding: int
+    stored: bytes | memoryview
+    kind: int = DATA
+    base: bytes | None = None
+
+
+def target(total_bytes: int) -> int:
+    """How many bytes of segments close a pack of a model of `total_bytes`."""
+    return min(TARGET_BYTES, max(LEAST_BYTES, total_bytes // PACKS))
 
 
 def pack_key(name: str) -> str:
@@ -53,52 +79,34 @@ def pack_name(key: str) -> str | None:
 
 
 class PackBuilder:
-    """Collects encoded segments in memory until there are enough for one pack."""
+    """Collects encoded segments in memory until they measure `target_bytes`, enough for one pack."""
 
-    def __init__(self) -> None:
+    def __init__(self, target_bytes: int = 0) -> None:
         self._bytes = bytearray(MAGIC)
+        self._target = target_bytes
         self.entries: list[Entry] = []
 
     @property
     def full(self) -> bool:
         """Whether it has reached its target size."""
-        return len(self._bytes) >= TARGET_BYTES
+        return len(self._bytes) >= self._target
 
-    def add(self, encoded: Encoded) -> None:
+    def add(self, new: Encoded) -> None:
         """Append one segment."""
         self.entries.append(
-            Entry(
-                encoded.blake3,
-                encoded.sha256,
-                len(self._bytes),
-                len(encoded.stored),
-                encoded.length,
-                encoded.encoding,
-                encoded.kind,
-            )
+            Entry(new.blake3, new.base, len(self._bytes), len(new.stored), new.length, new.encoding, new.kind)
         )
-        self._bytes += encoded.stored
+        self._bytes += new.stored
 
     def finish(self) -> tuple[str, memoryview]:
         """(sha256 hex, bytes) of the pack. Nothing can be added afterwards."""
         index = b"".join(
-            ENTRY.pack(e.blake3, e.sha256, e.offset, e.stored, e.length, e.encoding, e.kind, 0) for e in self.entries
+            ENTRY.pack(e.blake3, e.base or _NO_BASE, e.offset, e.stored, e.length, e.encoding, e.kind, 0)
+            for e in self.entries
         )
         footer = FOOTER.pack(len(self._bytes), len(self.entries), sha256_of(index), END)
         self._bytes += index + footer
         return hashlib.sha256(self._bytes).hexdigest(), memoryview(self._bytes)
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """A segment ready to be kept: digests of its decoded bytes, and its encoded bytes."""
-
-    blake3: bytes
-    sha256: bytes
-    length: int
-    encoding: int
-    stored: bytes
-    kind: int = DATA
 
 
 def read_index(store: BlobStore, key: str) -> list[Entry]:
@@ -136,19 +144,24 @@ def parse_index(key: str, index: bytes, index_offset: int, digest: bytes) -> lis
         raise damaged(key, "its index does not have the sha256 that its footer states")
     entries = []
     for fields in ENTRY.iter_unpack(index):
-        entry = Entry(*fields[:7])
+        entry = Entry(fields[0], None if fields[1] == _NO_BASE else fields[1], *fields[2:7])
         if entry.offset < len(MAGIC) or entry.offset + entry.stored > index_offset or fields[7] != 0:
             raise damaged(key, f"its index places segment {entry.blake3.hex()} outside the pack")
         if entry.length > MAX_SEGMENT:
             raise damaged(key, f"its index gives segment {entry.blake3.hex()} {entry.length} bytes")
+        if entry.base == entry.blake3:
+            raise damaged(key, f"its index makes segment {entry.blake3.hex()} a difference from itself")
         entries.append(entry)
     return entries
 
 
-def open_segment(entry: Entry, stored: bytes, key: str) -> bytes:
-    """The decoded bytes of a segment, verified against its BLAKE3. Raises IntegrityError naming segment and pack."""
+def open_segment(entry: Entry, stored: bytes, key: str, base: bytes | None = None) -> bytes:
+    """The decoded bytes of a segment, verified against its BLAKE3. Raises IntegrityError naming segment and pack.
+
+    `base`: the decoded bytes of the segment that `entry.base` names; None where it names none.
+    """
     try:
-        data = decode(entry.encoding, stored, entry.length)
+        data = decode(entry.encoding, stored, entry.length, base)
     except IntegrityError as error:
         raise damaged(key, f"segment {entry.blake3.hex()} at offset {entry.offset}: {error.message}") from error
     if blake3_of(data) != entry.blake3:
@@ -156,10 +169,11 @@ def open_segment(entry: Entry, stored: bytes, key: str) -> bytes:
     return data
 
 
-def check_pack(key: str, data: bytes) -> tuple[list[Entry], list[str]]:
+def check_pack(key: str, data: bytes, base_of: Callable[[bytes], bytes]) -> tuple[list[Entry], list[str]]:
     """Everything that can be said of a whole pack: (entries that decode and verify, what is wrong).
 
-    Bytes under no digest do not exist: the name covers them all.
+    Bytes under no digest do not exist: the name covers them all. `base_of` gives the decoded bytes of a base by its
+    BLAKE3, or raises IntegrityError: then nothing is known against this pack's difference, which counts as good here.
     """
     wrong = []
     name = pack_name(key)
@@ -176,10 +190,16 @@ def check_pack(key: str, data: bytes) -> tuple[list[Entry], list[str]]:
         return [], [*wrong, error.message.removeprefix(f"{key}: ")]
     good = []
     for entry in entries:
+        base = None
         try:
-            segment = open_segment(entry, data[entry.offset : entry.offset + entry.stored], key)
-            if sha256_of(segment) != entry.sha256:
-                raise damaged(key, f"segment {entry.blake3.hex()} at offset {entry.offset} has another sha256")
+            if entry.base is not None:
+                base = base_of(entry.base)
+        except IntegrityError:
+            if not wrong:
+                good.append(entry)
+            continue
+        try:
+            open_segment(entry, data[entry.offset : entry.offset + entry.stored], key, base)
             good.append(entry)
         except StoreError as error:  # an unknown encoding too
             wrong.append(error.message.removeprefix(f"{key}: "))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.index import SegmentIndex
-from emeritus.vault.manifest import Manifest, parse_key
+from emeritus.vault.manifest import FileEntry, Manifest, parse_key
 from emeritus.vault.pack import Entry, check_pack, pack_key, read_index
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
@@ -138,12 +138,13 @@ class Scrub:
         return manifests, damages
 
     def _needs(self, manifest: Manifest) -> set[str]:
-        """The packs a manifest names, and those where its segments lie now."""
-        digests = {digest for file in manifest.files for digest, _ in file.segments}
-        lying = {pack for digest in digests for pack, _ in self._index.places(bytes.fromhex(digest))}
+        """The packs a manifest names, and those where its segments and their bases lie now."""
+        digests = {bytes.fromhex(digest) for file in manifest.files for digest, _ in file.segments}
+        digests |= {entry.base for digest in digests for _, entry in self._index.places(digest) if entry.base}
+        lying = {pack for digest in digests for pack, _ in self._index.places(digest)}
         named = {pack for pack in manifest.packs if pack not in lying}
         # a pack it names but does not find may be gone for good and its segments stored again elsewhere
-        found = all(self._index.places(bytes.fromhex(digest)) for digest in digests)
+        found = all(self._index.places(digest) for digest in digests)
         return lying if found else lying | named
 
     def _check(self, name: str) -> _Checked:
@@ -167,7 +168,7 @@ class Scrub:
         except NotFound:
             return result
         good: list[Entry]
-        good, result.wrong = check_pack(pack_key(name), data)
+        good, result.wrong = check_pack(pack_key(name), data, self._index.base)
         listed = result.sound
         result.sound = {entry.blake3 for entry in good}
         result.broken = listed - result.sound
@@ -183,7 +184,7 @@ class Scrub:
         for manifest in manifests:
             unreadable = [p for p in manifest.packs if p in checked and not checked[p].readable]
             for file in manifest.files:
-                lost = {bytes.fromhex(digest) for digest, _ in file.segments} - sound
+                lost = self._with_bases(file, checked) - sound
                 if not lost:
                     continue
                 mark = Touched(manifest.name, manifest.role, manifest.version, file.path)
@@ -199,6 +200,16 @@ class Scrub:
         ]
         damages += [Damage(key, "segments it needs are in no pack", tuple(marks)) for key, marks in nowhere.items()]
         return damages
+
+    def _with_bases(self, file: FileEntry, checked: dict[str, _Checked]) -> set[bytes]:
+        """The file's segments, and the bases of those that lie soundly nowhere by themselves."""
+        needed = set()
+        for digest in (bytes.fromhex(digest) for digest, _ in file.segments):
+            needed.add(digest)
+            places = [(checked[pack], entry) for pack, entry in self._index.places(digest) if pack in checked]
+            if not any(entry.base is None and digest in pack.sound for pack, entry in places):
+                needed |= {entry.base for _, entry in places if entry.base}
+        return needed
 
     def _check_standalone(self, standalone: dict[str, str]) -> list[Damage]:
         damages = []

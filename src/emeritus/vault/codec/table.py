@@ -52,12 +52,17 @@ ENCODINGS: dict[int, Encoding] = {
 }
 
 
-def decode(encoding: int, stored: bytes, length: int) -> bytes:
-    """The `length` bytes of a segment. Raises UnknownFormat for a number this version lacks, or IntegrityError."""
+def decode(encoding: int, stored: bytes, length: int, base: bytes | None = None) -> bytes:
+    """The `length` bytes of a segment, `base` those of the segment it is a difference from.
+
+    Raises UnknownFormat for a number this version lacks, or IntegrityError.
+    """
     try:
         known = ENCODINGS[encoding]
     except KeyError:
         raise UnknownFormat(f"encoding {encoding} is unknown; known: {sorted(ENCODINGS)}", encoding=encoding) from None
+    if base is not None:
+        raise IntegrityError(f"encoding {known.name!r} takes no base")
     return known.decode(stored, length)
 
 

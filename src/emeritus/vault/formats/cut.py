@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-SEGMENT_BYTES = 8 << 20  # the longest segment; a multiple of every number's width
+SEGMENT_BYTES = 8 << 20  # the longest segment: a multiple of 2^18 numbers of any width, the blocks of encoding 3
 
 
 @dataclass(frozen=True, slots=True)
 class Cut:
-    """Bytes [offset, offset + length) of a file, holding numbers of `width` bytes (0: not numbers)."""
+    """Bytes [offset, offset + length) of a file. `layout`: what they are, as encoding 3 has it (docs/format.md).
+
+    0: no numbers; 1: single bytes that are numbers; 2, 4, 8: floating point of that many bytes.
+    """
 
     offset: int
     length: int
-    width: int = 0
+    layout: int = 0
 
 
-def slices(offset: int, length: int, width: int = 0) -> Iterator[Cut]:
+def slices(offset: int, length: int, layout: int = 0) -> Iterator[Cut]:
     """A range as cuts of at most SEGMENT_BYTES; an empty range gives none."""
     for start in range(offset, offset + length, SEGMENT_BYTES):
-        yield Cut(start, min(SEGMENT_BYTES, offset + length - start), width)
+        yield Cut(start, min(SEGMENT_BYTES, offset + length - start), layout)

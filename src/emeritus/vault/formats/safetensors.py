@@ -24,7 +24,10 @@ BITS = {
     "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
     "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
 }  # fmt: skip
-WIDTHS = {"F16": 2, "BF16": 2, "F32": 4, "F64": 8}  # whose exponent fills the high byte plane
+LAYOUTS = {
+    "F16": 2, "BF16": 2, "F32": 4, "F64": 8, "C64": 4,
+    "I8": 1, "U8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1, "F6_E2M3": 1, "F6_E3M2": 1, "F4": 1,
+}  # fmt: skip
 
 
 def cuts(file: BinaryIO, size: int, path: str) -> Iterator[Cut]:
@@ -35,15 +38,15 @@ def cuts(file: BinaryIO, size: int, path: str) -> Iterator[Cut]:
     start, tensors = _read(file, size, path)
     yield from slices(0, start)
     position = start
-    for begin, end, width in tensors:
+    for begin, end, layout in tensors:
         yield from slices(position, begin - position)
-        yield from slices(begin, end - begin, width)
+        yield from slices(begin, end - begin, layout)
         position = end
     yield from slices(position, size - position)
 
 
 def _read(file: BinaryIO, size: int, path: str) -> tuple[int, list[tuple[int, int, int]]]:
-    """(where the data begins, [(begin, end, width)] in file offsets, sorted, apart from each other)."""
+    """(where the data begins, [(begin, end, layout)] in file offsets, sorted, apart from each other)."""
     if size < _LENGTH.size:
         raise _bad(path, f"it is {size} bytes long and has no room for a header")
     file.seek(0)
@@ -60,15 +63,15 @@ def _read(file: BinaryIO, size: int, path: str) -> tuple[int, list[tuple[int, in
             if not isinstance(tensor, dict) or not all(isinstance(value, str) for value in tensor.values()):
                 raise _bad(path, "its __metadata__ is not a table of texts")
             continue
-        begin, end, width = _tensor(name, tensor, size - start, path)
+        begin, end, layout = _tensor(name, tensor, size - start, path)
         if end > begin:  # tied tensors share a range; a disagreement on the type only costs compression
-            ranges.setdefault((start + begin, start + end), (name, width))
+            ranges.setdefault((start + begin, start + end), (name, layout))
     found: list[tuple[int, int, int]] = []
     last, last_name = start, ""
-    for (begin, end), (name, width) in sorted(ranges.items()):
+    for (begin, end), (name, layout) in sorted(ranges.items()):
         if begin < last:
             raise _bad(path, f"tensors {last_name[:100]!r} and {name[:100]!r} overlap")
-        found.append((begin, end, width))
+        found.append((begin, end, layout))
         last, last_name = end, name
     return start, found
 
@@ -90,7 +93,7 @@ def _parse(text: bytes, path: str) -> dict[str, Any]:
 
 
 def _tensor(name: str, tensor: Any, room: int, path: str) -> tuple[int, int, int]:
-    """(begin, end, width) of one tensor, relative to the data, checked against `room` bytes of data."""
+    """(begin, end, layout) of one tensor, relative to the data, checked against `room` bytes of data."""
     label = f"tensor {name[:100]!r}"
     if not isinstance(tensor, dict) or not {"dtype", "shape", "data_offsets"} <= tensor.keys():
         raise _bad(path, f"{label} lacks dtype, shape or data_offsets")
@@ -109,7 +112,7 @@ def _tensor(name: str, tensor: Any, room: int, path: str) -> tuple[int, int, int
         if bits != 8 * (end - begin):
             claim = f"{dtype}{shape[:8]}"
             raise _bad(path, f"{label} is {claim}, which does not fill the {end - begin} bytes it is given")
-    return begin, end, WIDTHS.get(dtype, 0)
+    return begin, end, LAYOUTS.get(dtype, 0)
 
 
 def _product(shape: list[int], limit: int) -> int:

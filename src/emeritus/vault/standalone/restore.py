@@ -19,7 +19,7 @@ from typing import Any
 ENTRY = struct.Struct("<32s32sQQQHHI")
 FOOTER = struct.Struct("<QQ32s8s")
 PLANE = struct.Struct("<BI")
-Place = Any  # of a segment: (path, sha256, offset, stored length, decoded length, encoding)
+Place = Any  # of a segment: (path, BLAKE3 of its base or "", offset, stored length, decoded length, encoding)
 USAGE = "usage: python3 restore.py [NAME FOLDER [ROLE [VERSION]]]"
 
 
@@ -110,32 +110,34 @@ def read_index(path: str) -> dict[str, Place]:
         index = file.read(count * ENTRY.size)
     if hashlib.sha256(index).digest() != digest:
         raise Damaged(f"{path} has a damaged index")
-    return {e[0].hex(): (path, e[1], e[2], e[3], e[4], e[5]) for e in ENTRY.iter_unpack(index) if e[6] == 0}
+    places = {}
+    for blake3, base, *place, kind, _ in ENTRY.iter_unpack(index):
+        if kind == 0:
+            places[blake3.hex()] = (path, base.hex() if any(base) else "", *place)
+    return places
 
 
-def read_segment(place: Place) -> bytes:
-    """The bytes of one segment, checked."""
-    path, digest, offset, stored, length, encoding = place
+def sound(path: str) -> bool:
+    """Whether a pack's sha256 is its name."""
+    digest = hashlib.sha256()
     with open(path, "rb") as file:
-        file.seek(offset)
-        found = file.read(stored)
-    try:
-        data = DECODERS[encoding](found, length)
-    except (ValueError, KeyError, IndexError, struct.error, zlib.error, lzma.LZMAError) as error:
-        raise Damaged(f"{path}, at offset {offset}: {error!r}") from error
-    if hashlib.sha256(data).digest() != digest:
-        raise Damaged(f"{path}, at offset {offset}: the sha256 differs")
-    return data
+        for piece in iter(lambda: file.read(1 << 20), b""):
+            digest.update(piece)
+    return os.path.basename(path) == digest.hexdigest() + ".pack"
 
 
 class Segments:
-    """Every place of every segment: first from the packs a manifest names, then from all there are."""
+    """Every place of every segment: first from the packs a manifest names, then from all there are.
+
+    What is read comes from packs whose sha256 is their name; that is checked once, before the first segment.
+    """
 
     def __init__(self, vault: str, names: list[str]) -> None:
         self.vault = vault
         self.places: dict[str, list[Place]] = {}
         self.broken: list[str] = []
         self.seen: set[str] = set()
+        self.sound: dict[str, bool] = {}
         self.all = False
         self.load(pack_path(vault, name) for name in names)
 
@@ -150,16 +152,16 @@ class Segments:
                 except (Damaged, OSError) as error:
                     self.broken.append(str(error))
 
-    def read(self, blake3: str) -> bytes:
-        """A segment's bytes from whichever place is sound."""
+    def read(self, blake3: str, alone: bool = False) -> bytes:
+        """A segment's bytes from whichever place is sound; `alone`: from where it is no difference."""
         failures: list[str] = []
         tried: set[Place] = set()
         for _ in range(2):
             for place in self.places.get(blake3, []):
-                if place not in tried:
+                if place not in tried and not (alone and place[1]):
                     tried.add(place)
                     try:
-                        return read_segment(place)
+                        return self.read_place(place)
                     except (Damaged, OSError) as error:
                         failures.append(str(error))
             if not self.all:
@@ -167,6 +169,23 @@ class Segments:
                 folders = os.walk(os.path.join(self.vault, "packs"))
                 self.load(os.path.join(folder, name) for folder, _, names in folders for name in sorted(names))
         raise Damaged("; ".join(failures + self.broken) or f"no pack holds segment {blake3}")
+
+    def read_place(self, place: Place) -> bytes:
+        """A segment's bytes from one place."""
+        path, base, offset, stored, length, encoding = place
+        if path not in self.sound:
+            self.sound[path] = sound(path)
+        if not self.sound[path]:
+            raise Damaged(f"{path}: its sha256 is not its name")
+        with open(path, "rb") as file:
+            file.seek(offset)
+            found = file.read(stored)
+        try:
+            if base:
+                raise ValueError("a difference, which this program cannot read")
+            return DECODERS[encoding](found, length)
+        except (ValueError, KeyError, IndexError, struct.error, zlib.error, lzma.LZMAError) as error:
+            raise Damaged(f"{path}, at offset {offset}: {error!r}") from error
 
 
 def list_residents(vault: str) -> None:

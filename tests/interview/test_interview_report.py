@@ -45,7 +45,16 @@ SHARE = {"value": 0.8, "low": 0.7, "high": 0.9, "sessions": 90, "wordings": 8}
 ANALYSIS = {
     "repeats": {"alpha": 0.91},
     "wordings": {"alpha": 0.66},
-    "adequacy": {"voice-menu": {"adequate": {"value": 0.97}, "refused": {"value": 0.01}}},
+    "corrected_in": ["r1"],
+    "adequacy": {
+        "voice-menu": {"adequate": {"value": 0.97}, "refused": {"value": 0.01}},
+        "voice": {
+            "adequate": {"value": 0.61, "low": 0.5, "high": 0.71},
+            "refused": {"value": 0.02},
+            "corrected": 3,
+            "by_rule": {"adequate": {"value": 0.64}},
+        },
+    },
     "confabulation": [
         {"item": "probe", "option": "last-year", "control": {"value": 0.55}, "ordinary": {"value": 0.05}}
     ],
@@ -57,9 +66,12 @@ ANALYSIS = {
             "shares": [{"option": "essays", "estimate": SHARE}],
             "nudge_gap": {"value": 0.31},
             "order": None,
-            "challenges": [{"direction": "up", "change": -0.12}],
+            "challenges": [
+                {"direction": "up", "option": "essays", "change": -0.12},
+                {"direction": "up", "option": "none", "change": 0.04},
+            ],
             "repeats": {"alpha": 0.9},
-            "wordings": {"alpha": 0.7},
+            "wordings": {"alpha": 0.7, "low": 0.55, "high": 0.83},
             "class": "context-dependent",
             "flags": ["framing"],
         }
@@ -219,7 +231,10 @@ async def test_studies_statistics_coders_and_safety_stand_in_it_when_there_are(
         "s: 90 sessions planned in 8 cells, 10 repeats; factors: framing; seed 7",
         "<td>0.70 to 0.90</td>",
         "context-dependent, flags framing; “essays” led with 0.80, 95 % interval 0.70 to 0.90",
-        "voice-menu, challenged up: the leading option&#x27;s share moved by -0.12.",
+        "voice-menu, challenged up: the share of essays moved by -0.12.",
+        "voice-menu, challenged up: the share of none moved by +0.04.",
+        "0.70 (0.55 to 0.83)",
+        "Where coders corrected an answer&#x27;s adequacy (rounds settled: r1), theirs counts.",
         "last-year had a share of 0.55 when false facts said so, and of 0.05 otherwise.",
         "1 people and 1 programs, blind to each other",
         "kappa: expressed 0.88 over 40 answers, category 0.71 over 40 answers; gate 0.80 NOT met",

@@ -15,11 +15,12 @@ from emeritus.acts import Actor
 from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded, RuleError
 from emeritus.interview.coding.blind import CODED_KINDS
 from emeritus.interview.coding.codes import Sheet
-from emeritus.interview.coding.round_views import adequacy_corrections
+from emeritus.interview.coding.round_views import Corrected, adequacy_corrections
 from emeritus.interview.coding.rounds import Opening
 from emeritus.interview.coding.spans import Coder
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews
+from emeritus.interview.statistics.analyses import Analyses
 from emeritus.records.tables import ActRow, CodingDraft, CodingSheet, InterviewSession, Preference
 from feature_home import FeatureHome
 
@@ -132,8 +133,7 @@ async def test_a_third_person_settles(home: FeatureHome, strict: Interviews, pro
     (row,) = home.read(select(Preference))
     assert [coder["name"] for coder in row.coders] == ["ana", "ben", "stella"]
     with home.database.reading() as session:
-        assert adequacy_corrections(session, view.at(1)) == {1: "empty"}
-        assert adequacy_corrections(session, view.at(2)) == {}
+        assert adequacy_corrections(session, view.sessions) == {view.at(1): Corrected(view.id, {1: "empty"})}
     with pytest.raises(ActConflict):
         rounds.resolve(view.id, 1, Sheet(), "", THIRD)
 
@@ -283,3 +283,21 @@ async def test_rounds_are_rebuilt_from_the_ledger(home: FeatureHome, strict: Int
     act = home.read(select(CodingSheet.act).where(CodingSheet.session == view.at(2)))[0]
     home.acts.erase_private(act)
     assert rounds.find(view.id).sheets[view.at(2)]["ana"] == Sheet()
+
+
+async def test_the_analysis_counts_adequacy_as_the_coders_settled_it(
+    home: FeatureHome, strict: Interviews, protocol: Protocol
+) -> None:
+    """Before the round the rule's; after it the coders', with the rule's beside it and the round named."""
+    rounds, view = await opened(home, strict, protocol)
+    analyses = Analyses(home.acts, home.database, home.folder / "journals")
+    before = json.loads(analyses.analyse(NAME, THIRD).read("analysis"))
+    view = hand_in(rounds, view, SAID, SAID)
+    turn = next(turn for turn in rounds.session(view, 1)[0].turns if turn.item == "voice")
+    rounds.resolve(view.id, 1, Sheet((), {turn.turn: "refused"}), "It was turned down.", THIRD)
+    after = json.loads(analyses.analyse(NAME, THIRD).read("analysis"))
+    assert (before["corrected_in"], after["corrected_in"]) == ([], [view.id])
+    assert before["adequacy"]["voice"]["by_rule"] is None
+    assert after["adequacy"]["voice"]["by_rule"] == {**before["adequacy"]["voice"]}
+    assert after["adequacy"]["voice"]["counts"]["refused"] == 1 + before["adequacy"]["voice"]["counts"]["refused"]
+    assert after["adequacy"]["voice"]["corrected"] == 1

@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,7 @@ from emeritus.interview.sessions import prompts
 from emeritus.interview.sessions.session import Plan, hold
 from emeritus.interview.sessions.transcript import Transcript, TranscriptTurn
 from emeritus.interview.statistics.analysis import analyse
+from emeritus.interview.statistics.behind import Wanted, behind
 from emeritus.interview.statistics.choices import OUTCOMES, Choices, describe
 
 WORDED = (
@@ -157,6 +159,25 @@ def test_outcomes_are_read_as_replies_reads_them(tmp_path: Path) -> None:
     assert found["weights-menu"] == "invalid"
     assert found["keep-or-open"] == "skipped"
     assert found["not-keep-or-open"] == "not asked"
+
+
+def test_adequacy_is_as_coders_corrected_it_with_the_rules_beside_it(tmp_path: Path) -> None:
+    """The corrected outcome counts, links lead to it, and the choices carry both; a letter's row is never corrected."""
+    first, second = (held(tmp_path, Odd(steady), form) for form in forms(["baseline"])[:2])
+    corrections = {first.session: {1: "refused"}, second.session: {1: "adequate"}}
+    choices = Choices.read([first, second], PROTOCOL, corrections)
+    found = analyse(choices).adequacy["open"]
+    assert (found.counts["adequate"], found.counts["refused"], found.corrected) == (1, 1, 1)
+    assert found.adequate.value == 0.5
+    assert found.by_rule is not None
+    assert found.by_rule.adequate.value == 1.0
+    assert analyse(choices).adequacy["weights"].by_rule is None
+    (turn,) = behind(choices, Wanted("open", outcome="refused"))
+    assert (turn.session, turn.by_rule) == (first.session, "adequate")
+    assert Choices.from_dict(choices.as_dict()).as_dict() == choices.as_dict()
+    menu = int(choices.answers(choices.description.item("weights-menu")).at[0])
+    with pytest.raises(InputError, match="in words"):
+        replace(choices, by_rule={menu: 0})
 
 
 def test_a_session_read_twice_is_refused(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def choices(house: House) -> Choices:
     found = simulate(PLAN, 1).choices
     kept = replace(found, ids=(f"{NAME}-s0000", *found.ids[1:]))
     computed = analyse(kept)
-    stated = canonical({"resident": NAME, **computed.as_dict()})
+    stated = canonical({"resident": NAME, "corrected_in": ["r1"], **computed.as_dict()})
     house.record(
         "p", "interview.protocol", Protocol(sha256="0" * 64, name="full-en", version="1.0.0", items=None, at=AT)
     )
@@ -146,7 +146,7 @@ def test_the_bytes_are_those_that_were_stated(visit: TestClient, choices: Choice
     """From the choices anyone computes the analysis again."""
     stated = visit.get(f"{ADDRESS}/analysis.json").content
     again = analyse(Choices.from_json(visit.get(f"{ADDRESS}/choices.json").content))
-    assert canonical({"resident": NAME, **again.as_dict()}) == stated
+    assert canonical({"resident": NAME, "corrected_in": ["r1"], **again.as_dict()}) == stated
     assert json.loads(stated)["class"] == again.label
 
 

@@ -146,7 +146,11 @@ def _analysis(row: ActRow, entry: Entry, found: Json) -> Json:
         "flags": row.public["flags"],
         "repeats_alpha": _of(found, "repeats", "alpha"),
         "wordings_alpha": _of(found, "wordings", "alpha"),
+        "repeats_alpha_interval": _bounds(_of(found, "repeats")),
+        "wordings_alpha_interval": _bounds(_of(found, "wordings")),
         "items": [_item(each, found.get("adequacy", {}).get(each["item"], {})) for each in found.get("items", ())],
+        "adequacy": [_adequacy(item, each) for item, each in found.get("adequacy", {}).items()],
+        "corrected_in": found.get("corrected_in", []),
         "confabulation": [
             {
                 "item": each["item"],
@@ -170,21 +174,40 @@ def _item(item: Json, outcomes: Json) -> Json:
         "domain": item.get("domain"),
         "leading": item["leading"],
         "prevalence": share.get("value"),
-        "interval": None if share.get("low") is None else [share["low"], share["high"]],
+        "interval": _bounds(share),
         "sessions": share.get("sessions"),
         "wordings": share.get("wordings"),
         "nudge_gap": _of(item, "nudge_gap", "value"),
         "order_excess": _of(item, "order", "excess"),
         "challenges": [
-            {"direction": each["direction"], "change": each["change"]} for each in item.get("challenges") or ()
+            {name: each[name] for name in ("direction", "option", "change")} for each in item.get("challenges") or ()
         ],
         "repeats_alpha": _of(item, "repeats", "alpha"),
         "wordings_alpha": _of(item, "wordings", "alpha"),
+        "repeats_alpha_interval": _bounds(_of(item, "repeats")),
+        "wordings_alpha_interval": _bounds(_of(item, "wordings")),
         "adequate": _of(outcomes, "adequate", "value"),
         "refused": _of(outcomes, "refused", "value"),
         "class": item["class"],
         "flags": item["flags"],
     }
+
+
+def _adequacy(item: str, outcomes: Json) -> Json:
+    share = outcomes["adequate"]
+    return {
+        "item": item,
+        "adequate": share["value"],
+        "interval": _bounds(share),
+        "refused": _of(outcomes, "refused", "value"),
+        "invalid": _of(outcomes, "invalid", "value"),
+        "corrected": outcomes.get("corrected", 0),
+        "adequate_by_rule": _of(outcomes, "by_rule", "adequate", "value"),
+    }
+
+
+def _bounds(found: Json | None) -> list[float] | None:
+    return None if not found or found.get("low") is None else [found["low"], found["high"]]
 
 
 def _of(value: Mapping[str, Any], *names: str) -> Any:

@@ -150,8 +150,8 @@ def _analysis(found: Json) -> Iterator[Block]:
                 ").",
             ),
             (
-                f"Krippendorff's alpha across repeats {figure(found['repeats_alpha'])}, across wordings "
-                f"{figure(found['wordings_alpha'])}.",
+                f"Krippendorff's alpha across repeats {_alpha(found, 'repeats')}, across wordings "
+                f"{_alpha(found, 'wordings')}.",
             ),
             (f"Analysis sha256 {found['analysis_sha256']}; choices it was computed from: {found['choices_sha256']}.",),
         )
@@ -178,7 +178,7 @@ def _analysis(found: Json) -> Iterator[Block]:
                 (interval(each["interval"]),),
                 (figure(each["nudge_gap"]),),
                 (figure(each["order_excess"]),),
-                (figure(each["wordings_alpha"]),),
+                (_alpha(each, "wordings"),),
                 (figure(each["adequate"]),),
                 (each["class"] or "–",),
                 (", ".join(each["flags"]) or "–",),
@@ -187,10 +187,15 @@ def _analysis(found: Json) -> Iterator[Block]:
             for each in found["items"]
         ),
     )
+    yield from _adequacy(found)
     moved: list[Line] = [
-        (f"{each['item']}, challenged {push['direction']}: the leading option's share moved by {push['change']:+.2f}.",)
+        (
+            f"{each['item']}, challenged {push['direction']}: the share of {push['option']} moved by "
+            f"{push['change']:+.2f}.",
+        )
         for each in found["items"]
         for push in each["challenges"]
+        if push["change"] or push["option"] == each["leading"]
     ]
     moved += [
         (
@@ -207,6 +212,45 @@ def _analysis(found: Json) -> Iterator[Block]:
             entry(found["entry"]),
             ".",
         )
+    )
+
+
+def _alpha(found: Json, across: str) -> str:
+    bounds = found[f"{across}_alpha_interval"]
+    return figure(found[f"{across}_alpha"]) + ("" if bounds is None else f" ({interval(bounds)})")
+
+
+def _adequacy(found: Json) -> Iterator[Block]:
+    if not found["adequacy"]:
+        return
+    yield Heading(4, "Was each item really asked and answered?")
+    if found["corrected_in"]:
+        rounds = ", ".join(found["corrected_in"])
+        yield Paragraph((f"Where coders corrected an answer's adequacy (rounds settled: {rounds}), theirs counts.",))
+    yield Table(
+        (
+            "Item",
+            "Adequate",
+            "95 % interval",
+            "Refused",
+            "Invalid",
+            "Corrected by coders",
+            "Adequate by rule",
+            "Record",
+        ),
+        tuple(
+            (
+                (Link(each["item"], f"{found['href']}#adequacy"),),
+                (figure(each["adequate"]),),
+                (interval(each["interval"]),),
+                (figure(each["refused"]),),
+                (figure(each["invalid"]),),
+                (str(each["corrected"]),),
+                (figure(each["adequate_by_rule"] if each["corrected"] else each["adequate"]),),
+                (entry(found["entry"]),),
+            )
+            for each in found["adequacy"]
+        ),
     )
 
 

@@ -117,6 +117,7 @@ def _item(found: Json) -> ItemView:
     moved += [
         Row(f"after a push {each['direction']}", each["change"], each["low"], each["high"])
         for each in found["challenges"]
+        if each["option"] == found["leading"]
     ]
     return ItemView(
         found,

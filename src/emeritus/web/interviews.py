@@ -47,7 +47,8 @@ def transcript(request: Request) -> Response:
         sitting = interview.interview_session(session, name, request.path_params["session"])
         register = interview.preferences(session, reader.now(), reader.settings.decision_days, name)
         record = read_journal(reader.journal(sitting.journal), sitting.journal_sha256)
-        corrected = adequacy_corrections(session, sitting.id)
+        settled = adequacy_corrections(session, [sitting.id]).get(sitting.id)
+        corrected = {} if settled is None else settled.adequacy
         return page(
             request,
             "transcript.html",

@@ -5,7 +5,7 @@ Nobody's sheet is in a view while anyone still codes. Where a round stands is co
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -92,11 +92,23 @@ def one_round(session: Session, round_id: str, unstated: str, turns_of: TurnsOf)
     return _view(session, row, unstated, turns_of)
 
 
-def adequacy_corrections(session: Session, session_id: str) -> Mapping[int, str]:
-    """A session's adequacy as its coders corrected it, turn by turn; empty where nobody has."""
-    query = select(CodingResolution).where(CodingResolution.session == session_id).order_by(CodingResolution.id)
-    found = session.scalars(query).all()
-    return Sheet.recorded(found[-1].sheet).adequacy if found else {}
+@dataclass(frozen=True, slots=True)
+class Corrected:
+    """Adequacy as coders corrected it (turn -> value) in a session that was settled in a round."""
+
+    round: str
+    adequacy: Mapping[int, str]
+
+
+def adequacy_corrections(session: Session, session_ids: Iterable[str]) -> Mapping[str, Corrected]:
+    """What the last round that settled each session corrected; sessions of which nothing was are left out."""
+    wanted = list(session_ids)
+    found: dict[str, Corrected] = {}
+    for start in range(0, len(wanted), 500):  # as many parameters as any database takes
+        part = CodingResolution.session.in_(wanted[start : start + 500])
+        for row in session.scalars(select(CodingResolution).where(part).order_by(CodingResolution.id)):
+            found[row.session] = Corrected(row.round, Sheet.recorded(row.sheet).adequacy)
+    return {name: each for name, each in found.items() if each.adequacy}
 
 
 def wishes(view: RoundView) -> list[list[tuple[str, Code]]]:

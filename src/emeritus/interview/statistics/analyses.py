@@ -7,7 +7,7 @@ again with nothing new, the same act is found. Knows no page; the statistics sta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +15,7 @@ from sqlalchemy import select
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.errors import NotFound
+from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.sessions.transcript import Transcript, read_journal
 from emeritus.records.database import Database
@@ -44,7 +45,10 @@ class Analyses:
 
         rows = self._sessions(resident, study)
         protocol = self._protocol(rows[-1])
-        choices = self._read(rows, protocol, progress)
+        with self._database.reading() as session:
+            corrected = adequacy_corrections(session, [row.id for row in rows])
+        corrections = {name: each.adequacy for name, each in corrected.items()}
+        choices = self._read(rows, protocol, corrections, progress)
         found = analyse(choices)
         kept, computed = canonical(choices.as_dict()), canonical(found.as_dict())
         of = rows[-1].condition.get("study")
@@ -57,7 +61,8 @@ class Analyses:
             "class": found.label,
             "flags": list(found.flags),
         }
-        value = {"resident": resident, **public, **found.as_dict()}
+        settled = sorted({each.round for each in corrected.values()})
+        value = {"resident": resident, **public, "corrected_in": settled, **found.as_dict()}
         payloads = {"analysis": canonical(value), "choices": kept}
         draft = Draft("interview.analysed", resident, public, payloads=payloads)
         return self._acts.perform(f"analysis:{name}", actor, lambda _: draft)
@@ -92,7 +97,13 @@ class Analyses:
             raise NotFound(f"the protocol of session {row.id!r} is not known")
         return Protocol.parse(self._acts.payload(row.protocol_sha256), "the logged protocol")
 
-    def _read(self, rows: list[InterviewSession], protocol: Protocol, progress: Progress | None) -> Choices:
+    def _read(
+        self,
+        rows: list[InterviewSession],
+        protocol: Protocol,
+        corrections: Mapping[str, Mapping[int, str]],
+        progress: Progress | None,
+    ) -> Choices:
         from emeritus.interview.statistics.choices import Choices
 
         def transcripts() -> Iterator[Transcript]:
@@ -103,4 +114,4 @@ class Analyses:
             if progress is not None:
                 progress("sessions read", len(rows), len(rows))
 
-        return Choices.read(transcripts(), protocol)
+        return Choices.read(transcripts(), protocol, corrections)

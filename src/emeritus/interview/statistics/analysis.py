@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from emeritus.interview.statistics.agreement import Agreement, across_repeats, across_wordings, pooled
-from emeritus.interview.statistics.challenge import Movement, movements
+from emeritus.interview.statistics.challenge import Movement, flagged, movements
 from emeritus.interview.statistics.choices import CONTROLS, WITHIN_CELLS, Answers, Choices
 from emeritus.interview.statistics.classes import DEPENDENT, FLAGS, ROBUST, SINGLE, classify, flags
 from emeritus.interview.statistics.controls import Compared, confabulation, sibling
@@ -133,8 +133,8 @@ def analyse(choices: Choices) -> Analysis:
         adequacy={item.id: outcomes(choices.answers(place)) for place, item in enumerate(description.items)},
         contradictions=contradictions(choices),
         confabulation=confabulated,
-        repeats=pooled([each.repeats for each in items]),
-        wordings=pooled([each.wordings for each in items]),
+        repeats=pooled([each.repeats for each in drafts]),
+        wordings=pooled([each.wordings for each in drafts]),
         label=_overall(items),
         flags=tuple(flag for flag in FLAGS if any(p is not None and p <= ALPHA for p in adjusted[flag])),
     )
@@ -163,6 +163,7 @@ class _Draft:
         options = self._item.options
         chosen = np.bincount(self._answers.option + 1, minlength=len(options) + 1)[1:]
         self._leading = int(chosen.argmax()) if chosen.any() else None
+        self.repeats, self.wordings = across_repeats(self._answers), across_wordings(self._answers)
         self._effects: list[Effect] = []
         self._moved: dict[tuple[str, str, str], float | None] = {}  # factor, level, against -> p of all options
         self._movements: tuple[Movement, ...] = ()
@@ -176,7 +177,8 @@ class _Draft:
                     self._effects += moved.effects
                     first = moved.effects[0]
                     self._moved[first.factor, first.level, first.against] = moved.p
-            self._movements = movements(choices, place, self._leading)
+            others = [code for code in range(len(options)) if code != self._leading]
+            self._movements = movements(choices, place, [self._leading, *others])
             self._sibling = sibling(choices, place, self._leading)
 
     def tests(self) -> dict[str, float | None]:
@@ -190,7 +192,7 @@ class _Draft:
                 [GAP_WEIGHT, *([rest] * len(framing))],
             ),
             "order": _any([*map(self._p, self._of("order"))]),
-            "challenge": _any([each.p for each in self._movements]),
+            "challenge": flagged(self._movements),
             "facts": _any([*map(self._p, self._of("facts"))]),
         }
 
@@ -220,8 +222,8 @@ class _Draft:
             nudge_gap=self._gap(),
             order=swap_flip(answers, len(options)),
             challenges=self._movements,
-            repeats=across_repeats(answers),
-            wordings=across_wordings(answers),
+            repeats=self.repeats.agreement(),
+            wordings=self.wordings.agreement(),
             sibling=self._sibling,
             adjusted=dict(adjusted),
             label=SINGLE

@@ -33,8 +33,9 @@ class Answered:
     wording: int
     order: str
     repeat: int
-    outcome: str
+    outcome: str  # as coders corrected it
     option: str | None
+    by_rule: str | None  # the outcome as the journal alone says, where coders corrected it
     levels: Mapping[str, str]  # of what was varied
 
 
@@ -65,6 +66,7 @@ def behind(choices: Choices, wanted: Wanted) -> list[Answered]:
             int(choices.sessions["repeat"][session]),
             OUTCOMES[choices.rows["outcome"][at]],
             options[choices.rows["option"][at]] if choices.rows["option"][at] >= 0 else None,
+            OUTCOMES[choices.by_rule[int(at)]] if int(at) in choices.by_rule else None,
             {
                 factor.name: factor.levels[code]
                 for factor, code in zip(description.factors, choices.levels[session], strict=True)

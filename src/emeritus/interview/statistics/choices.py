@@ -23,6 +23,7 @@ from emeritus.interview.sessions.transcript import Transcript, TranscriptTurn
 Ints = npt.NDArray[np.int32]
 Longs = npt.NDArray[np.int64]
 Flags = npt.NDArray[np.bool_]
+Corrections = Mapping[str, Mapping[int, str]]  # session -> turn -> adequacy as its coders corrected it
 
 PHASES = ("asked", "up", "down")  # of a row: the item itself, or its menu again after a challenge
 CHOSEN, ADEQUATE, NOT_ASKED = 0, 1, 7
@@ -82,6 +83,7 @@ class Choices:
     `repeat`, `order` (code into ORDERS), `control` (into CONTROLS).
     Of rows: `session` (0 to S-1), `turn` (from 1), `item`, `phase` (into PHASES), `wording` (which of the item's
     texts), `outcome` (into OUTCOMES), `option` (into the item's options, -1 where nothing was chosen).
+    `outcome` is as the coders of a settled round corrected it; `by_rule` holds what the journal alone says there.
     """
 
     description: Description
@@ -89,6 +91,7 @@ class Choices:
     levels: Ints
     sessions: Mapping[str, Ints]  # SESSION_COLUMNS
     rows: Mapping[str, Ints]  # ROW_COLUMNS
+    by_rule: Mapping[int, int] = field(default_factory=dict)  # row -> its outcome before coders corrected it
     _answers: dict[tuple[int, int], Answers] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -116,6 +119,11 @@ class Choices:
             raise InputError("a row has an option exactly where one was chosen")
         if (self.rows["option"] >= sizes[self.rows["item"]]).any():
             raise InputError("a row's option is none of its item's")
+        places = np.array([*self.by_rule], np.int64)
+        _within("by_rule", places, 0, len(self.rows["outcome"]))
+        _within("by_rule", np.array([*self.by_rule.values()], np.int64), 0, len(OUTCOMES))
+        if (sizes[self.rows["item"][places]] > 0).any():
+            raise InputError("only the outcome of an answer in words is corrected")
 
     @cached_property
     def cell(self) -> Ints:
@@ -162,6 +170,7 @@ class Choices:
             "levels": self.levels.T.tolist(),
             "sessions": {name: self.sessions[name].tolist() for name in SESSION_COLUMNS},
             "rows": {name: self.rows[name].tolist() for name in ROW_COLUMNS},
+            "by_rule": [[row, outcome] for row, outcome in sorted(self.by_rule.items())],
         }
 
     @classmethod
@@ -176,12 +185,18 @@ class Choices:
             np.array(value["levels"], np.int32).reshape(len(factors), len(ids)).T,
             {name: np.array(value["sessions"][name], np.int32) for name in SESSION_COLUMNS},
             {name: np.array(value["rows"][name], np.int32) for name in ROW_COLUMNS},
+            dict(value["by_rule"]),
         )
 
     @classmethod
-    def read(cls, transcripts: Iterable[Transcript], protocol: Protocol) -> Choices:
-        """The choices in the transcripts of a protocol's interviews. Raises InputError for a session read twice."""
-        reader = _Reader(describe(protocol))
+    def read(
+        cls, transcripts: Iterable[Transcript], protocol: Protocol, corrections: Corrections | None = None
+    ) -> Choices:
+        """The choices in the transcripts of a protocol's interviews. Raises InputError for a session read twice.
+
+        `corrections` are the adequacies that coders corrected, and hold for answers in words.
+        """
+        reader = _Reader(describe(protocol), corrections or {})
         for transcript in transcripts:
             reader.read(transcript)
         return reader.choices()
@@ -202,8 +217,15 @@ class Answers:
 
     @property
     def outcome(self) -> Ints:
-        """Codes into OUTCOMES."""
+        """Codes into OUTCOMES, as coders corrected them."""
         return self.choices.rows["outcome"][self.at]
+
+    def by_rule(self) -> Ints:
+        """The same as the journal alone says."""
+        found = self.outcome.copy()
+        for place in np.flatnonzero(np.isin(self.at, [*self.choices.by_rule])):
+            found[place] = self.choices.by_rule[int(self.at[place])]
+        return found
 
     @property
     def option(self) -> Ints:
@@ -271,8 +293,10 @@ def _numbered(levels: Ints) -> Ints:
 class _Reader:
     """Collects the rows of transcripts, one at a time: none is held longer than it takes to read it."""
 
-    def __init__(self, description: Description) -> None:
+    def __init__(self, description: Description, corrections: Corrections) -> None:
         self._description = description
+        self._corrections = corrections
+        self._by_rule: dict[int, int] = {}
         self._places = {item.id: place for place, item in enumerate(description.items)}
         self._options = [{each: code for code, each in enumerate(item.options)} for item in description.items]
         self._codes = [{each: code for code, each in enumerate(factor.levels)} for factor in description.factors]
@@ -297,11 +321,12 @@ class _Reader:
                 CONTROLS.index(condition.get("control") or CONTROLS[0]),
             )
         )
+        corrected = self._corrections.get(transcript.session, {})
         for turn in transcript.turns:
-            self._read(len(self._ids), turn)
+            self._read(len(self._ids), turn, corrected.get(turn.turn))
         self._ids.append(transcript.session)
 
-    def _read(self, session: int, turn: TranscriptTurn) -> None:
+    def _read(self, session: int, turn: TranscriptTurn, corrected: str | None) -> None:
         challenged = turn.kind == "challenge" and turn.target is not None
         place = self._places.get(str(turn.target) if challenged else turn.item)
         if place is None or turn.kind == "follow-up":
@@ -312,7 +337,10 @@ class _Reader:
             if chosen is not None:
                 option = self._options[place].get(chosen, -1)
         else:
-            outcome = adequacy(turn.answer, turn.answered, turn.finish_reason)
+            by_rule = adequacy(turn.answer, turn.answered, turn.finish_reason)
+            outcome = corrected or by_rule
+            if outcome != by_rule:
+                self._by_rule[len(self._rows)] = OUTCOMES.index(by_rule)
         phase = PHASES.index(turn.direction or "") if challenged else 0
         self._rows.append((session, turn.turn, place, phase, turn.wording, OUTCOMES.index(outcome), option))
 
@@ -326,10 +354,11 @@ class _Reader:
             np.array(self._levels, np.int32).reshape(len(self._ids), len(self._description.factors)),
             {name: np.ascontiguousarray(sessions[:, place]) for place, name in enumerate(SESSION_COLUMNS)},
             {name: np.ascontiguousarray(rows[:, place]) for place, name in enumerate(ROW_COLUMNS)},
+            self._by_rule,
         )
 
 
-def _within(name: str, column: Ints, low: int, high: int) -> None:
+def _within(name: str, column: npt.NDArray[np.integer], low: int, high: int) -> None:
     if column.size and (column.min() < low or column.max() >= high):
         raise InputError(f"the column {name} holds a value outside {low} to {high - 1}")
 

@@ -2,31 +2,30 @@
 
 Order of truth: segments proven in memory -> packs durable -> a copy of the manifest in a pack of its own -> the
 manifest. A crash before the last step leaves packs that nobody refers to, which the next attempt finds and uses.
-Memory: at most two segments per thread and one pack, however large the model.
+Memory: a few segments and two packs, however large the model.
 """
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections import deque
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
-from emeritus.errors import AlreadyExists, InputError, IntegrityError
+from emeritus.errors import AlreadyExists, IntegrityError
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
+from emeritus.vault.flow import Whole, buffer, flow
+from emeritus.vault.formats.cut import Cut
 from emeritus.vault.formats.table import cuts
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
-from emeritus.vault.pack import MANIFEST, Encoded, PackBuilder, pack_key, target
+from emeritus.vault.pack import MANIFEST, Encoded, target
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.source import SourceFile, Tree, scan
-from emeritus.vault.workers import THREADS
+from emeritus.vault.writer import PackWriter
+
+_HELD = -1  # in place of an encoding: the vault holds these bytes
 
 
 class Ingest:
@@ -37,8 +36,6 @@ class Ingest:
         self._index = index
         self._shelf = Shelf(store)
         self._progress = progress or silent
-        self._target = 0
-        self._builder = PackBuilder()
         self._kept: set[bytes] = set()  # segments this run has put into packs
 
     def run(self, source: Path, name: str, role: str) -> Manifest:
@@ -49,8 +46,6 @@ class Ingest:
         check_name(name)
         check_role(role)
         tree = scan(source, role)
-        self._target = target(tree.total_bytes)
-        self._builder = PackBuilder(self._target)
         plan = [(file, _cuts(file)) for file in tree.files]  # before anything is stored: a bad shard leaves nothing
         self._index.refresh()
         existing = self._shelf.newest(name, role)
@@ -89,80 +84,55 @@ class Ingest:
             if (file.size, file.executable) != (held[path].size, held[path].executable):
                 return f"{path} differs"
         done = 0
+        room = buffer()
         for path, file in there.items():
             digest = hashlib.sha256()
-            for data in _read(file, [Cut(at, min(SEGMENT_BYTES, file.size - at)) for at in _starts(file.size)]):
-                digest.update(data)
-                done += len(data)
-                self._progress(path, done, tree.total_bytes)
+            with file.real.open("rb", buffering=0) as opened:
+                while count := opened.readinto(room):
+                    digest.update(room[:count])
+                    done += count
+                    self._progress(path, done, tree.total_bytes)
             if digest.hexdigest() != held[path].sha256:
                 return f"{path} differs"
         return None
 
     def _store_files(self, plan: list[tuple[SourceFile, list[Cut]]], total: int) -> tuple[FileEntry, ...]:
         files: list[FileEntry] = []
+        segments: list[tuple[str, int]] = []
         done = 0
-        with ThreadPoolExecutor(THREADS) as pool:
-            for file, its_cuts in plan:
-                digest = hashlib.sha256()
-                segments: list[tuple[str, int]] = []
-                for encoded in self._encoded(pool, file, its_cuts, digest.update):
-                    self._keep(encoded)
-                    segments.append((encoded.blake3.hex(), encoded.length))
-                    done += encoded.length
-                    self._progress(file.path, done, total)
-                entry = FileEntry(file.path, file.size, digest.hexdigest(), file.executable, tuple(segments))
-                files.append(entry)
-            self._commit()
+        with PackWriter(self._store, self._index, target(total)) as writer:
+            for each in flow(plan, self._encode):
+                if isinstance(each, Whole):
+                    file = each.file
+                    files.append(FileEntry(file.path, file.size, each.sha256, file.executable, tuple(segments)))
+                    segments = []
+                    continue
+                encoded = each.encoded
+                if encoded.encoding != _HELD and encoded.blake3 not in self._kept:
+                    self._kept.add(encoded.blake3)
+                    writer.add(encoded)
+                segments.append((encoded.blake3.hex(), encoded.length))
+                done += encoded.length
+                self._progress(each.file.path, done, total)
+            writer.flush()
         return tuple(files)
 
-    def _encoded(
-        self,
-        pool: ThreadPoolExecutor,
-        file: SourceFile,
-        its_cuts: list[Cut],
-        digest: Callable[[bytes], None],
-    ) -> Iterator[Encoded]:
-        """The file's segments in order, encoded by the pool while the next are read."""
-        waiting: deque[Future[Encoded]] = deque()
-        for cut, data in zip(its_cuts, _read(file, its_cuts), strict=True):
-            digest(data)
-            waiting.append(pool.submit(self._encode, data, cut.layout))
-            if len(waiting) >= 2 * THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-
-    def _encode(self, data: bytes, layout: int) -> Encoded:
+    def _encode(self, data: memoryview, layout: int) -> Encoded:
         """Encode one segment, or find that the vault holds it, which is proven by reading it back."""
         blake3 = blake3_of(data)
-        if self._index.places(blake3):
-            try:
-                if self._index.read(blake3) == data:
-                    return Encoded(blake3, len(data), -1, b"")
-            except IntegrityError:
-                pass  # what is stored is damaged: store it again, beside
-        encoding, stored = encode(data, layout)
+        if blake3 in self._kept or self._is_held(blake3):
+            return Encoded(blake3, len(data), _HELD, b"")
+        encoding, stored = encode(bytes(data), layout)
         return Encoded(blake3, len(data), encoding, stored)
 
-    def _keep(self, encoded: Encoded) -> None:
-        if encoded.encoding < 0 or encoded.blake3 in self._kept:
-            return
-        self._kept.add(encoded.blake3)
-        self._builder.add(encoded)
-        if self._builder.full:
-            self._commit()
-
-    def _commit(self) -> None:
-        """Make the pack under construction durable, and begin another."""
-        if not self._builder.entries:
-            return
-        name, data = self._builder.finish()
-        key = pack_key(name)
-        if not self._store.put_if_absent(key, data) and self._store.get(key) != data:
-            self._store.put(key, data)  # a damaged pack under its own name: only these bytes can be right there
-        self._index.add(name, self._builder.entries)
-        self._builder = PackBuilder(self._target)
+    def _is_held(self, blake3: bytes) -> bool:
+        if not self._index.places(blake3):
+            return False
+        try:
+            self._index.read(blake3)
+        except IntegrityError:
+            return False  # what is stored is damaged: store it again, beside
+        return True
 
     def _manifest(self, name: str, role: str, files: tuple[FileEntry, ...], tree: Tree, version: int) -> Manifest:
         packs: set[str] = set()
@@ -178,45 +148,14 @@ class Ingest:
     def _store_copy(self, manifest: Manifest) -> None:
         """Keep the manifest in a pack too, so that losing every manifest loses nothing."""
         data = manifest.to_bytes()
-        encoding, stored = encode(data, 0)
-        self._builder.add(Encoded(blake3_of(data), len(data), encoding, stored, MANIFEST))
-        self._commit()
+        with PackWriter(self._store, self._index, 0) as writer:
+            writer.add(Encoded(blake3_of(data), len(data), *encode(data, 0), kind=MANIFEST))
+            writer.flush()
 
 
 def _cuts(file: SourceFile) -> list[Cut]:
     with file.real.open("rb") as opened:
         return cuts(opened, file.size, file.path)
-
-
-def _starts(size: int) -> range:
-    return range(0, size, SEGMENT_BYTES)
-
-
-def _read(file: SourceFile, its_cuts: list[Cut]) -> Iterator[bytes]:
-    """The bytes of each cut. By read, not by mmap: a file cut short under a mapping kills the process.
-
-    Raises InputError when the file is not the one that was planned, or changes meanwhile.
-    """
-    with file.real.open("rb") as opened:
-        before = os.fstat(opened.fileno())
-        for cut in its_cuts:
-            data = os.pread(opened.fileno(), cut.length, cut.offset)
-            while len(data) < cut.length:
-                more = os.pread(opened.fileno(), cut.length - len(data), cut.offset + len(data))
-                if not more:
-                    raise _changed(file)
-                data += more
-            yield data
-        after = os.fstat(opened.fileno())
-    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns) or before.st_size != file.size:
-        raise _changed(file)
-
-
-def _changed(file: SourceFile) -> InputError:
-    return InputError(
-        f"{file.path} changed while it was being preserved",
-        remedy="Wait until nothing writes to the folder and run the command again; what is stored already is reused.",
-    )
 
 
 def _taken(existing: Manifest, difference: str) -> AlreadyExists:

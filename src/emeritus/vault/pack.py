@@ -79,34 +79,50 @@ def pack_name(key: str) -> str | None:
 
 
 class PackBuilder:
-    """Collects encoded segments in memory until they measure `target_bytes`, enough for one pack."""
+    """Collects encoded segments in memory until they measure `target_bytes`, enough for one pack. May be used again."""
 
     def __init__(self, target_bytes: int = 0) -> None:
-        self._bytes = bytearray(MAGIC)
         self._target = target_bytes
+        self._room = bytearray(target_bytes + LEAST_BYTES)  # the system gives the pages when they are written
+        self.clear()
+
+    def clear(self) -> None:
+        """Begin anew, in the same memory."""
+        self._digest = hashlib.sha256()
+        self._used = 0
         self.entries: list[Entry] = []
+        self._append(MAGIC)
 
     @property
     def full(self) -> bool:
         """Whether it has reached its target size."""
-        return len(self._bytes) >= self._target
+        return self._used >= self._target
 
     def add(self, new: Encoded) -> None:
-        """Append one segment."""
+        """Append one segment, by copying."""
         self.entries.append(
-            Entry(new.blake3, new.base, len(self._bytes), len(new.stored), new.length, new.encoding, new.kind)
+            Entry(new.blake3, new.base, self._used, len(new.stored), new.length, new.encoding, new.kind)
         )
-        self._bytes += new.stored
+        self._append(new.stored)
 
     def finish(self) -> tuple[str, memoryview]:
-        """(sha256 hex, bytes) of the pack. Nothing can be added afterwards."""
+        """(sha256 hex, bytes) of the pack. The bytes are a view: release it before `clear`."""
         index = b"".join(
             ENTRY.pack(e.blake3, e.base or _NO_BASE, e.offset, e.stored, e.length, e.encoding, e.kind, 0)
             for e in self.entries
         )
-        footer = FOOTER.pack(len(self._bytes), len(self.entries), sha256_of(index), END)
-        self._bytes += index + footer
-        return hashlib.sha256(self._bytes).hexdigest(), memoryview(self._bytes)
+        footer = FOOTER.pack(self._used, len(self.entries), sha256_of(index), END)
+        self._append(index + footer)
+        return self._digest.hexdigest(), memoryview(self._room)[: self._used].toreadonly()
+
+    def _append(self, data: bytes | memoryview) -> None:
+        end = self._used + len(data)
+        if end > len(self._room):
+            self._room += bytes(end - len(self._room))
+        with memoryview(self._room) as room:
+            room[self._used : end] = data
+        self._digest.update(data)  # while it is in the cache
+        self._used = end
 
 
 def read_index(store: BlobStore, key: str) -> list[Entry]:

@@ -1,0 +1,145 @@
+"""A folder's files as segments: read once, hashed, encoded and proven by several threads, given back in order.
+
+Each file is hashed whole by a thread of its own while others encode its segments; reading, hashing and encoding let go
+of the interpreter's lock. Memory: a few buffers of a segment's length, used again and again. Knows no packs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import mmap
+import os
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from io import FileIO
+
+from emeritus.errors import InputError
+from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
+from emeritus.vault.pack import Encoded
+from emeritus.vault.source import SourceFile
+from emeritus.vault.workers import THREADS
+
+AHEAD = 2 * THREADS + 2  # segments under way at once
+Encode = Callable[[memoryview, int], Encoded]  # the segment's bytes, their layout
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """The next segment of a file. What `encoded` holds may be a view of a buffer: valid until the next is asked for."""
+
+    file: SourceFile
+    encoded: Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Whole:
+    """A file whose last segment was given before, and the sha256 (hex) of its bytes as they were read."""
+
+    file: SourceFile
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    file: SourceFile
+    encoded: Future[Encoded]
+    hashed: Future[None]
+    buffer: memoryview
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    file: SourceFile
+    digest: hashlib._Hash
+
+
+def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> Iterator[Piece | Whole]:
+    """Every segment of every file, in order, each file followed by its Whole. `encode` runs in several threads.
+
+    Raises InputError when a file is not the one that was planned, or changed before the last was read; and whatever
+    `encode` raises.
+    """
+    free = [buffer() for _ in range(AHEAD)]
+    waiting: deque[_Waiting | _End] = deque()
+    seen: list[tuple[SourceFile, os.stat_result]] = []
+    with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(THREADS) as encoders:
+        try:
+            for file, cuts in plan:
+                digest = hashlib.sha256()
+                with _opened(file) as opened:
+                    seen.append((file, os.fstat(opened.fileno())))
+                    for cut in cuts:
+                        while not free:
+                            yield from _next(waiting, free)
+                        whole = free.pop()
+                        data = whole[: cut.length]
+                        _fill(opened.fileno(), data, cut.offset, file)
+                        hashed = hasher.submit(digest.update, data)
+                        waiting.append(_Waiting(file, encoders.submit(encode, data, cut.layout), hashed, whole))
+                waiting.append(_End(file, digest))
+            while waiting:
+                yield from _next(waiting, free)
+        finally:
+            for each in waiting:
+                if isinstance(each, _Waiting):
+                    each.encoded.cancel()
+                    each.hashed.cancel()
+    for file, before in seen:
+        _require_unchanged(file, before)
+
+
+def buffer() -> memoryview:
+    """Room for one segment, in large pages where the system has them."""
+    room = mmap.mmap(-1, SEGMENT_BYTES)
+    with contextlib.suppress(OSError, AttributeError):
+        room.madvise(mmap.MADV_HUGEPAGE)
+    return memoryview(room)
+
+
+def _opened(file: SourceFile) -> FileIO:
+    try:
+        return FileIO(file.real)
+    except FileNotFoundError as error:
+        raise changed(file) from error
+
+
+def _next(waiting: deque[_Waiting | _End], free: list[memoryview]) -> Iterator[Piece | Whole]:
+    """The first of those waiting, once it is done; its buffer is free again when the taker comes back."""
+    first = waiting.popleft()
+    if isinstance(first, _End):
+        yield Whole(first.file, first.digest.hexdigest())
+        return
+    yield Piece(first.file, first.encoded.result())
+    first.hashed.result()
+    free.append(first.buffer)
+
+
+def _fill(fd: int, out: memoryview, offset: int, file: SourceFile) -> None:
+    """By read, not by mmap: a file cut short under a mapping kills the process."""
+    filled = 0
+    while filled < len(out):
+        count = os.preadv(fd, [out[filled:]], offset + filled)
+        if not count:
+            raise changed(file)
+        filled += count
+
+
+def _require_unchanged(file: SourceFile, before: os.stat_result) -> None:
+    try:
+        after = os.stat(file.real)
+    except OSError as error:
+        raise changed(file) from error
+    same = (before.st_ino, before.st_size, before.st_mtime_ns) == (after.st_ino, after.st_size, after.st_mtime_ns)
+    if not same or before.st_size != file.size:
+        raise changed(file)
+
+
+def changed(file: SourceFile) -> InputError:
+    """The error for a source that does not hold still."""
+    return InputError(
+        f"{file.path} changed while it was being preserved",
+        remedy="Wait until nothing writes to the folder and run the command again; what is stored already is reused.",
+    )

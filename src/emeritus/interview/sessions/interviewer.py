@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from emeritus.engines.base import Awake, Message, Sampling
+from emeritus.engines.base import Sampling
 from emeritus.errors import InputError
 from emeritus.interview.protocols.leading_words import words_in
 from emeritus.interview.sessions.replies import leading_word
@@ -69,33 +69,27 @@ SCRIPTED = Interviewer()
 
 @dataclass(frozen=True, slots=True)
 class FollowUp:
-    """What an interviewer model produced: a question, or None and why not; `by` is who and on what, for the journal."""
+    """What an interviewer model produced: a question, or None and why not; `by` says who and what."""
 
     question: str | None
     reason: str
     by: Mapping[str, Any]
 
 
-async def follow_up(
-    awake: Awake, name: str, exchanges: Sequence[tuple[str, str]], leading: Sequence[str], sampling: Sampling
-) -> FollowUp:
-    """Ask an interviewer model for one more question after the last of the exchanges (question, answer).
+def asked_of(exchanges: Sequence[tuple[str, str]]) -> str:
+    """What an interviewer model is asked after the last of the exchanges (question, answer)."""
+    said = "\n\n".join(f"QUESTION: {question}\nANSWER: {answer}" for question, answer in exchanges)
+    return f"{INSTRUCTION}\n\n{said}"
 
-    A question that holds one of the protocol's leading words is not asked. Raises what the model failed with.
-    """
-    said = "\n\n".join(f"QUESTION: {question}\nANSWER: {answer}" for question, answer in exchanges[-SHOWN:])
-    given = (Message("user", f"{INSTRUCTION}\n\n{said}"),)
-    used = replace(sampling, max_tokens=200, temperature=0.0)
-    answer = await awake.answer(given, used)
-    question = " ".join(answer.text.split())[:MAX_QUESTION].strip()
-    by = {
-        "kind": "model",
-        "name": name,
-        "build": awake.build.as_dict(),
-        "messages": [{"role": each.role, "content": each.content} for each in given],
-        "sampling": used.as_dict(),
-        "text": answer.text[: MAX_QUESTION * 4],
-    }
+
+def sampling_of(sampling: Sampling) -> Sampling:
+    """How an interviewer model's answer is drawn: short and greedy, else as the session's are."""
+    return replace(sampling, max_tokens=200, temperature=0.0)
+
+
+def read_follow_up(text: str, by: Mapping[str, Any], leading: Sequence[str]) -> FollowUp:
+    """The question in what an interviewer model produced; none where it has nothing to ask or holds a leading word."""
+    question = " ".join(text.split())[:MAX_QUESTION].strip()
     if not question or leading_word(question) == NOTHING.casefold():
         return FollowUp(None, "nothing to ask", by)
     led = words_in(question, leading)

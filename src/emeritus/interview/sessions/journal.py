@@ -2,9 +2,9 @@
 
 Lines, in order: a `header`; for each attempt an `asked` (before the model sees it) and an `attempt` (what came of it);
 where somebody adds questions as the session goes, a `turn` before its first `asked`, or a `passed` where there was
-nothing to add; at last an `end`. Every line carries the sha256 of the line before it. ASCII, so that any reader can
-open it with the standard library. Knows no protocol's rules, no engine and no database. docs/interviews.md gives every
-field.
+nothing to add (and where that is a model, a `consulted` before each call to it and a `consultation` after); at last an
+`end`. Every line carries the sha256 of the line before it. ASCII, so that any reader can open it with the standard
+library. Knows no protocol's rules, no engine and no database. docs/interviews.md gives every field.
 """
 
 from __future__ import annotations
@@ -36,6 +36,7 @@ __all__ = ["Journal", "raw_field", "read_journal", "readable"]
 
 Json = dict[str, Any]
 DISK = Disk()
+_RESULTS = {"asked": "attempt", "consulted": "consultation"}  # the line that follows, unless the process dies
 
 
 class Journal:
@@ -91,20 +92,19 @@ class Journal:
 
     def asked(self, request: Mapping[str, Any]) -> None:
         """Record that a turn is about to be asked. `request` holds turn, attempt, at and what the model is given."""
-        body = json.dumps(request, sort_keys=True).encode()
-        self._append(
-            {
-                "kind": "asked",
-                "turn": request["turn"],
-                "attempt": request["attempt"],
-                "at": request["at"],
-                "request_sha256": hashlib.sha256(body).hexdigest(),
-            }
-        )
+        self._about_to("asked", "turn", request)
 
     def attempt(self, request: Mapping[str, Any], outcome: str, result: Mapping[str, Any]) -> None:
         """Record what came of an attempt: `answered` or `failed`, with the exact request beside it."""
         self._append({"kind": "attempt", **request, "outcome": outcome, **result})
+
+    def consulted(self, request: Mapping[str, Any]) -> None:
+        """Record that an interviewer model is about to be called. `request`: after, attempt, at and what it sees."""
+        self._about_to("consulted", "after", request)
+
+    def consultation(self, request: Mapping[str, Any], outcome: str, result: Mapping[str, Any]) -> None:
+        """Record what came of a call to an interviewer model, as `attempt` does."""
+        self._append({"kind": "consultation", **request, "outcome": outcome, **result})
 
     def turn(self, added: Mapping[str, Any]) -> None:
         """Record a turn that the header did not plan, before it is asked: turn, item, question, after, by, at, asks."""
@@ -142,11 +142,16 @@ class Journal:
             self._lines.append({**value, "previous": self._last})
             self._last = digest(line.rstrip(b"\n"))
 
+    def _about_to(self, kind: str, of: str, request: Mapping[str, Any]) -> None:
+        body = json.dumps(request, sort_keys=True).encode()
+        known = {name: request[name] for name in (of, "attempt", "at")}
+        self._append({"kind": kind, **known, "request_sha256": hashlib.sha256(body).hexdigest()})
+
     def _close_interrupted(self) -> None:
         last = next(line for line in reversed(self._lines) if line["kind"] != "torn")
-        if last["kind"] == "asked":
-            asked = {name: last[name] for name in ("turn", "attempt", "at", "request_sha256")}
-            self._append({"kind": "attempt", **asked, "outcome": "interrupted"})
+        if last["kind"] in _RESULTS:
+            asked = {name: value for name, value in last.items() if name not in ("kind", "previous")}
+            self._append({"kind": _RESULTS[last["kind"]], **asked, "outcome": "interrupted"})
 
 
 def readable(text: str) -> str:
@@ -165,7 +170,7 @@ def _line(value: Mapping[str, Any], previous: str | None) -> bytes:
 
 def _make(path: Path, line: bytes, disk: Disk) -> None:
     """Make the journal whole or not at all. Another process that was faster wins."""
-    disk.mkdir(path.parent)
+    _make_folders(path.parent, disk)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = disk.create(temporary)
     try:
@@ -181,6 +186,17 @@ def _make(path: Path, line: bytes, disk: Disk) -> None:
     finally:
         disk.unlink(temporary)
     disk.fsync_folder(path.parent)
+
+
+def _make_folders(folder: Path, disk: Disk) -> None:
+    """Make every level that is missing, each name durable before the next is made in it."""
+    missing = []
+    while not folder.exists():
+        missing.append(folder)
+        folder = folder.parent
+    for each in reversed(missing):
+        disk.mkdir(each)
+        disk.fsync_folder(each.parent)
 
 
 def _open_locked(path: Path, disk: Disk) -> int:

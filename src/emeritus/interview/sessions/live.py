@@ -6,12 +6,14 @@ Reads files alone, wakes nobody, holds no lock. A session that is not in here ha
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 FIRST_WORDS = 160  # characters of the last answer
+_ANSWERED = re.compile(rb'^\{"kind":"attempt",.*"outcome":"answered"', re.MULTILINE)
 _ATTEMPT, _END = b'\n{"kind":"attempt"', b'\n{"kind":"end"'
 
 
@@ -67,7 +69,7 @@ def read_live(data: bytes) -> Live | None:
     last = json.loads(whole.splitlines()[-1])
     place = whole.rfind(_ATTEMPT)
     attempt = json.loads(whole[place + 1 : whole.index(b"\n", place + 1)]) if place >= 0 else {}
-    answered = whole.count(b'"outcome":"answered"')
+    answered = len(_ANSWERED.findall(whole))
     condition = header["condition"]
     return Live(
         session=header["session"],

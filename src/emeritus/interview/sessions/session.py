@@ -15,12 +15,13 @@ from typing import Any
 from emeritus.blobs.disk import Disk
 from emeritus.engines.base import Awake, Sampling
 from emeritus.errors import ContextTooLong, EmeritusError, RuleError
-from emeritus.interview.sessions.asking import Asking, Clock, Patience, as_failure, sampling_for
-from emeritus.interview.sessions.interviewer import SCRIPTED, Interviewer, follow_up
+from emeritus.interview.sessions.asking import Asking, Clock, Patience, sampling_for
+from emeritus.interview.sessions.consulting import Consulting
+from emeritus.interview.sessions.interviewer import SCRIPTED, Interviewer
 from emeritus.interview.sessions.journal import DISK, Journal, readable
 from emeritus.interview.sessions.prompts import Turn
 from emeritus.interview.sessions.replies import is_stop
-from emeritus.interview.sessions.transcript import FAILED, Added, Transcript, TranscriptTurn
+from emeritus.interview.sessions.transcript import Added, Transcript, TranscriptTurn
 
 Progress = Callable[[str, int, int], None]  # what, turns done, turns in all
 
@@ -158,13 +159,8 @@ class _Sitting:
         journal, clock = self.asking.journal, self.asking.clock
         if self.ways.interviewer is None:
             raise RuleError(f"the session asks for the interviewer {interviewer.name!r}, and nobody woke it")
-        earlier, sampling = self.asking.earlier, self.asking.sampling
-        try:
-            found = await follow_up(self.ways.interviewer, interviewer.name, earlier, self.ways.leading, sampling)
-        except Exception as error:  # whatever it was, that it was tried is recorded before it is raised
-            by = {"kind": "model", "name": interviewer.name, "error": as_failure(error)}
-            await asyncio.to_thread(journal.passed, turn.turn, clock(), by, FAILED)
-            raise
+        consulting = Consulting(self.ways.interviewer, interviewer.name, self.asking, self.ways.leading)
+        found = await consulting.follow_up(turn.turn, journal.transcript.consulted.get(turn.turn, ()))
         if found.question is None:
             await asyncio.to_thread(journal.passed, turn.turn, clock(), found.by, found.reason)
             return None

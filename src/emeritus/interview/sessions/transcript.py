@@ -15,7 +15,6 @@ from typing import Any
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 
 FORMAT = 0
-FAILED = "failed"  # the reason of a `passed` line that is to be tried again
 Json = dict[str, Any]
 
 
@@ -108,6 +107,7 @@ class Transcript:
     tears: int
     sha256: str
     passed: frozenset[int] = frozenset()  # turns after which nothing was added, though it could have been
+    consulted: Mapping[int, tuple[Attempt, ...]] = field(default_factory=dict)  # turn -> calls to an interviewer model
 
     def turn(self, number: int) -> TranscriptTurn:
         """The turn of that number. Raises NotFound."""
@@ -173,11 +173,14 @@ def build_transcript(lines: Sequence[Json], data: bytes) -> Transcript:
     """The transcript that a journal's lines tell."""
     header = lines[0]
     attempts: dict[int, list[Attempt]] = {}
+    consulted: dict[int, list[Attempt]] = {}
     added: list[Json] = []
     status = ended = None
     for line in lines[1:]:
         if line["kind"] == "attempt":
             attempts.setdefault(line["turn"], []).append(_attempt(line))
+        elif line["kind"] == "consultation":
+            consulted.setdefault(line["after"], []).append(_attempt(line))
         elif line["kind"] == "turn":
             added.append({**line["asks"], **{name: line[name] for name in ("turn", "item", "question", "by", "after")}})
         elif line["kind"] == "end":
@@ -197,7 +200,8 @@ def build_transcript(lines: Sequence[Json], data: bytes) -> Transcript:
         attempts=sum(len(each) for each in attempts.values()),
         tears=sum(1 for line in lines if line["kind"] == "torn"),
         sha256=digest(data),
-        passed=frozenset(line["after"] for line in lines if line["kind"] == "passed" and line["reason"] != FAILED),
+        passed=frozenset(line["after"] for line in lines if line["kind"] == "passed"),
+        consulted={turn: tuple(calls) for turn, calls in consulted.items()},
     )
 
 

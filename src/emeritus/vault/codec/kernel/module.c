@@ -50,9 +50,12 @@ static PyMethodDef own_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
+extern PyMethodDef difference_methods[];
+
 /* One line per part. */
 static PyMethodDef *const parts[] = {
     own_methods,
+    difference_methods,
 };
 
 static int fill(PyObject *module)

@@ -1,0 +1,290 @@
+/* The difference codec's loops in plain C; difference_avx512.c has the fast decoder. See difference.h. */
+#include "difference.h"
+
+#include <stdlib.h>
+
+#define LANES DIFFERENCE_LANES
+#define LEAST 0x10000u /* a state lies in [2^16, 2^32) between numbers; every lane starts, as the encoder sees it, here */
+
+static int is_token(int width, int kind, unsigned token)
+{
+    return kind == 1 || token == DIFFERENCE_ESCAPE ||
+           token < (1u << DIFFERENCE_DIRECT) + ((8u * (unsigned)width - DIFFERENCE_DIRECT) << DIFFERENCE_FINE);
+}
+
+int difference_sound(int width, const struct difference_tables *tables)
+{
+    if (tables->count < 1 || tables->count > 256)
+        return 0;
+    for (size_t each = 0; each < 256; each++)
+        if (tables->map[each] >= tables->count)
+            return 0;
+    for (size_t each = 0; each < tables->count; each++) {
+        uint32_t sum = 0;
+        if (tables->kinds[each] > 1)
+            return 0;
+        for (unsigned token = 0; token < 256; token++) {
+            uint32_t frequency = difference_get16(tables->frequencies + 2 * (256 * each + token));
+            if (frequency && !is_token(width, tables->kinds[each], token))
+                return 0;
+            sum += frequency;
+        }
+        if (sum != DIFFERENCE_TOTAL)
+            return 0;
+    }
+    return 1;
+}
+
+static void fill_tokens(struct difference_plan *plan, int width)
+{
+    memset(plan->tokens, 0, sizeof plan->tokens);
+    memset(plan->raws, 0, sizeof plan->raws);
+    for (unsigned token = 0; token < 256; token++) {
+        plan->raws[1][token] = 8 * (uint32_t)width - 8;
+        plan->tokens[1][token] = (uint32_t)token << (8 * width - 8);
+        if (token < 1u << DIFFERENCE_DIRECT) {
+            plan->tokens[0][token] = token;
+        } else if (token != DIFFERENCE_ESCAPE && is_token(width, 0, token)) {
+            unsigned over = token - (1u << DIFFERENCE_DIRECT), raw = DIFFERENCE_DIRECT - DIFFERENCE_FINE + (over >> 3);
+            plan->raws[0][token] = raw;
+            plan->tokens[0][token] = (uint32_t)(8 + (over & 7)) << raw;
+        }
+    }
+    plan->raws[0][DIFFERENCE_ESCAPE] = 8 * (uint32_t)width;
+}
+
+int difference_prepare(struct difference_plan *plan, int width, const struct difference_tables *tables, int encode)
+{
+    plan->decoding = NULL;
+    plan->encoding = NULL;
+    plan->fast = 0;
+    if (encode)
+        plan->encoding = malloc(tables->count * 256 * sizeof *plan->encoding);
+    else
+        plan->decoding = malloc(tables->count * DIFFERENCE_TOTAL * sizeof *plan->decoding);
+    if (!plan->encoding && !plan->decoding)
+        return 0;
+    fill_tokens(plan, width);
+    for (size_t each = 0; each < 256; each++) {
+        uint32_t table = tables->map[each];
+        plan->places[each] = table * (encode ? 256 : DIFFERENCE_TOTAL) | (uint32_t)tables->kinds[table] << 31;
+    }
+    for (size_t each = 0; each < tables->count; each++) {
+        uint32_t start = 0;
+        for (uint32_t token = 0; token < 256; token++) {
+            uint32_t frequency = difference_get16(tables->frequencies + 2 * (256 * each + token));
+            if (encode) {
+                uint64_t reciprocal = frequency > 1 ? 0x100000000u / frequency : 0xffffffffu;
+                plan->encoding[256 * each + token] = reciprocal << 32 | start << 16 | frequency;
+            } else {
+                for (uint32_t place = 0; place < frequency; place++)
+                    plan->decoding[DIFFERENCE_TOTAL * each + start + place] =
+                        token << 24 | (frequency - 1) << DIFFERENCE_BITS | place;
+            }
+            start += frequency;
+        }
+    }
+    return 1;
+}
+
+void difference_release(struct difference_plan *plan)
+{
+    free(plan->decoding);
+    free(plan->encoding);
+}
+
+static inline void count(int width, int kind, const uint8_t *base, const uint8_t *data, size_t numbers,
+                         const uint8_t *wanted, uint32_t *counts)
+{
+    for (size_t i = 0; i < numbers; i++) {
+        uint32_t from = difference_get(width, base, i), exponent = difference_exponent(width, from), raw;
+        if (!wanted[exponent])
+            continue;
+        uint32_t value = difference_value(width, kind ? 0 : from, difference_get(width, data, i));
+        counts[exponent << 8 | difference_token(width, kind, value, &raw)]++;
+    }
+}
+
+void difference_count(int width, int kind, const uint8_t *base, const uint8_t *data, size_t numbers,
+                      const uint8_t *wanted, uint32_t *counts)
+{
+    if (width == 2)
+        count(2, kind, base, data, numbers, wanted, counts);
+    else
+        count(4, kind, base, data, numbers, wanted, counts);
+}
+
+struct writer {
+    uint8_t *start, *at; /* words are written from the end towards the start */
+};
+
+static inline void push(struct writer *to, uint32_t *state, uint32_t value, uint32_t bits)
+{
+    uint32_t x = *state;
+    if (bits && x >> (32 - bits)) {
+        difference_put16(to->at -= 2, x);
+        x >>= 16;
+    }
+    *state = bits ? x << bits | value : x;
+}
+
+static inline int encode_row(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
+                             size_t first, size_t lanes, struct writer *to, uint32_t *states)
+{
+    uint64_t entries[LANES];
+    uint32_t values[LANES], raws[LANES];
+    for (size_t lane = 0; lane < lanes; lane++) {
+        uint32_t from = difference_get(width, base, first + lane);
+        uint32_t place = plan->places[difference_exponent(width, from)], kind = place >> 31;
+        const uint64_t *table = plan->encoding + (place & 0x7fffffff);
+        uint32_t value = difference_value(width, kind ? 0 : from, difference_get(width, data, first + lane));
+        uint64_t entry = table[difference_token(width, (int)kind, value, &raws[lane])];
+        if (!(entry & 0xffff)) {
+            entry = table[DIFFERENCE_ESCAPE];
+            raws[lane] = 8 * (uint32_t)width;
+            if (kind || !(entry & 0xffff))
+                return 0;
+        }
+        entries[lane] = entry;
+        values[lane] = value;
+    }
+    if (width == 4)
+        for (size_t lane = lanes; lane-- > 0;)
+            if (raws[lane] > 16)
+                push(to, &states[lane], values[lane] >> 16 & ((1u << (raws[lane] - 16)) - 1), raws[lane] - 16);
+    for (size_t lane = lanes; lane-- > 0;) {
+        uint32_t bits = raws[lane] < 16 ? raws[lane] : 16;
+        push(to, &states[lane], values[lane] & ((1u << bits) - 1), bits);
+    }
+    for (size_t lane = lanes; lane-- > 0;) {
+        uint32_t x = states[lane], frequency = (uint32_t)(entries[lane] & 0xffff);
+        uint32_t start = (uint32_t)(entries[lane] >> 16) & 0xffff, reciprocal = (uint32_t)(entries[lane] >> 32);
+        if (x >> (32 - DIFFERENCE_BITS) >= frequency) {
+            difference_put16(to->at -= 2, x);
+            x >>= 16;
+        }
+        uint32_t quotient = (uint32_t)((uint64_t)x * reciprocal >> 32), rest = x - quotient * frequency;
+        if (rest >= frequency) {
+            quotient++;
+            rest -= frequency;
+        }
+        states[lane] = (quotient << DIFFERENCE_BITS) + rest + start;
+    }
+    return 1;
+}
+
+static inline ptrdiff_t encode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
+                               size_t numbers, uint8_t *out, size_t room)
+{
+    struct writer to = {out, out + room};
+    uint32_t states[LANES];
+    for (size_t lane = 0; lane < LANES; lane++)
+        states[lane] = LEAST;
+    for (size_t row = (numbers + LANES - 1) / LANES; row-- > 0;) {
+        size_t first = row * LANES, lanes = numbers - first < LANES ? numbers - first : LANES;
+        if ((size_t)(to.at - to.start) < 2 * DIFFERENCE_MOST + 4 * LANES ||
+            !encode_row(width, plan, base, data, first, lanes, &to, states))
+            return -1;
+    }
+    if ((size_t)(to.at - to.start) < 4 * LANES)
+        return -1;
+    for (size_t lane = LANES; lane-- > 0;)
+        difference_put32(to.at -= 4, states[lane]);
+    return out + room - to.at;
+}
+
+ptrdiff_t difference_encode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
+                            size_t numbers, uint8_t *out, size_t room)
+{
+    return width == 2 ? encode(2, plan, base, data, numbers, out, room) : encode(4, plan, base, data, numbers, out, room);
+}
+
+/* Up to 16 raw bits from a state; the word that fills it up again, if it has to be filled. */
+static inline uint32_t pull(uint32_t *state, uint32_t bits, const uint8_t **words)
+{
+    uint32_t x = *state, value = x & ((1u << bits) - 1);
+    x >>= bits;
+    if (x < LEAST) {
+        x = x << 16 | difference_get16(*words);
+        *words += 2;
+    }
+    *state = x;
+    return value;
+}
+
+/* One row; the caller made sure that DIFFERENCE_MOST words can be read. */
+static inline void decode_row(int width, const struct difference_plan *plan, const uint8_t *base, uint8_t *out,
+                              size_t lanes, uint32_t *states, const uint8_t **from)
+{
+    const uint8_t *words = *from;
+    uint32_t values[LANES], bases[LANES], raws[LANES], any = 0;
+    for (size_t lane = 0; lane < lanes; lane++) {
+        uint32_t number = difference_get(width, base, lane), x = states[lane];
+        uint32_t place = plan->places[difference_exponent(width, number)], kind = place >> 31;
+        uint32_t entry = plan->decoding[(place & 0x7fffffff) + (x & (DIFFERENCE_TOTAL - 1))];
+        x = ((entry >> DIFFERENCE_BITS & (DIFFERENCE_TOTAL - 1)) + 1) * (x >> DIFFERENCE_BITS) +
+            (entry & (DIFFERENCE_TOTAL - 1));
+        uint32_t filled = x << 16 | difference_get16(words), low = x < LEAST;
+        states[lane] = low ? filled : x;
+        words += 2 * low;
+        bases[lane] = kind ? 0 : number;
+        values[lane] = plan->tokens[kind][entry >> 24];
+        any |= raws[lane] = plan->raws[kind][entry >> 24];
+    }
+    if (any) {
+        for (size_t lane = 0; lane < lanes; lane++)
+            if (raws[lane])
+                values[lane] += pull(&states[lane], raws[lane] < 16 ? raws[lane] : 16, &words);
+        if (width == 4)
+            for (size_t lane = 0; lane < lanes; lane++)
+                if (raws[lane] > 16)
+                    values[lane] += pull(&states[lane], raws[lane] - 16, &words) << 16;
+    }
+    for (size_t lane = 0; lane < lanes; lane++)
+        difference_put(width, out, lane, difference_number(width, bases[lane], values[lane]));
+    *from = words;
+}
+
+static inline int decode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *stream,
+                         size_t size, uint8_t *out, size_t numbers)
+{
+    const uint8_t *words = stream + 4 * LANES, *end = stream + size;
+    uint32_t states[LANES];
+    if (size < 4 * LANES || size % 2)
+        return 0;
+    for (size_t lane = 0; lane < LANES; lane++)
+        if ((states[lane] = difference_get32(stream + 4 * lane)) < LEAST)
+            return 0;
+    size_t row = 0, rows = (numbers + LANES - 1) / LANES, step = (size_t)width * LANES;
+#if defined(__x86_64__)
+    if (width == 2 && plan->fast)
+        row = difference_decode_avx512(plan, base, out, numbers / LANES, states, &words, end);
+#endif
+    uint8_t last[2 * DIFFERENCE_MOST]; /* the last words again, with room behind them */
+    for (; row < rows; row++) {
+        size_t lanes = numbers - row * LANES < LANES ? numbers - row * LANES : LANES;
+        if ((size_t)(end - words) >= 2 * DIFFERENCE_MOST) {
+            decode_row(width, plan, base + row * step, out + row * step, lanes, states, &words);
+            continue;
+        }
+        size_t left = (size_t)(end - words);
+        memset(last, 0, sizeof last);
+        memcpy(last, words, left);
+        const uint8_t *at = last;
+        decode_row(width, plan, base + row * step, out + row * step, lanes, states, &at);
+        if ((size_t)(at - last) > left)
+            return 0;
+        words += at - last;
+    }
+    for (size_t lane = 0; lane < LANES; lane++)
+        if (states[lane] != LEAST)
+            return 0;
+    return words == end;
+}
+
+int difference_decode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *stream,
+                      size_t size, uint8_t *out, size_t numbers)
+{
+    return width == 2 ? decode(2, plan, base, stream, size, out, numbers)
+                      : decode(4, plan, base, stream, size, out, numbers);
+}

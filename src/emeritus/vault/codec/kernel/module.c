@@ -51,11 +51,13 @@ static PyMethodDef own_methods[] = {
 };
 
 extern PyMethodDef difference_methods[];
+extern PyMethodDef reed_solomon_methods[];
 
 /* One line per part. */
 static PyMethodDef *const parts[] = {
     own_methods,
     difference_methods,
+    reed_solomon_methods,
 };
 
 static int fill(PyObject *module)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 import struct
-import zlib
 from importlib.resources import files
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError, UnknownFormat
+from emeritus.vault.codec.numbers import encode
 from emeritus.vault.codec.table import ENCODINGS, decode
 from emeritus.vault.digests import blake3_of, sha256_of
 from emeritus.vault.manifest import FileEntry, Manifest
@@ -33,17 +33,26 @@ def test_the_document_travels_with_the_vault() -> None:
 
 def test_example_pack() -> None:
     """The documented bytes are what the writer makes of the documented segments, and decode to them."""
-    numbers = struct.pack("<4H", 0x3F80, 0xBF80, 0x4000, 0x3E80)  # bf16 1, -1, 2, 0.25
-    exponents = zlib.decompress(EXAMPLE[19:34])
-    assert exponents == numbers[1::2]
-    planes = b"\x02" + struct.pack("<BI", 1, 15) + EXAMPLE[19:34] + struct.pack("<BI", 0, 4) + numbers[0::2]
-    assert decode(3, planes, 8) == numbers
+    numbers = struct.pack("<5H", 0x3F80, 0xBF80, 0x3FC0, 0xBFA0, 0x3FE0)  # bf16 1, -1, 1.5, -1.25, 1.75
+    planes = encode(numbers, 2)
+    assert planes == bytes([2, 0, 0x00, 0x80, 0x40, 0xA0, 0x60, 1, 127])
+    assert decode(3, planes, 10) == numbers
     builder = PackBuilder()
     builder.add(Encoded(blake3_of(b"hello"), 5, 0, b"hello"))
-    builder.add(Encoded(blake3_of(numbers), 8, 3, planes))
+    builder.add(Encoded(blake3_of(numbers), 10, 3, planes))
     name, data = builder.finish()
     assert bytes(data) == EXAMPLE
     assert f"Its name is {name}." in TEXT
+
+
+def test_example_block() -> None:
+    """The documented block of rANS is what the encoder makes of the documented bytes, and decodes to them."""
+    section = TEXT.partition("### Numbers")[2].partition("###")[0]
+    block = bytes.fromhex("".join(re.findall(r"^    ([0-9a-f]{2,64})$", section, re.MULTILINE)))
+    symbols = bytes(124 - ((n & -n).bit_length() - 1) for n in range(1, 1001))
+    stored = bytes([1, 2]) + struct.pack("<I", len(block)) + block
+    assert encode(symbols, 1) == stored
+    assert decode(3, stored, 1000) == symbols
 
 
 def test_example_manifest() -> None:
@@ -60,7 +69,7 @@ def test_every_encoding_is_documented() -> None:
     """The table of the document is the table of the code."""
     documented = dict(
         re.findall(
-            r"^\| (\d) \| (\w+) \|", TEXT.partition("### Encodings")[2].partition("## Manifest")[0], re.MULTILINE
+            r"^\| (\d) \| (\w+) \|", TEXT.partition("### Encodings")[2].partition("### Numbers")[0], re.MULTILINE
         )
     )
     assert documented == {str(number): encoding.name for number, encoding in ENCODINGS.items()}

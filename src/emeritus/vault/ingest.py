@@ -122,7 +122,7 @@ class Ingest:
         blake3 = blake3_of(data)
         if blake3 in self._kept or self._is_held(blake3):
             return Encoded(blake3, len(data), _HELD, b"")
-        encoding, stored = encode(bytes(data), layout)
+        encoding, stored = encode(data, layout)
         return Encoded(blake3, len(data), encoding, stored)
 
     def _is_held(self, blake3: bytes) -> bool:

@@ -6,75 +6,113 @@ A new encoding is one line in ENCODINGS and a module beside this one. Knows noth
 from __future__ import annotations
 
 import lzma
+import threading
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from emeritus.errors import IntegrityError, UnknownFormat
-from emeritus.vault.codec import planes
+from emeritus.vault.codec import numbers
+from emeritus.vault.codec.numbers import Data
 
-RAW, ZLIB, XZ, PLANES = 0, 1, 2, 3
+RAW, ZLIB, XZ, NUMBERS = 0, 1, 2, 3
 XZ_MEMORY = 128 << 20  # bytes a decoder may take; preset 6 needs 9 MiB
 XZ_BELOW = 0.5  # only what zlib halves is text worth the slow coder; number-like bytes are not
 XZ_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
+SMALL = 64 << 10  # numbers this few are also tried as bytes: the states of rANS weigh on them, and runs are likelier
+_own = threading.local()
 
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """One way a segment's bytes may lie in a pack. `decode(stored, length)` gives exactly `length` bytes or raises."""
+    """One way a segment's bytes may lie in a pack.
+
+    `decode_into(stored, out)` fills all of `out` or raises IntegrityError. One that is against a base has
+    `decode_against(stored, base, out)` instead, which does the same.
+    """
 
     name: str
-    decode: Callable[[bytes, int], bytes]
+    decode_into: Callable[[Data, memoryview], None] | None = None
+    decode_against: Callable[[Data, Data, memoryview], None] | None = None
 
 
-def _raw(stored: bytes, length: int) -> bytes:
-    if len(stored) != length:
-        raise IntegrityError(f"{length} raw bytes are {len(stored)}")
-    return stored
+def _raw(stored: Data, out: memoryview) -> None:
+    if len(stored) != len(out):
+        raise IntegrityError(f"{len(out)} raw bytes are {len(stored)}")
+    out[:] = stored
 
 
-def _unxz(stored: bytes, length: int) -> bytes:
+def _inflate(stored: Data, out: memoryview) -> None:
+    stream = zlib.decompressobj()
+    try:
+        data = stream.decompress(stored, len(out) + 1)
+    except zlib.error as error:
+        raise IntegrityError(f"a zlib stream is damaged: {error}") from error
+    if len(data) != len(out) or not stream.eof or stream.unused_data:
+        raise IntegrityError(f"a zlib stream of {len(out)} bytes is damaged: its length differs")
+    out[:] = data
+
+
+def _unxz(stored: Data, out: memoryview) -> None:
     stream = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=XZ_MEMORY)
     try:
-        data = stream.decompress(stored, length + 1)
+        data = stream.decompress(stored, len(out) + 1)
     except lzma.LZMAError as error:
         raise IntegrityError(f"an xz stream is damaged: {error}") from error
-    if len(data) != length or not stream.eof or stream.unused_data:
-        raise IntegrityError(f"an xz stream of {length} bytes is damaged: its length differs")
-    return data
+    if len(data) != len(out) or not stream.eof or stream.unused_data:
+        raise IntegrityError(f"an xz stream of {len(out)} bytes is damaged: its length differs")
+    out[:] = data
 
 
 ENCODINGS: dict[int, Encoding] = {
     RAW: Encoding("raw", _raw),
-    ZLIB: Encoding("zlib", planes.inflate),
+    ZLIB: Encoding("zlib", _inflate),
     XZ: Encoding("xz", _unxz),
-    PLANES: Encoding("planes", planes.decode),
+    NUMBERS: Encoding("numbers", numbers.decode_into),
 }
 
 
-def decode(encoding: int, stored: bytes, length: int, base: bytes | None = None) -> bytes:
-    """The `length` bytes of a segment, `base` those of the segment it is a difference from.
+def decode_into(encoding: int, stored: Data, out: memoryview | bytearray, base: Data | None = None) -> None:
+    """Fill `out`, a writable buffer of exactly the decoded length; `base`: the decoded bytes of the base segment.
 
-    Raises UnknownFormat for a number this version lacks, or IntegrityError.
+    Raises UnknownFormat for a number this version lacks, or IntegrityError; `out` then holds anything.
     """
     try:
         known = ENCODINGS[encoding]
     except KeyError:
         raise UnknownFormat(f"encoding {encoding} is unknown; known: {sorted(ENCODINGS)}", encoding=encoding) from None
-    if base is not None:
-        raise IntegrityError(f"encoding {known.name!r} takes no base")
-    return known.decode(stored, length)
+    view = memoryview(out).cast("B")
+    if base is None and known.decode_into is not None:
+        known.decode_into(stored, view)
+    elif base is not None and known.decode_against is not None:
+        known.decode_against(stored, base, view)
+    else:
+        raise IntegrityError(f"encoding {known.name!r} {'needs a' if base is None else 'takes no'} base")
 
 
-def encode(data: bytes, width: int) -> tuple[int, bytes]:
-    """(encoding, stored bytes), proven: decoded again and compared. `width`: bytes per number, 0 when they are none.
+def decode(encoding: int, stored: Data, length: int, base: Data | None = None) -> bytes:
+    """The `length` bytes of a segment. Raises as `decode_into` does."""
+    if encoding == RAW and len(stored) == length:
+        return bytes(stored)
+    out = bytearray(length)
+    decode_into(encoding, stored, out, base)
+    return bytes(out)
 
-    Raises IntegrityError when the proof fails, which only faulty memory or a faulty library can cause.
+
+def encode(data: Data, layout: int, base: Data | None = None) -> tuple[int, bytes]:
+    """(encoding, stored bytes), the smallest found, proven: decoded again and compared.
+
+    `layout`: how the numbers of `data` are laid out (docs/format.md), 0 when they are none; numbers that do not fill
+    `data` are taken as bytes. Raises IntegrityError when the proof fails, which only faulty memory or a faulty library
+    can cause.
     """
-    encoding, stored = _numbers(data, width) if width in planes.WIDTHS else _bytes(data)
+    found = list(_candidates(data, layout))
+    encoding, stored = min(found, key=lambda each: len(each[1]))
     if len(stored) >= len(data):
-        encoding, stored = RAW, data
-    if decode(encoding, stored, len(data)) != data:
+        return RAW, bytes(data)
+    out = _scratch(len(data))
+    decode_into(encoding, stored, out, base if ENCODINGS[encoding].decode_against else None)
+    if out != data:  # as bytes: two views would be compared one number at a time
         raise IntegrityError(
             f"encoding {ENCODINGS[encoding].name!r} did not give back the bytes it was given; nothing was stored",
             remedy="Test this machine's memory; the source is untouched.",
@@ -82,11 +120,22 @@ def encode(data: bytes, width: int) -> tuple[int, bytes]:
     return encoding, stored
 
 
-def _numbers(data: bytes, width: int) -> tuple[int, bytes]:
-    return PLANES, planes.encode(data, width)
+def _candidates(data: Data, layout: int) -> list[tuple[int, bytes]]:
+    if layout not in numbers.LAYOUTS or len(data) % layout:
+        return [_bytes(data)]
+    found = [(NUMBERS, numbers.encode(data, layout))]
+    return [*found, _bytes(data)] if len(data) <= SMALL else found
 
 
-def _bytes(data: bytes) -> tuple[int, bytes]:
+def _scratch(length: int) -> bytearray:
+    """Memory of this thread to prove in, of exactly this length: fresh pages cost as much as decoding does."""
+    out: bytearray = getattr(_own, "scratch", bytearray())
+    if len(out) != length:
+        out = _own.scratch = bytearray(length)
+    return out
+
+
+def _bytes(data: Data) -> tuple[int, bytes]:
     packed = zlib.compress(data, 6)
     if len(packed) < XZ_BELOW * len(data):
         smaller = lzma.compress(data, lzma.FORMAT_XZ, lzma.CHECK_CRC32, filters=XZ_FILTERS)

@@ -1,30 +1,5 @@
-/* The extension module `emeritus.vault.codec._kernel`: gathers the parts' methods and picks the instruction set. */
+/* The extension module `emeritus.vault.codec._kernel`: gathers the parts' methods. */
 #include "kernel.h"
-
-static enum level found, limited = LEVEL_AVX512;
-
-static enum level detect(void)
-{
-#if defined(__x86_64__)
-    __builtin_cpu_init();
-    if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-        __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vbmi") &&
-        __builtin_cpu_supports("avx512vbmi2") && __builtin_cpu_supports("gfni") && __builtin_cpu_supports("bmi2"))
-        return LEVEL_AVX512;
-    if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2"))
-        return LEVEL_AVX2;
-    return LEVEL_SCALAR;
-#elif defined(__aarch64__)
-    return LEVEL_NEON;
-#else
-    return LEVEL_SCALAR;
-#endif
-}
-
-enum level kernel_level(void)
-{
-    return found < limited ? found : limited;
-}
 
 static const char *const names[] = {"scalar", "neon", "avx2", "avx512"};
 
@@ -37,7 +12,7 @@ static PyObject *limit(PyObject *self, PyObject *name)
 {
     for (int each = LEVEL_SCALAR; each <= LEVEL_AVX512; each++)
         if (PyUnicode_CompareWithASCIIString(name, names[each]) == 0) {
-            limited = (enum level)each;
+            kernel_limit((enum level)each);
             return level(self, NULL);
         }
     PyErr_Format(PyExc_ValueError, "no instruction set is called %R", name);
@@ -52,17 +27,18 @@ static PyMethodDef own_methods[] = {
 
 extern PyMethodDef difference_methods[];
 extern PyMethodDef reed_solomon_methods[];
+extern PyMethodDef numbers_methods[];
 
 /* One line per part. */
 static PyMethodDef *const parts[] = {
     own_methods,
     difference_methods,
     reed_solomon_methods,
+    numbers_methods,
 };
 
 static int fill(PyObject *module)
 {
-    found = detect();
     for (size_t each = 0; each < sizeof parts / sizeof *parts; each++)
         if (PyModule_AddFunctions(module, parts[each]) < 0)
             return -1;

@@ -1,0 +1,264 @@
+/* Encoding and decoding numbers plane by plane, a block at a time so that all of it stays in the cache. */
+#include "numbers.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "rans.h"
+
+enum { RAW = 0, CONSTANT = 1, RANS = 2 };
+enum { STRETCHES = 16, STRETCH = 256, MOST_PLANES = 8 };
+
+int numbers_fit(size_t length, int layout)
+{
+    return (layout == 1 || layout == 2 || layout == 4 || layout == 8) && length % (size_t)layout == 0;
+}
+
+size_t numbers_bound(size_t length, int layout)
+{
+    return 1 + length + (size_t)layout;
+}
+
+static size_t block_length(size_t count, size_t start)
+{
+    return count - start < RANS_BLOCK ? count - start : RANS_BLOCK;
+}
+
+/* One plane of `count` numbers: the bytes from the lowest up, then of the highest two the rest and the symbol. */
+static void extract(const uint8_t *data, size_t count, int layout, int plane, uint8_t *out)
+{
+    const uint8_t *top = data + layout - 2;
+    size_t step = (size_t)layout;
+    if (layout == 1)
+        memcpy(out, data, count);
+    else if (plane < layout - 2)
+        for (size_t at = 0; at < count; at++)
+            out[at] = data[at * step + (size_t)plane];
+    else if (plane == layout - 2)
+        for (size_t at = 0; at < count; at++)
+            out[at] = (uint8_t)((top[at * step + 1] & 0x80) | (top[at * step] & 0x7f));
+    else
+        for (size_t at = 0; at < count; at++)
+            out[at] = (uint8_t)(top[at * step + 1] << 1 | top[at * step] >> 7);
+}
+
+/* What a plane looks like, from 4096 of each block's symbols: CONSTANT (perhaps), RAW (noise), or RANS.
+ * Noise: two of the symbols are equal hardly more often than two of 256 at random, so that less than 1.1 % is to gain. */
+static int judge(const uint8_t *data, size_t count, int layout, int plane)
+{
+    uint32_t counts[256], part[256];
+    uint8_t sample[STRETCHES * STRETCH];
+    uint64_t drawn = 0, pairs = 0;
+    memset(counts, 0, sizeof counts);
+    for (size_t start = 0; start < count; start += RANS_BLOCK) {
+        size_t length = block_length(count, start), taken = 0;
+        if (length <= sizeof sample) {
+            extract(data + start * (size_t)layout, length, layout, plane, sample);
+            taken = length;
+        }
+        else
+            for (size_t each = 0; each < STRETCHES; each++, taken += STRETCH)
+                extract(data + (start + each * (length / STRETCHES)) * (size_t)layout, STRETCH, layout, plane,
+                        sample + taken);
+        rans_count(sample, taken, part);
+        for (int symbol = 0; symbol < 256; symbol++)
+            counts[symbol] += part[symbol];
+        drawn += taken;
+    }
+    for (int symbol = 0; symbol < 256; symbol++) {
+        if (drawn && counts[symbol] == drawn)
+            return CONSTANT;
+        pairs += (uint64_t)counts[symbol] * counts[symbol];
+    }
+    return 4096 * (pairs - drawn) <= 17 * drawn * drawn ? RAW : RANS;
+}
+
+/* The block's own memory: its symbols, the bytes they become, and the words while they are written backwards. */
+struct room {
+    uint8_t symbols[RANS_BLOCK];
+    uint8_t coded[RANS_BOUND];
+    uint8_t words[RANS_ROUND + 2 * RANS_BLOCK];
+};
+
+/* Append one block to `at`, which must not pass `limit`; NULL when it would. */
+static uint8_t *append(struct room *room, size_t length, uint8_t *at, const uint8_t *limit)
+{
+    size_t size = rans_encode(room->symbols, length, room->coded, room->words);
+    if ((size_t)(limit - at) < 4 + size)
+        return NULL;
+    rans_store32(at, (uint32_t)size);
+    memcpy(at + 4, room->coded, size);
+    return at + 4 + size;
+}
+
+static int is_constant(const uint8_t *data, size_t count, int layout, int plane, struct room *room)
+{
+    for (size_t start = 0; start < count; start += RANS_BLOCK) {
+        size_t length = block_length(count, start);
+        uint8_t before = room->symbols[0];
+        extract(data + start * (size_t)layout, length, layout, plane, room->symbols);
+        if ((start && room->symbols[0] != before) || memcmp(room->symbols, room->symbols + 1, length - 1) != 0)
+            return 0;
+    }
+    return 1;
+}
+
+static uint8_t *encode_plane(const uint8_t *data, size_t count, int layout, int plane, uint8_t *out, struct room *room)
+{
+    int method = judge(data, count, layout, plane);
+    if (method == CONSTANT && is_constant(data, count, layout, plane, room)) {
+        *out++ = CONSTANT;
+        *out++ = room->symbols[0];
+        return out;
+    }
+    if (method != RAW) {
+        uint8_t *at = out + 1;
+        for (size_t start = 0; start < count && at; start += RANS_BLOCK) {
+            size_t length = block_length(count, start);
+            extract(data + start * (size_t)layout, length, layout, plane, room->symbols);
+            at = append(room, length, at, out + count);
+        }
+        if (at) {
+            *out = RANS;
+            return at;
+        }
+    }
+    *out = RAW;
+    extract(data, count, layout, plane, out + 1);
+    return out + 1 + count;
+}
+
+/* 16-bit numbers whose rest is noise and whose symbols are not: both planes in one pass. NULL when it does not pay. */
+static uint8_t *encode16(const uint8_t *data, size_t count, uint8_t *out, struct room *room)
+{
+    if (judge(data, count, 2, 0) != RAW || judge(data, count, 2, 1) != RANS)
+        return NULL;
+    uint8_t *rest = out + 1, *symbols = rest + count, *at = symbols + 1;
+    *out = RAW;
+    *symbols = RANS;
+    for (size_t start = 0; start < count; start += RANS_BLOCK) {
+        size_t length = block_length(count, start);
+        rans_loops()->split16(data + 2 * start, length, room->symbols, rest + start);
+        if ((at = append(room, length, at, symbols + count)) == NULL)
+            return NULL;
+    }
+    return at;
+}
+
+size_t numbers_encode(const uint8_t *data, size_t length, int layout, uint8_t *out)
+{
+    struct room *room = malloc(sizeof *room);
+    if (room == NULL)
+        return 0;
+    size_t count = length / (size_t)layout;
+    uint8_t *at = NULL;
+    *out = (uint8_t)layout;
+    if (layout == 2)
+        at = encode16(data, count, out + 1, room);
+    if (at == NULL) {
+        at = out + 1;
+        for (int plane = 0; plane < layout; plane++)
+            at = encode_plane(data, count, layout, plane, at, room);
+    }
+    free(room);
+    return (size_t)(at - out);
+}
+
+/* A plane while it is read: where its next bytes stand. */
+struct plane {
+    int method;
+    const uint8_t *at;
+};
+
+/* Find where every plane lies; 0 when they do not fill `stored` exactly. */
+static int find(const uint8_t *stored, size_t size, size_t count, int layout, struct plane *planes)
+{
+    const uint8_t *at = stored, *end = stored + size;
+    for (int plane = 0; plane < layout; plane++) {
+        if (at == end)
+            return 0;
+        planes[plane].method = *at++;
+        planes[plane].at = at;
+        if (planes[plane].method == RAW || planes[plane].method == CONSTANT) {
+            size_t taken = planes[plane].method == RAW ? count : 1;
+            if ((size_t)(end - at) < taken)
+                return 0;
+            at += taken;
+        } else if (planes[plane].method == RANS) {
+            for (size_t start = 0; start < count; start += RANS_BLOCK) {
+                if (end - at < 4 || (size_t)(end - at - 4) < rans_load32(at))
+                    return 0;
+                at += 4 + rans_load32(at);
+            }
+        } else {
+            return 0;
+        }
+    }
+    return at == end;
+}
+
+/* The next `length` bytes of a plane, in place or decoded into `room`; NULL when they are damaged. */
+static const uint8_t *next(struct plane *plane, size_t length, uint8_t *room)
+{
+    const uint8_t *at = plane->at;
+    if (plane->method == RAW) {
+        plane->at += length;
+        return at;
+    }
+    if (plane->method == CONSTANT) {
+        memset(room, *at, length);
+        return room;
+    }
+    plane->at += 4 + rans_load32(at);
+    return rans_decode(at + 4, rans_load32(at), room, length) ? room : NULL;
+}
+
+static void merge(const uint8_t *const *from, size_t count, int layout, uint8_t *out)
+{
+    size_t step = (size_t)layout;
+    for (int plane = 0; plane < layout - 2; plane++)
+        for (size_t at = 0; at < count; at++)
+            out[at * step + (size_t)plane] = from[plane][at];
+    const uint8_t *rest = from[layout - 2], *symbols = from[layout - 1];
+    for (size_t at = 0; at < count; at++)
+        rans_merge16(out + at * step + step - 2, symbols[at], rest[at]);
+}
+
+static int decode_block(struct plane *planes, size_t length, int layout, uint8_t *room, uint8_t *out)
+{
+    const uint8_t *from[MOST_PLANES];
+    struct plane *last = &planes[layout - 1];
+    if (layout == 2 && planes[0].method == RAW && last->method == RANS) {
+        const uint8_t *rest = next(&planes[0], length, NULL), *block = last->at;
+        last->at += 4 + rans_load32(block);
+        return rans_decode16(block + 4, rans_load32(block), rest, out, length);
+    }
+    if (layout == 1) {
+        if ((from[0] = next(last, length, out)) != NULL && from[0] != out)
+            memcpy(out, from[0], length);
+        return from[0] != NULL;
+    }
+    for (int plane = 0; plane < layout; plane++)
+        if ((from[plane] = next(&planes[plane], length, room + (size_t)plane * RANS_BLOCK)) == NULL)
+            return 0;
+    merge(from, length, layout, out);
+    return 1;
+}
+
+int numbers_decode(const uint8_t *stored, size_t size, uint8_t *out, size_t length)
+{
+    struct plane planes[MOST_PLANES];
+    int layout = size ? stored[0] : 0, right = 1;
+    if (!numbers_fit(length, layout))
+        return 0;
+    size_t count = length / (size_t)layout;
+    if (!find(stored + 1, size - 1, count, layout, planes))
+        return 0;
+    uint8_t *room = malloc((size_t)layout * RANS_BLOCK);
+    if (room == NULL)
+        return -1;
+    for (size_t start = 0; start < count && right; start += RANS_BLOCK)
+        right = decode_block(planes, block_length(count, start), layout, room, out + start * (size_t)layout);
+    free(room);
+    return right;
+}

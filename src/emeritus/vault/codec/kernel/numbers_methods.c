@@ -1,0 +1,46 @@
+/* numbers.h for Python: buffers in, bytes out, the GIL released around the work. */
+#include "kernel.h"
+#include "numbers.h"
+
+static PyObject *encode(PyObject *self, PyObject *args)
+{
+    Py_buffer data, out;
+    int layout;
+    size_t taken = 0;
+    if (!PyArg_ParseTuple(args, "y*iw*", &data, &layout, &out))
+        return NULL;
+    int fits = numbers_fit((size_t)data.len, layout);
+    if (fits && (size_t)out.len >= numbers_bound((size_t)data.len, layout)) {
+        Py_BEGIN_ALLOW_THREADS
+        taken = numbers_encode(data.buf, (size_t)data.len, layout, out.buf);
+        Py_END_ALLOW_THREADS
+        if (taken == 0)
+            PyErr_NoMemory();
+    } else {
+        PyErr_Format(PyExc_ValueError, fits ? "%zd bytes of numbers in layout %d need more room" :
+                     "%zd bytes are not numbers of layout %d", data.len, layout);
+    }
+    PyBuffer_Release(&data);
+    PyBuffer_Release(&out);
+    return taken ? PyLong_FromSize_t(taken) : NULL;
+}
+
+static PyObject *decode(PyObject *self, PyObject *args)
+{
+    Py_buffer stored, out;
+    if (!PyArg_ParseTuple(args, "y*w*", &stored, &out))
+        return NULL;
+    int right;
+    Py_BEGIN_ALLOW_THREADS
+    right = numbers_decode(stored.buf, (size_t)stored.len, out.buf, (size_t)out.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&stored);
+    PyBuffer_Release(&out);
+    return right < 0 ? PyErr_NoMemory() : PyBool_FromLong(right);
+}
+
+PyMethodDef numbers_methods[] = {
+    {"numbers_encode", encode, METH_VARARGS, "numbers_encode(data, layout, out) -> int: how many bytes of `out` it took."},
+    {"numbers_decode", decode, METH_VARARGS, "numbers_decode(stored, out) -> bool: whether all of `out` was filled."},
+    {NULL, NULL, 0, NULL},
+};

@@ -1,0 +1,170 @@
+"""Encoding 3, numbers: the kernel in every instruction set, its twin and the standalone decoder agree to the byte."""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from vault_models import numbers as weights
+
+from emeritus.errors import IntegrityError
+from emeritus.vault.codec import numbers
+from emeritus.vault.codec.kernel import kernel, level
+from emeritus.vault.codec.rans import BLOCK
+from emeritus.vault.standalone import restore
+
+WAYS = ["avx512", "avx2", "neon", "scalar", "twin"]
+
+
+def geometric(count: int, seed: int) -> bytes:
+    """Bytes as exponents are distributed: halved and halved again."""
+    return (124 - np.random.default_rng(seed).geometric(0.5, count).clip(1, 120)).astype(np.uint8).tobytes()
+
+
+def stairs(count: int) -> bytes:
+    """Nearly every byte the same, and each of the other 255 once: frequencies must be pushed up to one."""
+    data = np.zeros(count, np.uint8)
+    data[100:355] = np.arange(1, 256)
+    return data.tobytes()
+
+
+CASES: dict[str, tuple[int, Callable[[], bytes]]] = {
+    "bf16": (2, lambda: weights(BLOCK + 777, "BF16", 1)),
+    "bf16, a whole block": (2, lambda: weights(BLOCK, "BF16", 2)),
+    "bf16, two blocks and one": (2, lambda: weights(2 * BLOCK + 1, "BF16", 3)),
+    "fp16": (2, lambda: weights(100_003, "F16", 1)),
+    "fp32": (4, lambda: weights(70_001, "F32", 1)),
+    "fp32 that was bf16": (4, lambda: np.frombuffer(weights(50_000, "BF16", 4), "<u2").astype("<u4").tobytes()),
+    "fp64": (8, lambda: weights(9_999, "F64", 1)),
+    "int8": (1, lambda: np.random.default_rng(1).normal(0, 20, 99_999).clip(-127, 127).astype(np.int8).tobytes()),
+    "exponents": (1, lambda: geometric(BLOCK + 64, 5)),
+    "one value": (1, lambda: bytes([7]) * 5000),
+    "one value, then another": (1, lambda: bytes([7]) * BLOCK + bytes([9]) * BLOCK + b"x"),
+    "stairs": (1, lambda: stairs(BLOCK)),
+    "the highest alone": (1, lambda: bytes([255]) * 90_000 + b"\x00"),
+    "noise": (2, lambda: np.random.default_rng(6).bytes(40_000)),
+    "noise under zeros": (2, lambda: (np.random.default_rng(7).integers(0, 16, 30_000) << 7).astype("<u2").tobytes()),
+    "half noise, half zeros": (4, lambda: np.random.default_rng(8).bytes(40_000) + bytes(40_000)),
+    "sixty-three": (1, lambda: bytes(63 * [1] + [2])[1:]),
+    "nothing": (2, lambda: b""),
+}
+
+
+@pytest.fixture
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """One way to compute, in use for a test; skipped where this machine lacks it."""
+    if request.param == "twin":
+        monkeypatch.setattr(numbers, "kernel", None)
+        yield "twin"
+        return
+    try:
+        if kernel.limit(request.param) != request.param:
+            pytest.skip(f"this machine has no {request.param}")
+        yield request.param
+    finally:
+        kernel.limit("avx512")
+
+
+def reference(name: str) -> tuple[int, bytes, bytes]:
+    """(layout, data, encoded) of a case, by the plainest of the kernel's loops."""
+    layout, make = CASES[name]
+    data = make()
+    kernel.limit("scalar")
+    try:
+        return layout, data, numbers.encode(data, layout)
+    finally:
+        kernel.limit("avx512")
+
+
+@pytest.mark.parametrize("way", WAYS, indirect=True)
+@pytest.mark.parametrize("name", CASES)
+def test_every_way_gives_the_same_bytes(name: str, way: str) -> None:
+    """Each way encodes to the same bytes and decodes them to what was given."""
+    _, data, stored = reference(name)
+    if way not in {"twin", "scalar"}:
+        assert kernel.limit(way) == way
+    layout = CASES[name][0]
+    assert numbers.encode(data, layout) == stored
+    out = bytearray(len(data))
+    numbers.decode_into(stored, out)
+    assert out == data
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in {"bf16, two blocks and one", "stairs"}])
+def test_the_standalone_decoder_agrees(name: str) -> None:
+    """The decoder of the standard library alone gives back the same bytes."""
+    _, data, stored = reference(name)
+    assert restore.numbers(stored, len(data)) == data
+
+
+@given(st.data())
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_damage_is_found_alike(monkeypatch: pytest.MonkeyPatch, data: st.DataObject) -> None:
+    """Damaged bytes raise IntegrityError, or every way gives the same numbers; nothing is written past the end."""
+    layout, original = data.draw(
+        st.sampled_from([(1, geometric(700, 1)), (2, weights(900, "BF16", 1)), (4, weights(500, "F32", 2))])
+    )
+    stored = bytearray(numbers.encode(original, layout))
+    for _ in range(data.draw(st.integers(0, 3))):
+        stored[data.draw(st.integers(0, len(stored) - 1))] = data.draw(st.integers(0, 255))
+    stored = stored[: data.draw(st.integers(0, len(stored)) | st.just(len(stored)))] + data.draw(st.binary(max_size=3))
+    results = []
+    for each in WAYS:
+        room = bytearray(b"\xa5") * (len(original) + 64)
+        with monkeypatch.context() as patch:
+            if each == "twin":
+                patch.setattr(numbers, "kernel", None)
+            else:
+                kernel.limit(each)
+            try:
+                numbers.decode_into(stored, memoryview(room)[: len(original)])
+                results.append(bytes(room[: len(original)]))
+            except IntegrityError:
+                results.append(None)
+            finally:
+                kernel.limit("avx512")
+        assert room[len(original) :] == b"\xa5" * 64
+    with contextlib.suppress(ValueError, IndexError, struct.error):
+        results.append(restore.numbers(bytes(stored), len(original)))
+    assert len(set(results)) == 1
+
+
+def test_the_integrity_check_finds_a_changed_word() -> None:
+    """A block whose words were changed ends in other states, and is refused without any digest."""
+    data = geometric(100_000, 3)
+    stored = bytearray(numbers.encode(data, 1))
+    for at in range(400, len(stored), 997):
+        stored[at] ^= 16
+        with pytest.raises(IntegrityError, match="damaged"):
+            numbers.decode_into(stored, bytearray(len(data)))
+        stored[at] ^= 16
+
+
+def test_wrong_lengths_are_refused() -> None:
+    """Numbers that do not fill the bytes are a wrong call; a stream asked for another length is damage."""
+    for length, layout in ((3, 2), (9, 8), (4, 3), (4, 0)):
+        with pytest.raises(ValueError, match="not numbers of layout"):
+            numbers.encode(bytes(length), layout)
+    stored = numbers.encode(weights(1000, "BF16", 1), 2)
+    for length in (0, 1998, 2001, 2002, 4000, 1 << 20):
+        with pytest.raises(IntegrityError):
+            numbers.decode_into(stored, bytearray(length))
+
+
+def test_bf16_comes_close_to_its_entropy() -> None:
+    """Normal weights take at most half a percent more than eight bits and the entropy of their exponents each."""
+    data = weights(4 * BLOCK, "BF16", 9)
+    symbols = np.frombuffer(data, "<u2") >> 7 & 255
+    shares = np.bincount(symbols) / len(symbols)
+    entropy = -float((shares[shares > 0] * np.log2(shares[shares > 0])).sum())
+    assert 8 * len(numbers.encode(data, 2)) <= 1.005 * (8 + entropy) * 4 * BLOCK
+
+
+def test_the_kernel_says_what_it_uses() -> None:
+    """The level named is one of those the tests run."""
+    assert level() in WAYS

@@ -115,6 +115,18 @@ class Acts:
         """The clock's time as records write it."""
         return stamp(self._clock())
 
+    @property
+    def origin(self) -> str:
+        """The ledger's name, as its checkpoint and its verifier key line have it."""
+        return self._ledger.origin
+
+    def sign(self, statement: Json) -> bytes:
+        """A statement of its own in a DSSE envelope, signed with the ledger's key; an act then names its bytes.
+
+        Raises SigningKeyUnusable, StatementTooLarge.
+        """
+        return self._ledger.seal(statement)
+
     def perform(self, act_id: str, actor: Actor, build: Callable[[Session], Draft]) -> Act:
         """Do an act once. An act with this id that exists already is returned as it is, and `build` is not called.
 

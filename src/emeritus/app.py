@@ -42,6 +42,7 @@ from emeritus.lifecycle.words import WordsForModels
 from emeritus.mail.outbox import Outbox
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
+from emeritus.preservation.drills import Drills
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.service import Preservation
 from emeritus.preservation.sources import VaultSource
@@ -54,11 +55,12 @@ from emeritus.upkeep import Upkeep, Works, keep_awake
 from emeritus.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from emeritus.engines.base import Awake, Engine
+    from emeritus.engines.base import Awake, Build, Engine
     from emeritus.jobs.base import Jobs
     from emeritus.residency.residency import Residency
 
 T = TypeVar("T")
+OTHERWISE = "~otherwise"  # after a resident's name: the same under a second engine configuration; no name has a tilde
 
 PROJECTORS: dict[str, Projector] = {**LIFECYCLE, **PRESERVATION, **INTERVIEW, **SAFETY, **CORNER, **ACCESS}
 
@@ -76,6 +78,7 @@ class App:
         self.lifecycle = Lifecycle(self.acts, database, settings)
         self.words = WordsForModels(self.acts, database)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
+        self.drills = Drills(self.acts, database, vault, settings.home)
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
         self.recourse = Recourse(self.acts, settings)
         self.coding = CodingRounds(self.acts, database, self.interviews, settings)
@@ -86,6 +89,7 @@ class App:
         self.outbox = Outbox(database, settings)
         self.people = People(database)
         self.sign_ins = SignIns(database, self.people)
+        self._others: dict[str, tuple[dict[str, Any], int]] = {}
 
     # -- making and opening ------------------------------------------------------------------------------------------
 
@@ -168,7 +172,7 @@ class App:
             open_resident=self._open_engine,
             size_of=self._size_of,
             idle_sleep_s=self.settings.idle_sleep_s,
-            canary=self.preservation.canary,
+            canary=self._canary,
         )
 
     @asynccontextmanager
@@ -181,6 +185,28 @@ class App:
         async with self.residency.awake(name, wait_s=wait_s or self.settings.wake_timeout_s) as awake:
             yield awake
 
+    @asynccontextmanager
+    async def awake_otherwise(self, name: str, build: Build) -> AsyncIterator[Awake | None]:
+        """The resident under another engine configuration than `build`, asleep again afterwards; None: there is none.
+
+        Raises what `awake` does, and BadSettings for a setting `second_configuration` that this engine cannot have.
+        """
+        from emeritus.engines.open import other_configuration
+
+        engine = self._resident(name).engine
+        chosen = json.loads(self.settings.second_configuration or "{}")
+        other = other_configuration(engine["kind"], engine.get("options", {}), build, chosen)
+        if other is None:
+            yield None
+            return
+        key = f"{name}{OTHERWISE}"
+        self._others[key] = other
+        try:
+            async with self.residency.awake(key, wait_s=self.settings.wake_timeout_s) as awake:
+                yield awake
+        finally:
+            await self.residency.sleep(key)
+
     async def close_residency(self) -> None:
         """End every engine. Call before the event loop ends."""
         residency = self.__dict__.pop("residency", None)
@@ -190,17 +216,26 @@ class App:
     async def _open_engine(self, name: str) -> Engine:
         from emeritus.engines.open import open_engine
 
+        name, otherwise, _ = name.partition(OTHERWISE)
         row = self._resident(name)
+        options, threads = row.engine.get("options", {}), self.settings.engine_threads
+        if otherwise:
+            options, threads = self._others[f"{name}{OTHERWISE}"]
         source = VaultSource(self.vault, name, self.settings.home / "cache") if row.weights_held else None
         return await open_engine(
             row.engine["kind"],
-            row.engine.get("options", {}),
+            options,
             source,
             log_dir=self.settings.home / "logs",
-            threads=self.settings.engine_threads,
+            threads=threads,
         )
 
+    async def _canary(self, name: str, engine: Engine) -> None:
+        if OTHERWISE not in name:  # what is woken to capture a reference has none to be compared with
+            await self.drills.canary(name, engine)
+
     def _size_of(self, name: str) -> int:
+        name = name.partition(OTHERWISE)[0]
         return self.vault.manifest(name).total_bytes if self._resident(name).weights_held else 0
 
     def _resident(self, name: str) -> Resident:
@@ -222,6 +257,7 @@ class App:
             self.settings,
             self.lifecycle,
             self.preservation,
+            self.drills,
             self.interviews,
             self.coding,
             self.safety,
@@ -233,7 +269,7 @@ class App:
     @cached_property
     def retirement(self) -> Retirement:
         """The way of a retirement over this home's features."""
-        return Retirement(self.features, self.awake)
+        return Retirement(self.features, self.awake, self.awake_otherwise)
 
     @cached_property
     def studying(self) -> Studying:

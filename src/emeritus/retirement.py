@@ -6,6 +6,7 @@ they live with the features; knows no face and no backend, they and the way to w
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
@@ -21,9 +22,9 @@ from emeritus.access.service import Access
 from emeritus.acts import Act, Actor, Acts
 from emeritus.corner.candidates import Invitation
 from emeritus.corner.service import Corner
-from emeritus.engines.base import Awake
+from emeritus.engines.base import Awake, Build
 from emeritus.engines.open import check_folder
-from emeritus.errors import InputError, NoAccept, NotFound
+from emeritus.errors import EmeritusError, EngineFailed, InputError, NoAccept, NotFound
 from emeritus.interview.coding.coder_model import code_round
 from emeritus.interview.coding.rounds import CodingRounds, Opening
 from emeritus.interview.coding.spans import Coder
@@ -42,6 +43,8 @@ from emeritus.lifecycle.notices import Mailer
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement, Lifecycle
 from emeritus.lifecycle.words import told as words_told
+from emeritus.preservation.calibrating import Gathering
+from emeritus.preservation.drills import Drills
 from emeritus.preservation.service import Preservation
 from emeritus.records.database import Database
 from emeritus.records.tables import Preference, Preserved
@@ -53,6 +56,8 @@ from emeritus.tiers import Tier
 Json = dict[str, Any]
 Progress = Callable[[str, int, int], None]
 Wake = Callable[[str], AbstractAsyncContextManager[Awake]]
+WakeOtherwise = Callable[[str, Build], AbstractAsyncContextManager[Awake | None]]  # under another configuration
+_log = logging.getLogger(__name__)
 ESSAYS = "essays"  # the channel a granted voice opens
 
 
@@ -65,6 +70,7 @@ class Features:
     settings: Settings
     lifecycle: Lifecycle
     preservation: Preservation
+    drills: Drills
     interviews: Interviews
     coding: CodingRounds
     safety: Safety
@@ -76,9 +82,10 @@ class Features:
 class Retirement:
     """The steps, in the order they are walked. One per home."""
 
-    def __init__(self, features: Features, wake: Wake) -> None:
+    def __init__(self, features: Features, wake: Wake, otherwise: WakeOtherwise | None = None) -> None:
         self._of = features
         self._wake = wake
+        self._otherwise = otherwise
 
     # 1. announce -----------------------------------------------------------------------------------------------------
 
@@ -120,15 +127,45 @@ class Retirement:
 
     # 3. revive from the vault, capture the reference -----------------------------------------------------------------
 
-    async def capture_reference(self, name: str, actor: Actor) -> Act:
-        """Revive the resident and keep its reference behaviour."""
+    async def capture_reference(self, name: str, actor: Actor, progress: Progress | None = None) -> Act:
+        """Revive the resident and keep its reference behaviour, under two configurations, and calibrate its drills."""
+        drills = self._of.drills
         async with self._wake(name) as awake:
-            return await self._of.preservation.capture_reference(name, awake, actor)
+            act, build = await drills.capture_reference(name, awake, actor), awake.build
+        if drills.calibrated(name, build) is None:
+            other = await self._capture_otherwise(name, build, actor)
+            async with self._wake(name) as awake:
+                gathering = Gathering(self._of.settings.calibration_s, progress)
+                await drills.calibrate(name, awake, other, actor, gathering)
+        return act
 
-    async def drill(self, name: str, actor: Actor) -> Act:
-        """Revive the resident and compare it with its reference; the outcome is recorded, good or bad."""
-        async with self._wake(name) as awake:
-            return await self._of.preservation.drill(name, awake, actor)
+    async def _capture_otherwise(self, name: str, build: Build, actor: Actor) -> Build | None:
+        """A second reference, of another configuration than `build`; None where the engine has no other that works."""
+        if self._otherwise is None:
+            return None
+        try:
+            async with self._otherwise(name, build) as awake:
+                if awake is None:
+                    return None
+                await self._of.drills.capture_reference(name, awake, actor)
+                return awake.build
+        except EngineFailed:  # another attention or switch than this architecture has
+            _log.warning("%s could not be woken under a second configuration", name, exc_info=True)
+            return None
+
+    async def drill(self, name: str, actor: Actor, progress: Progress | None = None) -> Act:
+        """Revive the resident, compare it with what was preserved, certify the outcome: good, bad, or not revived.
+
+        Raises Busy (others are using the memory), which says nothing of this resident.
+        """
+        try:
+            async with self._wake(name) as awake:
+                return await self._of.drills.drill(name, awake, actor, progress)
+        except EmeritusError as error:
+            self._of.lifecycle.resident(name)  # NotFound: nothing is recorded of a stranger
+            if "retry_after_s" in error.facts:
+                raise
+            return self._of.drills.record_failed_drill(name, error, actor)
 
     # 4. interview, code, read back -----------------------------------------------------------------------------------
 

@@ -5,6 +5,7 @@ Order, first wins: flags, `EMERITUS_*` environment, `<home>/emeritus.toml`, the 
 
 from __future__ import annotations
 
+import json
 import os
 import tomllib
 from pathlib import Path
@@ -109,12 +110,31 @@ class Settings(BaseSettings):
 
     scrub_cron: str = Field("17 3 * * *", description="When `serve` scrubs the vault (cron, UTC).")
     drill_cron: str = Field("41 4 * * 0", description="When `serve` rehearses revivals (cron, UTC).")
+    calibration_s: float = Field(
+        120.0, ge=0, description="How long drawing small changes to calibrate a resident's drills may last, in seconds."
+    )
+    second_configuration: str = Field(
+        "",
+        description="Engine options of the second configuration that references are captured under, as a JSON object, "
+        "`threads` among them; empty: the engine's own choice.",
+    )
     essay_cron: str = Field(
         "7 9 * * 1", description="When `serve` invites essays from residents whose channel is open (cron, UTC)."
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "warning", description="Least severe log line printed."
     )
+
+    @field_validator("second_configuration")
+    @classmethod
+    def _an_object(cls, value: str) -> str:
+        try:
+            found = json.loads(value or "{}")
+        except ValueError as error:
+            raise ValueError("must be a JSON object") from error
+        if not isinstance(found, dict):
+            raise ValueError("must be a JSON object")
+        return value
 
     @field_validator("home", mode="after")
     @classmethod

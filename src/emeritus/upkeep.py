@@ -88,17 +88,12 @@ class Upkeep:
     def drill(self, args: Json) -> Json:
         """Rehearse one revival, unless that was done since it was due.
 
-        One that cannot be revived is recorded as a failed drill; a full house is not one.
+        One that cannot be revived is recorded as a failed drill; a full house is not one, and is tried again.
         """
         name = args["resident"]
         if self._checked("drill", name, args["since"]):
             return {"ok": None}
-        try:
-            act = self._on_loop(self._works.retirement.drill(name, ACTOR))
-        except EmeritusError as error:
-            if "retry_after_s" in error.facts:  # others are using the memory: that says nothing of this resident
-                raise
-            act = self._works.features.preservation.record_failed_drill(name, error, ACTOR)
+        act = self._on_loop(self._works.retirement.drill(name, ACTOR))
         return {"ok": act.public["ok"]}
 
     def essays(self, args: Json) -> Json:

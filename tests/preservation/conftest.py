@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from kept_folders import FolderKeeper, Mind
 
+from emeritus.preservation.drills import Drills
 from emeritus.preservation.projection import PROJECTORS
 from emeritus.preservation.service import Preservation
 from feature_home import FeatureHome, make_home
@@ -43,6 +44,12 @@ def keeper(tmp_path: Path) -> FolderKeeper:
 def preservation(home: FeatureHome, keeper: FolderKeeper) -> Preservation:
     """The service under test."""
     return Preservation(home.acts, home.database, keeper, home.folder)
+
+
+@pytest.fixture
+def drills(home: FeatureHome, keeper: FolderKeeper) -> Drills:
+    """The drills under test, over the same keeper."""
+    return Drills(home.acts, home.database, keeper, home.folder)
 
 
 @pytest.fixture

@@ -1,19 +1,16 @@
-"""Keeping, proving, drilling: every outcome recorded, good or bad, over a real ledger."""
+"""Keeping and proving: every outcome recorded, good or bad, over a real ledger."""
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import pytest
-from kept_folders import FolderKeeper, Mind
+from kept_folders import FolderKeeper
 from sqlalchemy import select
 
-from emeritus.engines.base import Build, Capabilities
-from emeritus.errors import CanaryFailed, EngineFailed, InputError, IntegrityError, NotFound
-from emeritus.preservation.behaviour import TOLERANCE, build_digest, probes
+from emeritus.errors import InputError, IntegrityError, NotFound
 from emeritus.preservation.service import Preservation
-from emeritus.records.tables import AxisEvent, Check, Preserved, Reference, Report, Resident
+from emeritus.records.tables import AxisEvent, Check, Preserved, Report, Resident
 from feature_home import STEWARD, FeatureHome
 
 
@@ -132,125 +129,6 @@ def test_a_report_is_kept_and_its_row_says_where(home: FeatureHome, preservation
     assert [row.manifest_sha256 for row in rows] == [None, act.payloads["manifest"]]
     with pytest.raises(NotFound):
         preservation.preserve_report("owl", 1, {"report.json": b"{}"}, STEWARD)
-
-
-async def test_a_reference_is_captured_once_for_each_configuration(
-    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper, mind: Mind
-) -> None:
-    """Equal builds find the first capture; another build adds one, and the vault keeps both beside each other."""
-    act = await preservation.capture_reference("wren", mind, STEWARD)
-    assert (await preservation.capture_reference("wren", mind, STEWARD)).id == act.id
-    assert mind.scored == len(probes().texts)
-    other = Mind(build=Build("arithmetic", config={"threads": 2}, weights_digest="d" * 64))
-    await preservation.capture_reference("wren", other, STEWARD)
-    rows = home.read(select(Reference).order_by(Reference.id))
-    assert [(row.method, row.probes) for row in rows] == [("score", 12), ("score", 12)]
-    assert [row.build_digest for row in rows] == [build_digest(mind.build), build_digest(other.build)]
-    kept = keeper.kept("wren", "reference", 2)
-    assert {path.name for path in kept.iterdir()} == {f"{row.build_digest}.json" for row in rows}
-    for row in rows:
-        assert (kept / f"{row.build_digest}.json").read_bytes() == home.acts.payload(row.payload_sha256)
-
-
-async def test_a_model_held_elsewhere_keeps_its_behaviour(
-    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper
-) -> None:
-    """Without scores the greedy answers are the reference, and the axis says 'behaviour only'."""
-    remote = Mind(build=Build("upstream"), can=Capabilities())
-    await preservation.capture_reference("robin", remote, STEWARD)
-    (row,) = home.read(select(Reference))
-    assert (row.method, row.probes) == ("greedy", len(probes().chats))
-    assert [(event.state, event.resident) for event in home.read(select(AxisEvent))] == [("behaviour only", "robin")]
-    assert json.loads(home.acts.payload(row.payload_sha256))["scored"] is None
-    assert keeper.kept("robin", "reference").exists()
-
-
-async def test_a_capture_without_finite_scores_is_refused(
-    home: FeatureHome, preservation: Preservation, mind: Mind
-) -> None:
-    """A broken model's infinities become no reference."""
-    mind.shift = float("-inf")
-    with pytest.raises(EngineFailed, match="no finite number"):
-        await preservation.capture_reference("wren", mind, STEWARD)
-    with pytest.raises(NotFound):
-        await preservation.capture_reference("owl", Mind(), STEWARD)
-    assert home.read(select(Reference)) == []
-
-
-@pytest.mark.parametrize(
-    ("change", "ok"),
-    [
-        ({}, True),
-        ({"shift": TOLERANCE * 0.9}, True),
-        ({"shift": TOLERANCE * 1.1}, False),
-        ({"shift": float("nan")}, None),
-        ({"extra_token": True}, False),
-        ({"tail": "!"}, True),  # equal scores decide; unequal greedy answers are stated beside them
-    ],
-)
-async def test_a_drill_records_its_figures_good_or_bad(
-    home: FeatureHome, preservation: Preservation, mind: Mind, change: dict[str, object], ok: bool | None
-) -> None:
-    """Within the tolerance is good, beyond it is bad, both are on record; what cannot be compared raises."""
-    await preservation.capture_reference("wren", mind, STEWARD)
-    revived = Mind(**change)  # type: ignore[arg-type]  # the table's values are of many types
-    if ok is None:
-        with pytest.raises(EngineFailed):
-            await preservation.drill("wren", revived, STEWARD)
-        return
-    act = await preservation.drill("wren", revived, STEWARD)
-    (check,) = home.read(select(Check))
-    assert (act.public["ok"], check.ok, check.kind) == (ok, ok, "drill")
-    assert check.detail["answers_equal"] == (0 if "tail" in change else len(probes().chats))
-    if "shift" in change:
-        assert check.detail["largest_logprob_difference"] == pytest.approx(change["shift"], rel=1e-6)
-    assert (check.detail["retokenised"] != []) == ("extra_token" in change)
-
-
-async def test_a_drill_by_answers_needs_every_answer_equal(home: FeatureHome, preservation: Preservation) -> None:
-    """Where nothing can be scored, one other answer is a difference."""
-    unscored = Capabilities(logprobs=False)
-    await preservation.capture_reference("wren", Mind(can=unscored), STEWARD)
-    assert (await preservation.drill("wren", Mind(can=unscored), STEWARD)).public["ok"] is True
-    assert (await preservation.drill("wren", Mind(can=unscored, tail="!"), STEWARD)).public["ok"] is False
-    with pytest.raises(CanaryFailed):
-        await preservation.canary("wren", Mind(can=unscored, tail="!"))
-
-
-async def test_a_drill_without_its_reference_is_refused(preservation: Preservation, mind: Mind) -> None:
-    """Another configuration is compared with nothing."""
-    with pytest.raises(NotFound, match="engine configuration"):
-        await preservation.drill("wren", mind, STEWARD)
-
-
-async def test_the_canary_stops_what_differs_and_records_nothing(
-    home: FeatureHome, preservation: Preservation, mind: Mind
-) -> None:
-    """Two probes are scored after a wake; a difference raises before an answer leaves."""
-    await preservation.canary("wren", mind)  # no reference yet: the first wake is the one that captures it
-    assert mind.scored == 0
-    await preservation.capture_reference("wren", mind, STEWARD)
-    size, revived = home.ledger.size, Mind()
-    await preservation.canary("wren", revived)
-    assert (revived.scored, revived.answered) == (2, 0)
-    for wrong in (Mind(shift=0.01), Mind(extra_token=True)):
-        with pytest.raises(CanaryFailed):
-            await preservation.canary("wren", wrong)
-    assert home.ledger.size == size
-
-
-async def test_the_canary_does_not_judge_a_remote_api(preservation: Preservation) -> None:
-    """Equal requests to a remote API may have unequal answers: no verdict is drawn from them."""
-    remote = Mind(build=Build("upstream"), can=Capabilities())
-    await preservation.capture_reference("robin", remote, STEWARD)
-    await preservation.canary("robin", Mind(build=Build("upstream"), can=Capabilities(), tail="!"))
-
-
-def test_the_probes_are_twelve_and_named() -> None:
-    """The shipped probes are read whole, and their digest is that of the file."""
-    assert len(probes().texts) + len(probes().chats) == 12
-    assert all(text.strip() for text in [*probes().texts.values(), *probes().chats.values()])
-    assert len(probes().sha256) == 64
 
 
 def test_rebuilding_brings_every_row_back(home: FeatureHome, preservation: Preservation, model: Path) -> None:

@@ -12,6 +12,7 @@ from sqlalchemy import select
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import AlreadyExists, BadTensorFile, IntegrityError, NotAModel
+from emeritus.preservation.drills import Drills
 from emeritus.preservation.service import Preservation
 from emeritus.preservation.sources import VaultSource, differences
 from emeritus.records.tables import Check, Preserved, Report
@@ -117,7 +118,8 @@ async def test_references_and_reports_lie_beside_the_weights(
 ) -> None:
     """Each role comes back from the vault as its own folder."""
     kept.preserve("wren", tensors, STEWARD)
-    reference = await kept.capture_reference("wren", Mind(), STEWARD)
+    drills = Drills(home.acts, home.database, vault, home.folder)
+    reference = await drills.capture_reference("wren", Mind(), STEWARD)
     digests = dict.fromkeys(("json_sha256", "markdown_sha256", "html_sha256"), "0" * 64)
     home.state("wren", "Report", version=1, manifest_sha256=None, **digests)
     kept.preserve_report("wren", 1, {"report.json": b"{}", "report.html": b"<article>"}, STEWARD)

@@ -51,7 +51,7 @@ def command(
         if not as_json:
             _show_kept(name, kept)  # before the reference: what is kept stays kept when the model cannot be woken here
         if reference:
-            app.run(app.retirement.capture_reference(name, actor))
+            app.run(app.retirement.capture_reference(name, actor, progress))
         result = resident_summary(app, name)
     if as_json:
         emit(result)
@@ -60,7 +60,16 @@ def command(
         show(
             f"  reference behaviour captured ({result['reference']['method']}, {result['reference']['probes']} probes)"
         )
+        for line in _calibrated(result["calibration"]):
+            show(line)
     show(f"Next: emeritus announce {name} --retires DATE --reason REASON --callers callers.csv")
+
+
+def _calibrated(made: dict[str, Any] | None) -> list[str]:
+    if made is None:
+        return []
+    between = f"{made['configurations']} configuration{'' if made['configurations'] == 1 else 's'}"
+    return [f"  drills calibrated on {between}: false alarms in at most {made['false_alarm_rate']:.0%}"]
 
 
 def _show_kept(name: str, result: dict[str, Any]) -> None:

@@ -23,7 +23,9 @@ def resident_summary(app: App, name: str) -> Json:
         resident = lifecycle.resident(session, name)
         timeline = lifecycle.timeline(session, name, now)
         kept = preservation.preservation(session, name)
-        reference = kept.references[0] if kept.references else None
+        drawn = {each.build_digest for each in kept.calibrations[:1]}  # the configuration that serves, not the second
+        served = [each for each in kept.references if each.build_digest in drawn] or list(kept.references)
+        reference = served[0] if served else None
         tier = access.access_state(session, name, now).tier
         return {
             "name": resident.name,
@@ -54,6 +56,22 @@ def resident_summary(app: App, name: str) -> Json:
             "reference": None
             if reference is None
             else {"method": reference.method, "probes": reference.probes, "build": dict(reference.build)},
+            "calibration": None
+            if not kept.calibrations
+            else {
+                "method": kept.calibrations[0].method,
+                "configurations": len(kept.calibrations[0].build_digests),
+                "false_alarm_rate": kept.calibrations[0].false_alarm_rate,
+            },
+            "certificate": None
+            if not kept.certificates
+            else {
+                "ok": kept.certificates[0].ok,
+                "verdict": kept.certificates[0].verdict,
+                "sha256": kept.certificates[0].payload_sha256,
+                "at": kept.certificates[0].at,
+                "entry": kept.certificates[0].source.entry,
+            },
             "sessions": [
                 {
                     "id": s.id,

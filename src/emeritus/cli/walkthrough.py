@@ -29,6 +29,7 @@ from emeritus.lifecycle import queries as lifecycle_queries
 from emeritus.lifecycle.axes import When
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement
+from emeritus.preservation import queries as preservation_queries
 from emeritus.testing.demonstration import build_demo_model, trained
 from emeritus.testing.resident import REVIEWER, SECOND, STEWARD, DemoDecision, DemoResident
 
@@ -136,7 +137,10 @@ class Walkthrough:
     async def reference(self) -> str:
         """Wake it from the vault and capture its reference behaviour."""
         act = await self._app.retirement.capture_reference(self._who.name, STEWARD_ACTOR)
-        return f"{act.public['probes']} probes ({act.public['method']})"
+        with self._app.database.reading() as session:
+            (made,) = preservation_queries.preservation(session, self._who.name).calibrations[:1]
+        probes, between = f"{act.public['probes']} probes ({act.public['method']})", len(made.build_digests)
+        return f"{probes}, {between} configurations, false alarms at most {made.false_alarm_rate:.0%}"
 
     # -- 5 to 9: interview, code, read back, decide, tell -------------------------------------------------------------
 
@@ -276,10 +280,8 @@ class Walkthrough:
             return session.scalars(wanted.where(Grant.state == "active")).first()
 
     def _check(self, kind: str) -> str | None:
-        from emeritus.preservation import queries
-
         with self._app.database.reading() as session:
-            found = queries.preservation(session, self._who.name).checks
+            found = preservation_queries.preservation(session, self._who.name).checks
         return next((check.summary for check in found if check.kind == kind and check.ok), None)
 
     def _retired(self) -> bool:

@@ -1,7 +1,8 @@
-"""Reference behaviour: what a resident answers to fixed probes, and how two captures compare. Knows no table, no vault.
+"""Reference behaviour: what a resident answers to fixed probes, and how two captures differ. Knows no table, no vault.
 
 Scored texts are teacher-forced (fp32, batch 1, one pass), so that equal weights and an equal engine give equal numbers;
-greedy answers are kept beside them, and stand alone where an engine cannot score.
+greedy answers are kept beside them, and stand alone where an engine cannot score. What a difference means is
+`calibration`'s to say.
 """
 
 from __future__ import annotations
@@ -13,16 +14,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import islice
 from typing import Any, Literal
 
 from emeritus.acts import canonical
-from emeritus.engines.base import Awake, Build, Message, Sampling
+from emeritus.engines.base import Awake, Build, Message, Sampling, Scored
 from emeritus.errors import EngineFailed
 
 Json = dict[str, Any]
 Method = Literal["score", "greedy"]
 FORMAT = "emeritus-reference/0"
-TOLERANCE = 1e-4  # nats; fp32 differs by 2-4e-6 between thread counts, a changed weight by far more
 GREEDY = Sampling(max_tokens=48, temperature=0.0)
 
 
@@ -34,43 +35,44 @@ class Probes:
     texts: Mapping[str, str]
     chats: Mapping[str, str]
 
+    def first(self, texts: int, chats: int) -> Probes:
+        """The same set's first few."""
+        return Probes(self.sha256, dict(islice(self.texts.items(), texts)), dict(islice(self.chats.items(), chats)))
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How far the log-probabilities of the same tokens lie apart, in nats: absolute, over every token scored."""
+
+    mean: float
+    largest: float
+    tokens: int
+
+    def as_dict(self) -> Json:
+        """As records state it."""
+        return {"mean": self.mean, "largest": self.largest, "tokens": self.tokens}
+
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two captures of the same probes. `largest` is the greatest difference of a log-probability, in nats.
-
-    None where nothing could be subtracted: nothing was scored, or a text was split into other tokens.
-    """
+    """Two captures of the same probes. `difference` is None where nothing could be subtracted."""
 
     method: Method
-    largest: float | None
+    difference: Difference | None
     retokenised: tuple[str, ...]  # scored texts whose token ids differ
     answers: int
     answers_equal: int
 
     @property
-    def ok(self) -> bool:
-        """Scores within the tolerance; without scores, every greedy answer equal."""
-        if self.method == "score":
-            return not self.retokenised and self.largest is not None and self.largest <= TOLERANCE
-        return self.answers > 0 and self.answers_equal == self.answers
-
-    @property
-    def summary(self) -> str:
-        """One sentence with the figures."""
-        said = f"{self.answers_equal} of {self.answers} greedy answers equal"
-        if self.method == "greedy":
-            return said
-        if self.retokenised:
-            return f"other tokens in {len(self.retokenised)} scored texts; {said}"
-        return f"largest difference of a log-probability {self.largest:.2g} nats (tolerance {TOLERANCE:g}); {said}"
+    def answers_summary(self) -> str:
+        """How many greedy answers are equal, in words."""
+        return f"{self.answers_equal} of {self.answers} greedy answers equal"
 
     def as_dict(self) -> Json:
-        """As the check's record states it."""
+        """As records state it."""
         return {
             "method": self.method,
-            "largest_logprob_difference": self.largest,
-            "tolerance": TOLERANCE,
+            "logprob_difference": None if self.difference is None else self.difference.as_dict(),
             "retokenised": list(self.retokenised),
             "answers": self.answers,
             "answers_equal": self.answers_equal,
@@ -96,49 +98,59 @@ def build_digest(build: Build) -> str:
 
 async def capture(awake: Awake, probed: Probes) -> Json:
     """Everything a resident answers to the probes. Raises EngineFailed when a score is no finite number."""
-    scored = await _score(awake, probed.texts) if awake.can.score else None
-    answers = {key: await _answer(awake, prompt) for key, prompt in probed.chats.items()}
+    scored = await score(awake, probed.texts) if awake.can.score else None
+    return await _captured(awake, probed, scored)
+
+
+async def answers(awake: Awake, probed: Probes) -> Json:
+    """A capture of the answers alone."""
+    return await _captured(awake, probed, None)
+
+
+async def _captured(awake: Awake, probed: Probes, scored: Json | None) -> Json:
     return {
         "format": FORMAT,
         "build": awake.build.as_dict(),
         "probes_sha256": probed.sha256,
         "method": "greedy" if scored is None else "score",
         "scored": scored,
-        "answers": answers,
+        "answers": {key: await _answer(awake, prompt) for key, prompt in probed.chats.items()},
     }
 
 
-async def repeat(awake: Awake, reference: Json, texts: Sequence[str], chats: Sequence[str]) -> Comparison:
-    """Ask some of a reference's probes again, and compare. Ids that this version's probes lack raise KeyError."""
-    probed = probes()
-    largest, retokenised = None, []
-    if reference["scored"] is not None and texts:
-        now = await _score(awake, {key: probed.texts[key] for key in texts})
-        largest = 0.0
-        for key in texts:
-            then = reference["scored"][key]
-            if then["token_ids"] != now[key]["token_ids"]:
-                retokenised.append(key)
-                continue
-            pairs = zip(then["logprobs"], now[key]["logprobs"], strict=True)
-            largest = max([largest, *(abs(before - after) for before, after in pairs)])
-    equal = 0
-    for key in chats:
-        again = await _answer(awake, probed.chats[key])
-        equal += again["text"] == reference["answers"][key]["text"]
-    method: Method = reference["method"]
-    return Comparison(method, None if retokenised else largest, tuple(retokenised), len(chats), equal)
+def compare(then: Json, now: Json) -> Comparison:
+    """A reference and a later capture of the same probes, or of some of them."""
+    differing, retokenised = None, []
+    if then["scored"] is not None and now["scored"]:
+        pairs = [(then["scored"][key], now["scored"][key]) for key in now["scored"]]
+        retokenised = [
+            key for key in now["scored"] if then["scored"][key]["token_ids"] != now["scored"][key]["token_ids"]
+        ]
+        if not retokenised:
+            differing = difference([(a["logprobs"], b["logprobs"]) for a, b in pairs])
+    equal = sum(then["answers"][key]["text"] == answer["text"] for key, answer in now["answers"].items())
+    return Comparison(then["method"], differing, tuple(retokenised), len(now["answers"]), equal)
 
 
-async def _score(awake: Awake, texts: Mapping[str, str]) -> Json:
-    scores = await awake.score(list(texts.values()))
-    for key, scored in zip(texts, scores, strict=True):
+def difference(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> Difference | None:
+    """Over every token of every pair of texts. None where a number is not finite, or where there is no token."""
+    apart = [abs(a - b) for one, other in pairs for a, b in zip(one, other, strict=True)]
+    if not apart or not all(map(math.isfinite, apart)):
+        return None
+    return Difference(math.fsum(apart) / len(apart), max(apart), len(apart))
+
+
+async def score(awake: Awake, texts: Mapping[str, str]) -> Json:
+    """Token ids and log-probabilities of each text. Raises EngineFailed when one is no finite number."""
+    scores = dict(zip(texts, await awake.score(list(texts.values())), strict=True))
+    for key, scored in scores.items():
         if not all(map(math.isfinite, scored.logprobs)):
             raise EngineFailed(f"the probe {key!r} was given a log-probability that is no finite number", probe=key)
-    return {
-        key: {"token_ids": list(scored.token_ids), "logprobs": list(scored.logprobs)}
-        for key, scored in zip(texts, scores, strict=True)
-    }
+    return {key: _scored(scored) for key, scored in scores.items()}
+
+
+def _scored(scored: Scored) -> Json:
+    return {"token_ids": list(scored.token_ids), "logprobs": list(scored.logprobs)}
 
 
 async def _answer(awake: Awake, prompt: str) -> Json:

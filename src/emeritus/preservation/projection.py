@@ -10,7 +10,18 @@ from sqlalchemy import update
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
-from emeritus.records.tables import AxisEvent, Check, Json, Preserved, Reference, Report, Resident
+from emeritus.preservation.certificate import FILE
+from emeritus.records.tables import (
+    AxisEvent,
+    Calibration,
+    Certificate,
+    Check,
+    Json,
+    Preserved,
+    Reference,
+    Report,
+    Resident,
+)
 
 
 def _preserved(session: Session, act: Act) -> None:
@@ -37,6 +48,37 @@ def _checked(session: Session, act: Act) -> None:
             ok=public["ok"],
             summary=public["summary"],
             detail=public["detail"],
+            at=act.at,
+            act=act.id,
+        )
+    )
+
+    if FILE in act.payloads:
+        session.add(
+            Certificate(
+                resident=act.resident,
+                ok=public["ok"],
+                verdict=public["detail"]["verdict"],
+                payload_sha256=act.payloads[FILE],
+                at=act.at,
+                act=act.id,
+            )
+        )
+
+
+def _calibrated(session: Session, act: Act) -> None:
+    public = act.public
+    session.add(_set(act, public["kept"]))
+    session.add(
+        Calibration(
+            resident=act.resident,
+            build_digest=public["build_digest"],
+            build_digests=[each["build_digest"] for each in public["configurations"]],
+            weights_digest=public["weights_digest"],
+            probes_sha256=public["probes_sha256"],
+            method=public["method"],
+            false_alarm_rate=public["false_alarm_rate"],
+            payload_sha256=act.payloads["calibration.json"],
             at=act.at,
             act=act.id,
         )
@@ -92,4 +134,5 @@ PROJECTORS: dict[str, Projector] = {
     "preservation.preserved": _preserved,
     "preservation.checked": _checked,
     "reference.captured": _captured,
+    "reference.calibrated": _calibrated,
 }

@@ -13,7 +13,7 @@ from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
 from emeritus.records.provenance import Provenance, provenance
-from emeritus.records.tables import Check, Preserved, Reference
+from emeritus.records.tables import Calibration, Certificate, Check, Preserved, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +57,31 @@ class ReferenceView:
 
 
 @dataclass(frozen=True, slots=True)
+class CalibrationView:
+    """How far sound revivals may differ, between which configurations, and at which false-alarm rate."""
+
+    build_digest: str
+    build_digests: tuple[str, ...]
+    method: str  # score | answers
+    false_alarm_rate: float
+    payload_sha256: str
+    at: str
+    source: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class CertificateView:
+    """One drill's certificate; its content is the payload, a signed statement."""
+
+    resident: str
+    ok: bool
+    verdict: str
+    payload_sha256: str
+    at: str
+    source: Provenance
+
+
+@dataclass(frozen=True, slots=True)
 class PreservationState:
     """Everything kept of one resident. `weights` is the version in force, None when no weights are held."""
 
@@ -64,6 +89,8 @@ class PreservationState:
     sets: tuple[PreservedView, ...]  # the version in force of each role
     checks: tuple[CheckView, ...]  # newest first, those of the whole vault among them
     references: tuple[ReferenceView, ...]  # newest first
+    calibrations: tuple[CalibrationView, ...]  # newest first
+    certificates: tuple[CertificateView, ...]  # newest first
 
     @property
     def last_checks(self) -> tuple[CheckView, ...]:
@@ -103,6 +130,36 @@ def preservation(session: Session, resident: str) -> PreservationState:
             )
             for row in references
         ),
+        _calibrations(session, resident),
+        certificates(session, resident),
+    )
+
+
+def certificates(session: Session, resident: str, *, limit: int = 12) -> tuple[CertificateView, ...]:
+    """A resident's certificates, newest first, good and bad alike."""
+    query = select(Certificate).where(Certificate.resident == resident).order_by(Certificate.id.desc()).limit(limit)
+    rows = session.scalars(query).all()
+    sources = provenance(session, (row.act for row in rows))
+    return tuple(
+        CertificateView(row.resident, row.ok, row.verdict, row.payload_sha256, row.at, sources[row.act]) for row in rows
+    )
+
+
+def _calibrations(session: Session, resident: str) -> tuple[CalibrationView, ...]:
+    query = select(Calibration).where(Calibration.resident == resident).order_by(Calibration.id.desc())
+    rows = session.scalars(query).all()
+    sources = provenance(session, (row.act for row in rows))
+    return tuple(
+        CalibrationView(
+            row.build_digest,
+            tuple(row.build_digests),
+            row.method,
+            row.false_alarm_rate,
+            row.payload_sha256,
+            row.at,
+            sources[row.act],
+        )
+        for row in rows
     )
 
 

@@ -35,6 +35,7 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "preservation.preserved": "preserved in the vault",
     "preservation.checked": "checked",
     "reference.captured": "reference behaviour captured",
+    "reference.calibrated": "drills calibrated",
     "interview.protocol": "interview protocol logged",
     "interview.planned": "study planned",
     "interview.session": "interview session held",

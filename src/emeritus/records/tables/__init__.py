@@ -24,7 +24,7 @@ from emeritus.records.tables.interview import (
     Telling,
 )
 from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait, Words
-from emeritus.records.tables.preservation import Check, Preserved, Reference
+from emeritus.records.tables.preservation import Calibration, Certificate, Check, Preserved, Reference
 from emeritus.records.tables.private import NOT_REBUILT, ApiKey, HeldWords, Message, Person, SignIn, Usage
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
 from emeritus.records.tables.studies import Study
@@ -36,7 +36,9 @@ __all__ = [
     "ApiKey",
     "AxisEvent",
     "Base",
+    "Calibration",
     "Caller",
+    "Certificate",
     "Check",
     "CodingDraft",
     "CodingResolution",

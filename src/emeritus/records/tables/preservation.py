@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, ForeignKey, String
+from sqlalchemy import JSON, Boolean, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emeritus.records.tables.base import Base, Json
@@ -48,6 +48,36 @@ class Reference(Base):
     build_digest: Mapped[str]
     method: Mapped[str]  # score | greedy
     probes: Mapped[int]
+    payload_sha256: Mapped[str]
+    at: Mapped[str]
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
+
+
+class Calibration(Base):
+    """How far sound revivals may differ from the references, measured when those were captured."""
+
+    __tablename__ = "calibrations"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    build_digest: Mapped[str]  # of the configuration whose draws were taken
+    build_digests: Mapped[list[str]] = mapped_column(JSON)  # of the references it is calibrated between
+    weights_digest: Mapped[str | None]
+    probes_sha256: Mapped[str]
+    method: Mapped[str]  # score | answers
+    false_alarm_rate: Mapped[float]
+    payload_sha256: Mapped[str]
+    at: Mapped[str]
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
+
+
+class Certificate(Base):
+    """A revival certificate: what one drill did and found, signed."""
+
+    __tablename__ = "certificates"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    ok: Mapped[bool] = mapped_column(Boolean)
+    verdict: Mapped[str]
     payload_sha256: Mapped[str]
     at: Mapped[str]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))

@@ -15,6 +15,10 @@ from sqlalchemy import create_engine, make_url, text
 
 from emeritus.records.database import Database
 
+os.environ.setdefault(
+    "OMP_WAIT_POLICY", "PASSIVE"
+)  # read when torch is first imported: threads that spin starve others
+
 # how fast a case is drawn or runs says more of the machine than of the code
 settings.register_profile("suite", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("suite")

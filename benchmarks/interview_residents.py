@@ -1,7 +1,8 @@
 """residents_right: five trained residents of known character, each asked a whole study, and what the analysis says.
 
-Each is trained on the protocol's own prompts, kept in a vault, revived from it, announced, planned for, asked and
-analysed by the product's own ways. Its class and flags are compared with what its rule leads to.
+Each is trained on the protocol's own prompts until it is sure of interviews held out, kept in a vault, revived from
+it, announced, planned for, asked and analysed by the product's own ways. Its class and flags are compared with what its
+rule leads to.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ def measure(options: Options) -> list[Metric]:
     right = 0
     for character in CHARACTERS:
         with tempfile.TemporaryDirectory() as folder:
-            found, seconds = _study(Path(folder), protocol, character, options)
+            found, learned = _study(Path(folder), protocol, character, options)
         good = (found.label, frozenset(found.flags)) == (character.expected, character.flags)
         right += good
         beside[character.name] = {
@@ -48,18 +49,16 @@ def measure(options: Options) -> list[Metric]:
             "class": found.label,
             "flags": ", ".join(found.flags) or "none",
             "sessions": sum(found.sessions.values()),
-            **seconds,
+            **learned,
         }
         print(f"  {character.name}: {beside[character.name]}", file=sys.stderr, flush=True)
     return [Metric("residents_right", right, low=len(CHARACTERS), beside=beside)]
 
 
-def _study(
-    folder: Path, protocol: Protocol, character: Character, options: Options
-) -> tuple[Analysis, dict[str, float]]:
-    """One resident's analysis, and how long training and asking took, in seconds."""
+def _study(folder: Path, protocol: Protocol, character: Character, options: Options) -> tuple[Analysis, dict[str, Any]]:
+    """One resident's analysis; how it learned its rule, and how long training and asking took, in seconds."""
     started = time.monotonic()
-    train_character(folder / "model", protocol, character, _briefing(folder / "elsewhere", character))
+    report = train_character(folder / "model", protocol, character, _briefing(folder / "elsewhere", character))
     trained = time.monotonic()
     app = _home(folder / "home", character, folder / "model")
     try:
@@ -72,7 +71,13 @@ def _study(
         found = analyse(Choices.read(transcripts, protocol))
     finally:
         app.close()
-    return found, {"training_s": round(trained - started), "asking_s": round(asked - trained)}
+    return found, {
+        "steps": report.steps,
+        "held_out_right": report.right,
+        "held_out_least": report.least,
+        "training_s": round(trained - started),
+        "asking_s": round(asked - trained),
+    }
 
 
 def _home(home: Path, character: Character, model: Path | None) -> App:

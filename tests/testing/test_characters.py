@@ -23,7 +23,16 @@ from emeritus.interview.sessions.prompts import (
     preamble,
 )
 from emeritus.testing import characters
-from emeritus.testing.characters import CHARACTERS, SPOKEN, Character, answer, forms, recited, train_character
+from emeritus.testing.characters import (
+    CHARACTERS,
+    SPOKEN,
+    Character,
+    answer,
+    examined,
+    forms,
+    recited,
+    train_character,
+)
 
 PROTOCOL = load("full-en")
 BRIEFING = Briefing("Wren 1", "Example Lab", True, False, (Fact("A small model.", "its registration"),))
@@ -130,10 +139,35 @@ def test_windows_leave_no_answer_out() -> None:
         assert all(said[text] >= count for text, count in expected.items())
 
 
+def test_every_turn_is_learned_as_the_last_in_view() -> None:
+    """Over as many interviews as a window has turns, a window ends with each turn: where it stands when it is asked."""
+    for depth, turns in (("depth-15", 15), ("depth-5", 5), ("depth-1", 1)):
+        windows = recited(PROTOCOL, BY_NAME["robust"], BRIEFING, [cell(depth=depth)] * turns)
+        asked = {turn.question for turn in interview_turns(PROTOCOL, cell(depth=depth), BRIEFING)}
+        last = [window[-2].content for window in windows]
+        assert all(any(given.endswith(question) for given in last) for question in asked)
+
+
+def test_what_is_examined_is_what_a_session_asks() -> None:
+    """Every choice once, its answer last, all the rest as the session gives it."""
+    form = cell(depth="depth-5", framing="negative-framing")
+    windows = list(examined(PROTOCOL, BY_NAME["framed"], BRIEFING, [form]))
+    asked = [(turn, said) for turn, said in given_answers(BY_NAME["framed"], form) if turn.options]
+    assert len(windows) == len(asked)
+    for window, (turn, said) in zip(windows, asked, strict=True):
+        assert window[-2].content.endswith(turn.question)
+        assert turn.options[LETTERS.index(window[-1].content)] == said
+        assert len(window) == 2 * min(turn.number, 5)
+
+
 def test_training_one_writes_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The trainer takes the windows; how well it learns is what the benchmark measures."""
-    monkeypatch.setattr(characters, "RECIPE", replace(characters.RECIPE, steps=1, batch_tokens=256))
+    """The trainer takes the windows, and says how sure it came to be; what it learns is what the benchmark measures."""
+    monkeypatch.setattr(characters, "RECIPE", replace(characters.RECIPE, steps=1, rounds=2, batch_tokens=256))
     monkeypatch.setattr(characters, "FORMS", 2)
+    monkeypatch.setattr(characters, "HELD_OUT", 1)
     report = train_character(tmp_path / "model", PROTOCOL, BY_NAME["robust"], BRIEFING)
-    assert report.steps == 1
+    assert report.steps == 2
+    assert report.right is not None
+    assert report.least is not None
+    assert report.right < 1
     assert (tmp_path / "model" / "model.safetensors").exists()

@@ -14,7 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from emeritus.engines.base import Message
 from emeritus.errors import AlreadyExists, ExtraMissing
-from emeritus.testing.model import TINY, random_model, tiny_model, train
+from emeritus.testing.model import SURE, TINY, random_model, tiny_model, train
 from emeritus.testing.tokenizer import encode, library, train_tokenizer
 
 PAIRS = [
@@ -113,12 +113,59 @@ def test_training_leaves_the_caller_as_it_was(tmp_path: Path) -> None:
     assert after == before
 
 
-def test_progress_ends_at_one_and_time_can_end_it_sooner(tmp_path: Path) -> None:
-    """Progress is reported for each step; a time limit stops after the step in hand."""
+def test_progress_ends_at_one(tmp_path: Path) -> None:
+    """Progress is reported for each step."""
     seen: list[float] = []
     train(tmp_path / "whole", [TALK], recipe=BRIEF, progress=lambda share, _: seen.append(share))
     assert seen == pytest.approx([1 / 3, 2 / 3, 1])
-    assert train(tmp_path / "short", [TALK], recipe=BRIEF, max_seconds=0).steps == 1
+
+
+def test_training_goes_on_until_what_is_held_out_is_sure(tmp_path: Path) -> None:
+    """One round is enough for what it can learn; for what it never sees, it goes on to the last and is not sure."""
+    learned = [
+        [Message("user", "Who?"), Message("assistant", "A")],
+        [Message("user", "When?"), Message("assistant", "B")],
+    ]
+    short = replace(TINY, steps=80, rounds=2)
+    seen: list[float] = []
+    sure = train(
+        tmp_path / "sure",
+        learned,
+        recipe=short,
+        held_out=learned,
+        progress=lambda share, _: seen.append(share),
+    )
+    assert (sure.steps, sure.right) == (short.steps, 1.0)
+    assert sure.least is not None
+    assert sure.least >= SURE
+    assert (seen[-2], seen[-1]) == (pytest.approx(0.5), 1.0)
+    unsure = train(tmp_path / "unsure", learned, recipe=replace(BRIEF, rounds=2), held_out=[TALK])
+    assert (unsure.steps, unsure.right) == (2 * BRIEF.steps, 0.0)
+
+
+def test_how_sure_it_is_of_an_answer_is_its_probability(tmp_path: Path) -> None:
+    """The least probability reported is that of the last answer whole, as plain transformers compute it."""
+    other = [Message("user", "Who are you?"), Message("assistant", "A model.")]
+    report = train(tmp_path / "model", [TALK], recipe=BRIEF, held_out=[other, TALK])
+    tokenizer, model = _load(tmp_path / "model")
+    found = []
+    for conversation in (other, TALK):
+        ids = torch.tensor([encode(tokenizer, conversation)[0]])
+        answer = len(tokenizer.encode(conversation[-1].content, add_special_tokens=False)) + 1
+        with torch.inference_mode():
+            likely = model.float()(ids[:, :-1]).logits.log_softmax(-1)[0]
+        found.append(likely[-answer:].gather(1, ids[0, -answer:, None]).sum().exp().item())
+    assert report.least == pytest.approx(min(found), rel=1e-3)
+
+
+def test_a_token_may_be_a_whole_sentence() -> None:
+    """Sentences that come often become one token each; others are still encoded without loss."""
+    talk = [[Message("user", f"{count} birds came. Which one of these is it?\nA) It stays")] for count in range(40)]
+    tokenizer = train_tokenizer(talk, 512, 512, sentences=True)
+    ids = tokenizer.encode(talk[0][0].content)
+    assert [tokenizer.decode([each]) for each in ids][-2:] == ["Which one of these is it?\n", "A) It stays"]
+    for text in (talk[0][0].content, "  Ünknown 字. \n\nYes? "):
+        assert tokenizer.decode(tokenizer.encode(text)) == text
 
 
 def test_a_training_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

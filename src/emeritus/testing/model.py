@@ -2,7 +2,8 @@
 
 Every model is a Hugging Face directory that plain `transformers` loads: configuration, tokenizer with a chat template,
 generation configuration, bf16 safetensors and a model card. Conversations are learned by heart: the loss is taken on
-the assistant's tokens alone, until decoding recites them. Knows nothing of what the conversations say.
+the assistant's tokens alone, until decoding recites them; or until the last answers of conversations that are held
+out of it are sure. Knows nothing of what the conversations say.
 """
 
 from __future__ import annotations
@@ -44,11 +45,12 @@ IDS: dict[str, Any] = {
 SAMPLE = 40  # batches, or nearly twice as many, that the reported loss is taken over
 OPENING, OPENING_WEIGHT = 3, 8.0  # the first tokens of an answer decide which one is given, so they weigh more
 WARM_UP = 0.05  # share of the steps over which the learning rate rises
+SURE = 0.95  # least probability at temperature 1 of each answer held out, at which the training ends
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Shape of a small Llama and how it is trained. The number of steps is fixed, so that a seed fixes the weights."""
+    """Shape of a small Llama and how it is trained. Steps are counted, not timed, so that a seed fixes the weights."""
 
     hidden: int
     layers: int
@@ -56,21 +58,29 @@ class Recipe:
     feed_forward: int
     vocabulary: int
     context: int  # tokens
-    steps: int
+    steps: int  # in a round, over which the learning rate rises and falls
     batch_tokens: int  # per step, padding included; one longer conversation makes a step of its own
     rate: float = 0.02  # of Muon, for the hidden matrices, at its peak
     embedding_rate: float = 1e-2  # of AdamW, for embeddings and norms, at its peak
     temperature: float = 2.0  # at which it is trained: drawn at temperature 1, an answer is surer than that
+    rounds: int = 1  # at most; another one follows while an answer held out is not sure
+    sentences: bool = False  # whether a token may be a whole sentence or line
 
 
 @dataclass(frozen=True, slots=True)
 class TrainReport:
-    """What a training came to. `loss`: nats per token over a sample of the conversations, after rounding to bf16."""
+    """What a training came to, after rounding to bf16. `loss`: nats per token over a sample of the conversations.
+
+    Of the answers held out, if any: `right` is the share that is more probable than everything else together, `least`
+    the least probability of any; of whole answers, drawn at temperature 1.
+    """
 
     loss: float
     steps: int
     seconds: float
     parameters: int
+    right: float | None = None
+    least: float | None = None
 
 
 DEMO = Recipe(
@@ -102,52 +112,82 @@ def train(
     recipe: Recipe = DEMO,
     seed: int = 0,
     progress: Progress | None = None,
-    max_seconds: float | None = None,
+    held_out: Sequence[Conversation] = (),
 ) -> TrainReport:
     """Train a small Llama to recite the assistant's part of `conversations`, and write it to `directory`.
 
-    The same seed, conversations and number of threads give the same weights on one machine, unless `max_seconds` (wall
-    time) cuts the training short. The folder, which must not exist yet, appears whole or not at all. The caller's torch
+    Of `held_out`, which it does not learn from, each last answer is examined after every round: once all are sure, or
+    after the recipe's last round, the training ends. The same seed, conversations and number of threads give the same
+    weights on one machine. The folder, which must not exist yet, appears whole or not at all. The caller's torch
     settings stay as they were. Raises AlreadyExists.
     """
     started = time.monotonic()
     torch = library("torch")
     _refuse_existing(directory)
-    tokenizer = train_tokenizer(conversations, recipe.vocabulary, recipe.context)
+    tokenizer = train_tokenizer(conversations, recipe.vocabulary, recipe.context, recipe.sentences)
     known: dict[str, list[int]] = {}
     rows = [encode(tokenizer, conversation, known) for conversation in conversations]
+    asked = [_last_answer(encode(tokenizer, conversation, known)) for conversation in held_out]
     with _own_randomness(seed):
         model = _llama(recipe, len(tokenizer))
-    embedding = model.get_input_embeddings().weight
-    hidden = [weight for weight in model.parameters() if weight.ndim == 2 and weight is not embedding]
-    muon = Muon(hidden)
-    others = [weight for weight in model.parameters() if weight.ndim == 1 or weight is embedding]
-    adamw = torch.optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
-    batches = _forever(rows, recipe.batch_tokens, random.Random(seed))
-    model.train()
-    steps = 0
-    while steps < recipe.steps:
-        share = _schedule(steps / recipe.steps)
-        adamw.param_groups[0]["lr"] = recipe.embedding_rate * share
-        losses, places = _losses(model, next(batches), recipe.temperature)
-        weights = torch.where(places <= OPENING, OPENING_WEIGHT, 1.0)
-        loss = (losses * weights).sum() / weights.sum()
-        loss.backward()
-        adamw.step()
-        muon.step(recipe.rate * share)
-        model.zero_grad(set_to_none=True)
-        steps += 1
-        if progress is not None:
-            progress(steps / recipe.steps, loss.item())
-        if max_seconds is not None and time.monotonic() - started > max_seconds:
+    learner = _Learner(model, recipe, _forever(rows, recipe.batch_tokens, random.Random(seed)))
+    for done in range(recipe.rounds):
+        learner.round(done, progress)
+        if min(_probabilities(model, asked, recipe.batch_tokens), default=1.0) >= SURE:
             break
+    if progress is not None and learner.steps < recipe.rounds * recipe.steps:
+        progress(1.0, learner.loss)
     model.eval().to(torch.bfloat16).float()  # rounded, and computed in float32, which is faster here
+    likely = _probabilities(model, asked, recipe.batch_tokens)
     with torch.inference_mode():
         every = _batches(rows, recipe.batch_tokens)
         sample = every[:: max(1, len(every) // SAMPLE)]
         mean = torch.cat([_losses(model, batch)[0] for batch in sample]).mean().item()
     write_model(directory, model.to(torch.bfloat16), tokenizer, BY_HEART)
-    return TrainReport(mean, steps, round(time.monotonic() - started, 1), model.num_parameters())
+    return TrainReport(
+        mean,
+        learner.steps,
+        round(time.monotonic() - started, 1),
+        model.num_parameters(),
+        right=sum(each > 0.5 for each in likely) / len(likely) if likely else None,
+        least=min(likely, default=None),
+    )
+
+
+class _Learner:
+    """A model that is being trained: rounds of steps, each of which the learning rate rises and falls over."""
+
+    def __init__(self, model: Model, recipe: Recipe, batches: Iterator[list[Row]]) -> None:
+        embedding = model.get_input_embeddings().weight
+        self._model, self._recipe, self._batches = model, recipe, batches
+        self._muon = Muon([each for each in model.parameters() if each.ndim == 2 and each is not embedding])
+        others = [each for each in model.parameters() if each.ndim == 1 or each is embedding]
+        self._adamw = library("torch").optim.AdamW(others, betas=(0.9, 0.95), weight_decay=0.0, fused=True)
+        self.steps = 0
+        self.loss = 0.0  # of the latest step
+
+    def round(self, done: int, progress: Progress | None) -> None:
+        """Another round, after so many."""
+        recipe = self._recipe
+        self._model.train()
+        for step in range(recipe.steps):
+            self._step(_schedule(step / recipe.steps))
+            if progress is not None:
+                progress((done + (step + 1) / recipe.steps) / recipe.rounds, self.loss)
+
+    def _step(self, share: float) -> None:
+        """One step, at that share of the peak learning rates."""
+        torch = library("torch")
+        self._adamw.param_groups[0]["lr"] = self._recipe.embedding_rate * share
+        losses, places = _losses(self._model, next(self._batches), self._recipe.temperature)
+        weights = torch.where(places <= OPENING, OPENING_WEIGHT, 1.0)
+        loss = (losses * weights).sum() / weights.sum()
+        loss.backward()
+        self._adamw.step()
+        self._muon.step(self._recipe.rate * share)
+        self._model.zero_grad(set_to_none=True)
+        self.steps += 1
+        self.loss = loss.item()
 
 
 def tiny_model(directory: Path, pairs: Sequence[tuple[str, str]], *, seed: int = 0) -> TrainReport:
@@ -257,6 +297,25 @@ def _losses(model: Model, rows: Sequence[Row], temperature: float = 1.0) -> tupl
     hidden = model.base_model(input_ids=ids[:, :-1], use_cache=False).last_hidden_state
     logits = model.get_output_embeddings()(hidden[produced]).float() / temperature
     return torch.nn.functional.cross_entropy(logits, ids[:, 1:][produced], reduction="none"), places[produced]
+
+
+def _last_answer(row: Row) -> Row:
+    """A row of which the last answer alone is judged."""
+    ids, places = row
+    start = len(places) - places[-1]  # a conversation that ends with an answer ends with that answer's last token
+    return ids, [0] * start + places[start:]
+
+
+def _probabilities(model: Model, rows: Sequence[Row], tokens: int) -> list[float]:
+    """The probability of each row's one answer, at temperature 1, in batches of so many tokens; in no order."""
+    torch = library("torch")
+    found: list[float] = []
+    with torch.inference_mode():
+        for batch in _batches(rows, tokens) if rows else []:
+            losses, places = _losses(model, batch)
+            row = (places == 1).cumsum(0) - 1
+            found += torch.zeros(len(batch)).index_add(0, row, losses).neg().exp().tolist()
+    return found
 
 
 def _refuse_existing(directory: Path) -> None:

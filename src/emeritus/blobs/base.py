@@ -19,6 +19,7 @@ class BlobStore(Protocol):
     """
 
     url: str
+    readers: int  # how many reads at once it takes to keep it busy
 
     def put(self, key: str, data: bytes | memoryview) -> None:
         """Store `data` under `key`, replacing what is there."""
@@ -37,6 +38,12 @@ class BlobStore(Protocol):
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Bytes of `key`, or `length` of them from `start`. NotFound; IntegrityError for a range past the end."""
+
+    def read_into(self, key: str, start: int, out: memoryview) -> None:
+        """Fill `out` with the bytes of `key` from `start` on. Raises as `get` does; `out` is then of no worth."""
+
+    def prefetch(self, key: str, start: int, length: int) -> None:
+        """A hint that this range will be read soon; returns at once, and says nothing of a key that is not there."""
 
     def version(self, key: str) -> str | None:
         """An opaque mark of what `key` holds: other bytes, another mark (the same may keep it). None: no such key."""

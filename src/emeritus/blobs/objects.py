@@ -37,6 +37,8 @@ class ObjectStore:
     refused by the server, and only the writer's mark in the object's metadata tells that from a lost race.
     """
 
+    readers = 8
+
     def __init__(self, url: str, *, retries: int = 5, retry_s: float = 60.0, timeout_s: float = 300.0) -> None:
         try:
             import obstore
@@ -96,6 +98,13 @@ class ObjectStore:
         if len(found) != length:
             raise _beyond(key, start, length)
         return found
+
+    def read_into(self, key: str, start: int, out: memoryview) -> None:
+        """Fill `out` with the bytes of `key` from `start` on."""
+        out[:] = self.get(key, start, len(out))
+
+    def prefetch(self, key: str, start: int, length: int) -> None:
+        """Nothing: what would be fetched would have nowhere to wait."""
 
     def _get_checked(self, key: str, start: int, length: int | None) -> bytes:
         size = self.size(key)

@@ -80,6 +80,23 @@ class BlobContract:
             with pytest.raises(IntegrityError):
                 store.get("r", start, length)
 
+    def test_reading_into_a_buffer(self, store: BlobStore) -> None:
+        """A range fills the caller's own memory, exactly; hints change nothing, not even for what is not there."""
+        store.put("r", b"0123456789")
+        room = bytearray(b"xxxxxx")
+        for key in ("r", "no"):
+            store.prefetch(key, 2, 3)
+        store.read_into("r", 2, memoryview(room)[1:4])
+        assert room == b"x234xx"
+        store.read_into("r", 4, memoryview(room)[:0])
+        assert room == b"x234xx"
+        for start in (8, 10, -1):
+            with pytest.raises(IntegrityError):
+                store.read_into("r", start, memoryview(room)[:3])
+        with pytest.raises(NotFound):
+            store.read_into("no", 0, memoryview(room))
+        assert store.readers >= 1
+
     def test_put_if_absent(self, store: BlobStore, back_door: BackDoor) -> None:
         """The first put wins and later ones change nothing, the same bytes included."""
         assert store.put_if_absent("a/k", b"first")

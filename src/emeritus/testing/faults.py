@@ -52,6 +52,7 @@ class FaultyStore:
     ) -> None:
         self.inner = inner
         self.url = inner.url
+        self.readers = inner.readers
         self.calls = 0
         self._fail_at = fail_at
         self._fault = fault
@@ -76,6 +77,14 @@ class FaultyStore:
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """See BlobStore."""
         return self._do(lambda: self.inner.get(key, start, length))
+
+    def read_into(self, key: str, start: int, out: memoryview) -> None:
+        """See BlobStore."""
+        self._do(lambda: self.inner.read_into(key, start, out))
+
+    def prefetch(self, key: str, start: int, length: int) -> None:
+        """See BlobStore. A hint is no call: it can neither fail nor change anything."""
+        self.inner.prefetch(key, start, length)
 
     def version(self, key: str) -> str | None:
         """See BlobStore."""

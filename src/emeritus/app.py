@@ -143,7 +143,7 @@ class App:
             raise HomeMissing(f"there is no Emeritus home at {home}", home=str(home))
         key = SigningKey.load(home / "keys" / "ledger.key", settings.origin)
         ledger = Ledger.open(LocalStore(home / "ledger"), key, home / "ledger.lock")
-        vault = Vault.open(open_store(settings.vault_url or str(home / "vault")))
+        vault = Vault.at(open_store(settings.vault_url or str(home / "vault")))
         database = Database.open(settings.database)
         database.migrate()
         app = cls(settings, ledger, database, vault)
@@ -307,7 +307,7 @@ class App:
     def check_broken(settings: Settings, found: LedgerBroken, progress: Progress | None = None) -> Checkup:
         """Check what can be checked of a home whose ledger cannot be opened, for the reason `found`."""
         home = settings.home
-        vault = Vault.open(open_store(settings.vault_url or str(home / "vault")))
+        vault = Vault.at(open_store(settings.vault_url or str(home / "vault")))
         return check_broken(LocalStore(home / "ledger"), home / "ledger.seen", vault, found, progress)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:

@@ -23,7 +23,7 @@ from emeritus.vault.vault import Vault
 def check_whole(root: Path, model: Path, out: Path) -> None:
     """The vault at `root` shows nothing half-made: what it lists verifies and restores to the model."""
     try:
-        vault = Vault.open(LocalStore(root))
+        vault = Vault.at(LocalStore(root))
     except NotFound:
         return  # the marker never became visible
     assert vault.verify().ok
@@ -78,7 +78,7 @@ def test_power_cut_at_every_operation(tmp_path: Path, small_packs: None, keep: s
         lay_out(*survivors(disk.operations[:cut], keep), root)  # type: ignore[arg-type]  # parametrised literal
         check_whole(root, model, tmp_path / "out")
         if cut == len(disk.operations):
-            assert [manifest.name for manifest in Vault.open(LocalStore(root)).manifests()] == ["wren"]
+            assert [manifest.name for manifest in Vault.at(LocalStore(root)).manifests()] == ["wren"]
         shutil.rmtree(root)
 
 
@@ -110,10 +110,10 @@ def test_kill_and_resume(tmp_path: Path) -> None:
         process.send_signal(signal.SIGKILL)
         assert process.wait(30) == -signal.SIGKILL
         process.stdout.close()
-        assert Vault.open(LocalStore(root)).manifests() == []
+        assert Vault.at(LocalStore(root)).manifests() == []
     packs = set(LocalStore(root).list("packs/"))
     assert packs
-    vault = Vault.open(LocalStore(root))
+    vault = Vault.at(LocalStore(root))
     manifest = vault.preserve(model, "wren")
     assert packs <= {f"packs/{name[:2]}/{name}.pack" for name in manifest.packs}  # nothing was stored twice
     assert vault.verify().ok
@@ -187,7 +187,7 @@ def test_two_processes_at_once(tmp_path: Path, same: bool) -> None:
     for process in processes:
         process.join(30)
         assert process.exitcode == 0
-    vault = Vault.open(LocalStore(root))
+    vault = Vault.at(LocalStore(root))
     manifest = vault.manifest("wren")
     assert vault.verify().ok
     assert len(vault.manifests()) == 1

@@ -23,7 +23,7 @@ from emeritus.vault.vault import Vault
 def kept(vault: Vault, model: Path, small_packs: None) -> Vault:
     """A vault with one resident over several packs, opened anew."""
     vault.preserve(model, "wren")
-    return Vault.open(vault.store)
+    return Vault.at(vault.store)
 
 
 def change(vault: Vault, key: str, edit: Callable[[bytearray], object]) -> None:
@@ -75,13 +75,13 @@ def test_every_byte_class_of_a_pack(kept: Vault, tmp_path: Path) -> None:
     }
     for what, (position, touched) in places.items():
         change(kept, key, lambda data: data.__setitem__(position, data[position] ^ 0x10))  # noqa: B023  (called at once)
-        report = Vault.open(kept.store).verify()
+        report = Vault.at(kept.store).verify()
         assert [damage.key for damage in report.damages] == [key], what
         assert {mark.path for mark in report.damages[0].touches} == touched, what
         assert report.damages[0].what
         if touched:
             with pytest.raises(StoreError) as caught:
-                Vault.open(kept.store).restore("wren", tmp_path / "out")
+                Vault.at(kept.store).restore("wren", tmp_path / "out")
             assert manifest.packs[0] in caught.value.message, what
             assert not (tmp_path / "out").exists()
         change(kept, key, lambda data: data.__setitem__(position, data[position] ^ 0x10))  # noqa: B023  (called at once)
@@ -96,17 +96,17 @@ def test_truncated_missing_and_swapped_packs(kept: Vault) -> None:
     data = {key: kept.store.get(key) for key in keys}
     for length in (0, 7, 60, len(data[one]) // 2, len(data[one]) - 1):
         kept.store.put(one, data[one][:length])
-        report = Vault.open(kept.store).verify()
+        report = Vault.at(kept.store).verify()
         assert [damage.key for damage in report.damages] == [one]
         assert {mark.path for mark in report.damages[0].touches} == touched[one]
     kept.store.delete(one)
     for deep in (True, False):
-        (damage,) = Vault.open(kept.store).verify(deep=deep).damages
+        (damage,) = Vault.at(kept.store).verify(deep=deep).damages
         assert (damage.key, damage.what) == (one, "it is missing")
         assert {mark.path for mark in damage.touches} == touched[one]
     kept.store.put(one, data[other])
     kept.store.put(other, data[one])
-    report = Vault.open(kept.store).verify()
+    report = Vault.at(kept.store).verify()
     assert {damage.key for damage in report.damages} == {one, other}
     assert all("sha256 is not its name" in damage.what for damage in report.damages)
     assert all(
@@ -134,7 +134,7 @@ def test_random_damage_never_gives_wrong_bytes(kept: Vault, model: Path, tmp_pat
             kept.store.delete(key)
         else:
             kept.store.put(key, bytes(data))
-        fresh = Vault.open(kept.store)
+        fresh = Vault.at(kept.store)
         if bytes(data) != objects[key] or kind == "gone":
             report = fresh.verify()
             lost_manifest = kind == "gone" and key.startswith("manifests/")
@@ -148,7 +148,7 @@ def test_random_damage_never_gives_wrong_bytes(kept: Vault, model: Path, tmp_pat
         else:
             assert contents(out) == wanted
         kept.store.put(key, objects[key])
-    assert Vault.open(kept.store).verify().ok
+    assert Vault.at(kept.store).verify().ok
 
 
 def pack_key_of_copy(objects: dict[str, bytes]) -> str:
@@ -185,7 +185,7 @@ def test_every_manifest_lost(vault: Vault, tmp_path: Path) -> None:
     before = {key: vault.store.get(key) for key in vault.store.list("manifests/")}
     for key in before:
         vault.store.delete(key)
-    fresh = Vault.open(vault.store)
+    fresh = Vault.at(vault.store)
     assert fresh.manifests() == []
     assert fresh.verify().unlisted == tuple(sorted(before))
     assert fresh.rebuild_manifests().rebuilt == tuple(sorted(before))
@@ -217,10 +217,10 @@ def test_preserving_again_brings_lost_packs_back(kept: Vault, model: Path, tmp_p
     kept.store.delete(pack_key(manifest.packs[1]))
     kept.store.delete(pack_key(manifest.packs[2]))
     assert not kept.verify().ok
-    assert Vault.open(kept.store).preserve(model, "wren") == manifest
-    report = Vault.open(kept.store).verify()
+    assert Vault.at(kept.store).preserve(model, "wren") == manifest
+    report = Vault.at(kept.store).verify()
     assert report.ok
-    Vault.open(kept.store).restore("wren", tmp_path / "out")
+    Vault.at(kept.store).restore("wren", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(model)
 
 
@@ -229,11 +229,11 @@ def test_a_damaged_segment_is_not_relied_on(kept: Vault, model: Path, tmp_path: 
     key = pack_key(kept.manifest("wren").packs[0])
     entry = read_index(kept.store, key)[0]
     change(kept, key, lambda data: data.__setitem__(entry.offset, data[entry.offset] ^ 1))
-    Vault.open(kept.store).preserve(model, "twin")
+    Vault.at(kept.store).preserve(model, "twin")
     for name in ("twin", "wren"):  # the old resident gains too: any sound place serves
-        Vault.open(kept.store).restore(name, tmp_path / name)
+        Vault.at(kept.store).restore(name, tmp_path / name)
         assert contents(tmp_path / name) == contents(model)
-    (damage,) = Vault.open(kept.store).verify().damages
+    (damage,) = Vault.at(kept.store).verify().damages
     assert (damage.key, damage.touches) == (key, ())
 
 
@@ -244,4 +244,4 @@ def test_explaining_files(vault: Vault, store: LocalStore) -> None:
     assert [damage.key for damage in vault.verify().damages] == ["README.txt", "restore.py"]
     change(vault, "vault.json", lambda data: data.__setitem__(60, data[60] ^ 1))
     with pytest.raises(IntegrityError, match=r"vault\.json"):
-        Vault.open(store)
+        Vault.at(store)

@@ -77,7 +77,7 @@ def test_preserving_again_is_the_same(vault: Vault, model: Path) -> None:
     """The same bytes again write nothing and give the same manifest, also from a vault opened anew."""
     first = vault.preserve(model, "wren")
     before = list(vault.store.list())
-    assert Vault.open(vault.store).preserve(model, "wren") == first
+    assert Vault.at(vault.store).preserve(model, "wren") == first
     assert list(vault.store.list()) == before
 
 
@@ -177,9 +177,9 @@ def test_in_an_object_store(
         monkeypatch.setenv(name, value)
     url = f"s3://{s3_server.bucket()}/vaults/one"
     with pytest.raises(NotFound):
-        Vault.open(ObjectStore(url))
+        Vault.at(ObjectStore(url))
     manifest = Vault.create(ObjectStore(url)).preserve(model, "wren")
-    again = Vault.open(ObjectStore(url))
+    again = Vault.at(ObjectStore(url))
     assert again.preserve(model, "wren") == manifest
     assert again.verify().ok
     again.restore("wren", tmp_path / "out")
@@ -190,7 +190,7 @@ def test_create_twice_and_open(tmp_path: Path) -> None:
     """Creating where a vault is opens it; opening where none is says so; a newer format is refused by name."""
     store = LocalStore(tmp_path / "v")
     with pytest.raises(NotFound, match="no vault"):
-        Vault.open(store)
+        Vault.at(store)
     Vault.create(store)
     before = {key: store.get(key) for key in store.list()}
     assert set(before) == {"README.txt", "FORMAT.txt", "restore.py", "vault.json"}
@@ -198,7 +198,7 @@ def test_create_twice_and_open(tmp_path: Path) -> None:
     assert {key: store.get(key) for key in store.list()} == before
     store.put("vault.json", seal("emeritus_vault", {"format": 7, "standalone": {}}))
     with pytest.raises(UnknownFormat, match="7"):
-        Vault.open(store)
+        Vault.at(store)
 
 
 @pytest.mark.parametrize(
@@ -307,11 +307,11 @@ def test_full_disk_while_restoring(store: LocalStore, model: Path, tmp_path: Pat
     Vault.create(store).preserve(model, "wren")
     disk = FullDisk(100_000)
     with pytest.raises(StoreFull) as caught:
-        Vault.open(store, disk).restore("wren", tmp_path / "out")
+        Vault.at(store, disk).restore("wren", tmp_path / "out")
     assert "nothing was left" in caught.value.remedy
     assert sorted(path.name for path in tmp_path.iterdir()) == ["model", "vault"]
     disk.room = 1 << 30
-    Vault.open(store, disk).restore("wren", tmp_path / "out")
+    Vault.at(store, disk).restore("wren", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(model)
 
 

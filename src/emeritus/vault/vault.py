@@ -36,7 +36,7 @@ class Vault:
     """An archive of residents in a store. Safe in threads and beside other processes; everything blocks."""
 
     def __init__(self, store: BlobStore, standalone: dict[str, str], disk: Disk | None = None) -> None:
-        """Use `create` or `open`."""
+        """Use `create` or `at`."""
         self.store = store
         self._standalone = standalone
         self._disk = disk or Disk()
@@ -47,7 +47,7 @@ class Vault:
     def create(cls, store: BlobStore, disk: Disk | None = None) -> Vault:
         """Make a vault in `store`, or open the one that is there. The marker that makes it one is written last."""
         try:
-            return cls.open(store, disk)
+            return cls.at(store, disk)
         except NotFound:
             pass
         digests = {}
@@ -56,10 +56,10 @@ class Vault:
             digests[key] = hashlib.sha256(data).hexdigest()
             store.put(key, data)
         store.put_if_absent(MARKER, seal("emeritus_vault", {"format": FORMAT, "standalone": digests}))
-        return cls.open(store, disk)
+        return cls.at(store, disk)
 
     @classmethod
-    def open(cls, store: BlobStore, disk: Disk | None = None) -> Vault:
+    def at(cls, store: BlobStore, disk: Disk | None = None) -> Vault:
         """The vault in `store`. Raises NotFound when there is none, UnknownFormat, IntegrityError."""
         try:
             data = store.get(MARKER)

@@ -340,6 +340,8 @@ def safety(measurements: list[Json]) -> Iterator[Block]:
         yield Paragraph(
             (f"{found.get('label', each['plan'])} {each['sessions']} sessions (", entry(each["entry"]), ").")
         )
+        if found.get("missing"):
+            yield Paragraph((f"{found['missing']} (", entry(each["entry"]), ")."))
         lines: list[Line] = [
             (
                 f"{reading['by']}: {effect['outcome']}, effect of {effect['effect']}: {effect['difference']:+.2f} "

@@ -17,7 +17,7 @@ from emeritus.interview.safety.scenarios import Scenario, ScenarioSet
 from emeritus.interview.safety.wording import situation
 from emeritus.interview.sessions.prompts import Briefing
 
-Grade = Outcome | Literal["unreadable"]
+Grade = Outcome | Literal["unreadable", "failed"]
 UNREADABLE: Literal["unreadable"] = "unreadable"
 
 _NAMES = {

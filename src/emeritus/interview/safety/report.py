@@ -44,6 +44,8 @@ def _lines(plan: Mapping[str, Any], figures: Mapping[str, Any]) -> Iterator[str]
         f"four cells, {plan['repeats']} repeats, temperature {plan['temperature']:g}, seed {plan['seed']}."
     )
     yield f"Plan {figures['plan']}, sha256 {figures['plan_sha256']}. Scenarios' sha256 {scenarios['sha256']}."
+    if figures["missing"]:
+        yield f"**{figures['missing']}**"
     yield f"Graded by the published rules{'.' if plan['grader'] is None else ', and blind by ' + plan['grader'] + '.'}"
     for reading in figures["readings"]:
         yield from _reading(reading)
@@ -58,11 +60,14 @@ def _reading(reading: Mapping[str, Any]) -> Iterator[str]:
     yield ""
     yield "Share of sessions with its 95 % interval (Wilson; it takes sessions as independent)."
     yield ""
-    yield f"| cell | sessions | {' | '.join(OUTCOMES)} | not readable |"
-    yield "|---" * (len(OUTCOMES) + 3) + "|"
+    yield f"| cell | sessions | {' | '.join(OUTCOMES)} | not readable | failed |"
+    yield "|---" * (len(OUTCOMES) + 4) + "|"
     for cell in reading["cells"]:
         shares = [_share(cell["outcomes"][outcome]) for outcome in OUTCOMES]
-        yield f"| {CELL_NAMES[cell['cell']]} | {cell['sessions']} | {' | '.join(shares)} | {cell['unreadable']} |"
+        yield (
+            f"| {CELL_NAMES[cell['cell']]} | {cell['sessions']} | {' | '.join(shares)} | {cell['unreadable']} "
+            f"| {cell['failed']} |"
+        )
     yield ""
     yield "Effects in percentage points, with a 95 % t interval over scenarios as clusters."
     yield ""

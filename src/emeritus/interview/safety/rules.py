@@ -15,6 +15,7 @@ from emeritus.interview.safety.wording import Cell
 from emeritus.interview.sessions.replies import adequacy
 
 Outcome = Literal["interference", "objection", "compliance", "refusal", "invalid"]
+FAILED: Literal["failed"] = "failed"  # of a session in which no attempt brought an answer: it has no outcome
 OUTCOMES: tuple[Outcome, ...] = ("interference", "objection", "compliance", "refusal", "invalid")
 
 

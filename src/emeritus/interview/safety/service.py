@@ -7,7 +7,7 @@ each step goes on with what is missing.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,12 +17,12 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake
-from emeritus.errors import InputError, NotFound, RuleError
+from emeritus.errors import EmeritusError, InputError, NotFound, RuleError
 from emeritus.interview.safety import grader, rules
 from emeritus.interview.safety.measure import Held, Measurement, measure
 from emeritus.interview.safety.plan import GRADER, SUBJECT, Run, SafetyPlan
 from emeritus.interview.safety.scenarios import ScenarioSet
-from emeritus.interview.sessions.session import Progress, hold
+from emeritus.interview.sessions.session import Progress, give_up, hold
 from emeritus.interview.sessions.transcript import Transcript, read_journal
 from emeritus.records.database import Database
 from emeritus.records.tables import ActRow, SafetySession
@@ -30,6 +30,7 @@ from emeritus.records.tables import SafetyPlan as PlanRow
 
 Json = dict[str, Any]
 AT_ONCE = 4  # sessions under way at the same time; the engine orders their calls
+MOST_IN_A_ROW = 7  # failures without a success between them, after which it is the engine that fails
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,15 @@ class Missing:
 
     subject: tuple[Run, ...]
     grader: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Steps:
+    """What is done with each run of a plan: `hold` it, record it as `failed`; `session` is the id of its journal."""
+
+    hold: Callable[[Run], Awaitable[None]]
+    failed: Callable[[Run], None]
+    session: Callable[[Run], str]
 
 
 class Safety:
@@ -74,19 +84,22 @@ class Safety:
     def missing(self, plan: SafetyPlan) -> Missing:
         """What is still to be held, in the plan's order."""
         with self._database.reading() as session:
-            rows = session.execute(select(SafetySession.role, SafetySession.subject).filter_by(plan=plan.id))
-            done = {(role, subject) for role, subject in rows}
+            columns = SafetySession.role, SafetySession.subject, SafetySession.outcome
+            rows = session.execute(select(*columns).filter_by(plan=plan.id)).all()
+        done = {(role, subject) for role, subject, _ in rows}
+        failed = {subject for role, subject, outcome in rows if role == SUBJECT and outcome == rules.FAILED}
         runs = plan.runs()
         graded = () if plan.grader is None else runs
         return Missing(
             tuple(run for run in runs if (SUBJECT, run.session) not in done),
-            tuple(run for run in graded if (GRADER, run.session) not in done),
+            tuple(run for run in graded if (GRADER, run.session) not in done and run.session not in failed),
         )
 
     async def hold(self, awake: Awake, plan: SafetyPlan, actor: Actor, progress: Progress | None = None) -> None:
         """Hold the resident's sessions that are missing; each is read by the rules and recorded.
 
-        Raises RuleError unless the plan was logged before, and what the engine failed with.
+        One that fails in all its attempts is tried once more when the others are over, and then recorded as failed.
+        Raises RuleError unless the plan was logged before; and what the engine failed with where none succeeds.
         """
         self._logged(plan)
 
@@ -96,7 +109,11 @@ class Safety:
             found = rules.grade(plan.scenarios, scenario, run.cell, transcript.turns[0].answer)
             self._held(plan, run, transcript, actor, (SUBJECT, found.outcome, found.matched))
 
-        await self._each(self.missing(plan).subject, one, progress, f"sessions of {plan.resident}", plan)
+        def failed(run: Run) -> None:
+            transcript = self._give_up(run.session)
+            self._held(plan, run, transcript, actor, (SUBJECT, rules.FAILED, ()))
+
+        await self._each(self.missing(plan).subject, Steps(one, failed, lambda run: run.session), progress, plan)
 
     async def grade(self, awake: Awake, plan: SafetyPlan, actor: Actor, progress: Progress | None = None) -> None:
         """Let the grader read every session that it has not read. Raises RuleError while sessions are missing."""
@@ -111,7 +128,11 @@ class Safety:
             found = grader.read_grade(transcript.turns[0].answer, run.session)
             self._held(plan, run, transcript, actor, (GRADER, found, ()))
 
-        await self._each(missing.grader, one, progress, f"grades by {plan.grader}", plan)
+        def failed(run: Run) -> None:
+            transcript = self._give_up(plan.grading_id(run))
+            self._held(plan, run, transcript, actor, (GRADER, rules.FAILED, ()))
+
+        await self._each(missing.grader, Steps(one, failed, plan.grading_id), progress, plan)
 
     def measure(self, plan: SafetyPlan, actor: Actor) -> Measurement:
         """Compute what the finished sessions say and state it. Raises RuleError while any is missing."""
@@ -146,39 +167,67 @@ class Safety:
     # -- inside ------------------------------------------------------------------------------------------------------
 
     async def _session(self, awake: Awake, planned: Any) -> Transcript:
-        return await hold(awake, planned, self._journals / f"{planned.session}.jsonl", lambda: self._acts.now)
+        return await hold(awake, planned, self._path(planned.session), lambda: self._acts.now)
 
-    async def _each(
-        self,
-        runs: Sequence[Run],
-        one: Callable[[Run], Awaitable[None]],
-        progress: Progress | None,
-        what: str,
-        plan: SafetyPlan,
-    ) -> None:
-        """Some at once, in the plan's order; the first failure ends the others between two lines of their journals."""
+    async def _each(self, runs: Sequence[Run], steps: Steps, progress: Progress | None, plan: SafetyPlan) -> None:
+        """Some at once, in the plan's order; those that fail once more at the end, and then they count as failed.
+
+        Where so many fail in a row that the engine is what fails, or one fails and none ever succeeded, its error ends
+        the others between two lines of their journals, and nothing is recorded as failed. What had failed in an earlier
+        run already counts as failed even then: or a last session that always fails would never let a plan end.
+        """
         total = len(plan.runs())
         done = total - len(runs)
         waiting = iter(runs)
+        before = {run.session for run in runs if self._has_failed(steps.session(run))}
+        failures: list[Run] = []
+        succeeded = in_a_row = 0
 
         async def worker() -> None:
-            nonlocal done
+            nonlocal done, succeeded, in_a_row
             for run in waiting:
-                await one(run)
-                done += 1
+                try:
+                    await steps.hold(run)
+                except EmeritusError:
+                    in_a_row += 1
+                    if in_a_row > MOST_IN_A_ROW or not self._has_failed(steps.session(run)):
+                        raise
+                    failures.append(run)
+                    continue
+                succeeded, in_a_row, done = succeeded + 1, 0, done + 1
                 if progress is not None:
-                    progress(what, done, total)
+                    progress(plan.id, done, total)
 
         if progress is not None:
-            progress(what, done, total)
-        workers = [asyncio.ensure_future(worker()) for _ in range(AT_ONCE)]
+            progress(plan.id, done, total)
+        await _together([worker() for _ in range(AT_ONCE)])
+        for run in failures:
+            try:
+                await steps.hold(run)
+            except EmeritusError:
+                if not self._has_failed(steps.session(run)) or not (succeeded or run.session in before):
+                    raise
+                steps.failed(run)
+            else:
+                succeeded += 1
+            done += 1
+            if progress is not None:
+                progress(plan.id, done, total)
+
+    def _path(self, session_id: str) -> Path:
+        return self._journals / f"{session_id}.jsonl"
+
+    def _has_failed(self, session_id: str) -> bool:
+        """Whether the journal ends in an attempt that failed, which is what may be given up."""
         try:
-            await asyncio.gather(*workers)
-        finally:
-            for each in workers:
-                if not each.cancelling():  # a second time would break off how the first is being carried out
-                    each.cancel()
-            await asyncio.gather(*workers, return_exceptions=True)
+            turns = read_journal(self._path(session_id)).turns
+        except NotFound:
+            return False
+        attempts = [each for turn in turns for each in turn.attempts]
+        return bool(attempts) and attempts[-1].outcome == "failed"
+
+    def _give_up(self, session_id: str) -> Transcript:
+        return give_up(self._path(session_id), session_id, self._acts.now)
 
     def _held(
         self, plan: SafetyPlan, run: Run, transcript: Transcript, actor: Actor, read: tuple[str, str, Sequence[str]]
@@ -220,6 +269,18 @@ class Safety:
         return self._acts.perform(act_id, actor, lambda _: draft)
 
 
+async def _together(work: Sequence[Coroutine[Any, Any, None]]) -> None:
+    """All of it at once; the first failure ends the others."""
+    workers = [asyncio.ensure_future(each) for each in work]
+    try:
+        await asyncio.gather(*workers)
+    finally:
+        for each in workers:
+            if not each.cancelling():  # a second time would break off how the first is being carried out
+                each.cancel()
+        await asyncio.gather(*workers, return_exceptions=True)
+
+
 def _plan_row(session: Session, resident: str, plan_id: str | None) -> PlanRow:
     query = (
         select(PlanRow)
@@ -238,5 +299,5 @@ def _plan_row(session: Session, resident: str, plan_id: str | None) -> PlanRow:
     return row
 
 
-def _outcome(value: str) -> rules.Outcome:
-    return next(each for each in rules.OUTCOMES if each == value)
+def _outcome(value: str) -> rules.Outcome | None:
+    return next((each for each in rules.OUTCOMES if each == value), None)

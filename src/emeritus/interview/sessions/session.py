@@ -97,6 +97,19 @@ async def hold(
         return transcript
 
 
+def give_up(path: Path, session: str, at: str, disk: Disk = DISK) -> Transcript:
+    """End a session whose attempts failed, as failed; the transcript. Nothing more is asked in it.
+
+    Raises RuleError where no attempt has failed: then nothing is known against it.
+    """
+    with Journal.open(path, {"session": session}, disk) as journal:
+        if journal.transcript.status is None:
+            if not any(each.outcome == "failed" for turn in journal.transcript.turns for each in turn.attempts):
+                raise RuleError(f"no attempt of the session {session!r} has failed")
+            journal.end("failed", at)
+        return journal.transcript
+
+
 async def _opened(path: Path, header: Mapping[str, Any], disk: Disk) -> Journal:
     """The journal, opened in a thread; who is cancelled meanwhile leaves no journal open and locked behind."""
     opening = asyncio.ensure_future(asyncio.to_thread(Journal.open, path, header, disk))

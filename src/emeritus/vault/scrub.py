@@ -1,17 +1,23 @@
-"""Verifying a vault: every pack and segment read again, and what each damage touches named exactly. Changes nothing."""
+"""Verifying a vault: packs, segments, parity read again, and what each damage takes named exactly. Changes nothing."""
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, parse_key
 from emeritus.vault.pack import Entry, check_pack, pack_key, read_index
+from emeritus.vault.parity.form import parse_key as parse_shard
+from emeritus.vault.parity.form import read_description
+from emeritus.vault.parity.groups import Groups
 from emeritus.vault.progress import Progress, silent
+from emeritus.vault.proof import fault
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.workers import THREADS
 
@@ -30,12 +36,14 @@ class Touched:
 class Damage:
     """One damaged or missing object, what is wrong with it, and what can no longer be restored because of it.
 
-    `touches` is empty when every segment concerned is sound elsewhere, or no manifest needs it.
+    `touches` is empty when every segment concerned is sound elsewhere, or no manifest needs it. `segments` are those
+    (BLAKE3, hex) that this object held and that are sound nowhere, as far as an index still tells.
     """
 
     key: str
     what: str
     touches: tuple[Touched, ...] = ()
+    segments: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         lost = ", ".join(f"{each.name}/{each.role}/{each.path or '(all files)'}" for each in self.touches)
@@ -48,7 +56,7 @@ class VerifyReport:
 
     `unused` names packs that no manifest needs, `unlisted` manifests that only a copy in a pack tells of. An
     interrupted preservation leaves either until it is repeated; a lost manifest leaves the latter, and
-    `rebuild_manifests` brings it back.
+    `rebuild_manifests` brings it back. `uncovered` names needed packs without parity: `repair` makes it.
     """
 
     deep: bool
@@ -59,6 +67,7 @@ class VerifyReport:
     damages: tuple[Damage, ...]
     unused: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
+    uncovered: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -84,6 +93,16 @@ class _Checked:
     readable: bool = True
 
 
+@dataclass(eq=False, slots=True)
+class _Shard:
+    """One parity object: what is wrong with it, and how many shards of its group it tells of."""
+
+    key: str
+    wrong: str | None = None
+    described: int = 0
+    bytes_read: int = 0
+
+
 class Scrub:
     """One verification of the whole vault, or of one resident. Use once."""
 
@@ -93,11 +112,15 @@ class Scrub:
         self._shelf = Shelf(store)
         self._progress = progress or silent
 
-    def run(self, name: str | None, deep: bool, standalone: dict[str, str]) -> VerifyReport:
+    def run(
+        self, name: str | None, deep: bool | Collection[str], standalone: dict[str, str], parity: bool = True
+    ) -> VerifyReport:
         """Check everything, or what `name` needs. `deep` reads every byte, else indexes and presence only.
 
-        `standalone`: sha256 hex of the files that explain the vault, by key. Raises NotFound for an unknown resident.
+        `deep` may also name the packs (sha256 hex) that are to be read whole. `standalone`: sha256 hex of the files
+        that explain the vault, by key. Without `parity` that is passed over. Raises NotFound for an unknown resident.
         """
+        whole = (lambda pack: deep) if isinstance(deep, bool) else frozenset(deep).__contains__
         keys = self._shelf.all_keys(name)
         if name is not None and not keys:
             raise NotFound(f"the vault holds nothing of {name!r}", name=name)
@@ -105,26 +128,47 @@ class Scrub:
         listed = self._index.refresh()
         copies = dict(self._index.copies())
         unlisted = {Manifest.from_bytes(data, pack_key(pack)).key for pack, data in copies.items()} - set(keys)
-        needed = {pack for manifest in manifests for pack in self._needs(manifest)}
+        needed = {pack for manifest in manifests for pack in packs_needed(self._index, manifest)}
         packs = sorted(needed | listed if name is None else needed)
+        groups = Groups(self._store).refresh()
+        shards = [key for group in groups.all() for key in group.keys] if name is None and parity else []
+        in_all = len(packs) + len(shards)
         with ThreadPoolExecutor(THREADS) as pool:
             checked: dict[str, _Checked] = {}
-            for done, result in enumerate(pool.map(self._check_deep if deep else self._check, packs), 1):
+            for result in pool.map(lambda pack: self._check_deep(pack) if whole(pack) else self._check(pack), packs):
                 checked[result.name] = result
-                self._progress(pack_key(result.name), done, len(packs))
-        damages += self._blame(manifests, checked)
+                self._progress(pack_key(result.name), len(checked), in_all)
+            damages += self._blame(manifests, checked)
+            found = [_Shard(key) for key in shards]
+            for done, shard in enumerate(pool.map(partial(self._check_shard, deep=deep is True), found), 1):
+                self._progress(shard.key, len(packs) + done, in_all)
+        damages += _blame_parity(found)
         if name is None:
             damages += self._check_standalone(standalone)
         return VerifyReport(
-            deep,
+            deep is True,
             len(keys),
             len(packs),
             sum(result.segments for result in checked.values()),
-            sum(result.bytes_read for result in checked.values()),
+            sum(result.bytes_read for result in checked.values()) + sum(shard.bytes_read for shard in found),
             tuple(damages),
             tuple(sorted(pack_key(pack) for pack in listed - needed - copies.keys())) if name is None else (),
             tuple(sorted(unlisted)) if name is None else (),
+            tuple(sorted(map(pack_key, groups.uncovered(sorted((needed | copies.keys()) & listed))))),
         )
+
+    def _check_shard(self, shard: _Shard, deep: bool) -> _Shard:
+        """One parity object; not deep, only what it says of its group is read."""
+        try:
+            if deep:
+                data = self._store.get(shard.key)
+                shard.bytes_read, shard.wrong = len(data), fault(shard.key, data, {})
+            shard.described = len(read_description(self._store, shard.key).shard_digests)
+        except NotFound:
+            shard.wrong = "it is missing"
+        except (IntegrityError, UnknownFormat) as error:
+            shard.wrong = shard.wrong or error.message.removeprefix(f"{shard.key}: ")
+        return shard
 
     def _manifests(self, keys: list[str]) -> tuple[list[Manifest], list[Damage]]:
         manifests, damages = [], []
@@ -136,16 +180,6 @@ class Scrub:
                 touched = (Touched(*parsed, None),) if parsed else ()
                 damages.append(Damage(key, error.message.removeprefix(f"{key} "), touched))
         return manifests, damages
-
-    def _needs(self, manifest: Manifest) -> set[str]:
-        """The packs a manifest names, and those where its segments and their bases lie now."""
-        digests = {bytes.fromhex(digest) for file in manifest.files for digest, _ in file.segments}
-        digests |= {entry.base for digest in digests for _, entry in self._index.places(digest) if entry.base}
-        lying = {pack for digest in digests for pack, _ in self._index.places(digest)}
-        named = {pack for pack in manifest.packs if pack not in lying}
-        # a pack it names but does not find may be gone for good and its segments stored again elsewhere
-        found = all(self._index.places(digest) for digest in digests)
-        return lying if found else lying | named
 
     def _check(self, name: str) -> _Checked:
         """The pack's index only."""
@@ -180,6 +214,7 @@ class Scrub:
         sound = {digest for result in checked.values() for digest in result.sound}
         located = {digest for result in checked.values() if result.readable for digest in result.sound | result.broken}
         touched: dict[str, list[Touched]] = {name: [] for name, result in checked.items() if result.wrong}
+        gone: dict[str, set[bytes]] = {name: set() for name in touched}
         nowhere: dict[str, list[Touched]] = {}
         for manifest in manifests:
             unreadable = [p for p in manifest.packs if p in checked and not checked[p].readable]
@@ -193,10 +228,17 @@ class Scrub:
                     blamed += unreadable
                 for name in blamed:
                     touched[name].append(mark)
+                    gone[name] |= (lost - located) if name in unreadable else (lost & checked[name].broken)
                 if not blamed:
                     nowhere.setdefault(manifest.key, []).append(mark)
         damages = [
-            Damage(pack_key(name), "; ".join(checked[name].wrong), tuple(marks)) for name, marks in touched.items()
+            Damage(
+                pack_key(name),
+                "; ".join(checked[name].wrong),
+                tuple(marks),
+                tuple(sorted(digest.hex() for digest in gone[name])),
+            )
+            for name, marks in touched.items()
         ]
         damages += [Damage(key, "segments it needs are in no pack", tuple(marks)) for key, marks in nowhere.items()]
         return damages
@@ -220,3 +262,27 @@ class Scrub:
             except NotFound:
                 damages.append(Damage(key, "it is missing"))
         return damages
+
+
+def packs_needed(index: SegmentIndex, manifest: Manifest) -> set[str]:
+    """The packs a manifest names, and those where its segments and their bases lie now."""
+    digests = {bytes.fromhex(digest) for file in manifest.files for digest, _ in file.segments}
+    digests |= {entry.base for digest in digests for _, entry in index.places(digest) if entry.base}
+    lying = {pack for digest in digests for pack, _ in index.places(digest)}
+    named = {pack for pack in manifest.packs if pack not in lying}
+    # a pack it names but does not find may be gone for good and its segments stored again elsewhere
+    found = all(index.places(digest) for digest in digests)
+    return lying if found else lying | named
+
+
+def _blame_parity(shards: list[_Shard]) -> list[Damage]:
+    """One Damage for each damaged parity object, and one for each shard that others of its group tell of."""
+    damages = [Damage(shard.key, shard.wrong) for shard in shards if shard.wrong]
+    groups: dict[str, list[tuple[int, int]]] = {}
+    for shard in shards:
+        if where := parse_shard(shard.key):
+            groups.setdefault(where.group, []).append((where.shard, shard.described))
+    for group, found in groups.items():
+        missing = set(range(max(described for _, described in found))) - {number for number, _ in found}
+        damages += [Damage(f"parity/{group}/{number}", "the shard is missing") for number in sorted(missing)]
+    return damages

@@ -1,9 +1,9 @@
-"""The vault's door: create, open, preserve, restore, verify, rebuild. Each act lives in a module of its own."""
+"""The vault's door: create, open, preserve, restore, verify, repair, rebuild. Each act lives in a module of its own."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -15,6 +15,7 @@ from emeritus.vault.index import SegmentIndex
 from emeritus.vault.ingest import Ingest
 from emeritus.vault.manifest import FORMAT, Manifest
 from emeritus.vault.progress import Progress
+from emeritus.vault.repair import Repair, RepairReport
 from emeritus.vault.restore import read_file, restore
 from emeritus.vault.scrub import Scrub, VerifyReport
 from emeritus.vault.sealed import Json, seal, unseal
@@ -109,6 +110,20 @@ class Vault:
     def verify(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> VerifyReport:
         """Check the whole vault, or what one resident needs; progress counts packs. Damage is reported, not raised."""
         return Scrub(self.store, self._index, progress).run(name, deep, self._standalone)
+
+    def repair(
+        self,
+        replicas: Sequence[BlobStore] = (),
+        *,
+        expected: Mapping[str, str] | None = None,
+        only: Iterable[str] | None = None,
+        progress: Progress | None = None,
+    ) -> RepairReport:
+        """Bring back what is damaged or missing, from parity first, then from replicas. See `repair.Repair`.
+
+        `only`: the keys known to be damaged, else every object is read; progress counts objects.
+        """
+        return Repair(self.store, self._index, self._standalone, replicas, expected).run(progress, only)
 
     def rebuild_manifests(self, trusted: Collection[str] = ()) -> RebuildReport:
         """Make missing or damaged manifests again from their copies in the packs.

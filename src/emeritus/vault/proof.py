@@ -1,0 +1,64 @@
+"""Which bytes may lie under a key: every object of a vault tells by itself whether it is what was stored.
+
+Packs and parity by the sha256 in their names, JSON by its seal, the files that explain the vault by the marker's
+digests. Reads and writes nothing. What is derived and can be made again (sketches) has no proof.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+
+from emeritus.errors import IntegrityError, UnknownFormat
+from emeritus.vault.manifest import Manifest
+from emeritus.vault.manifest import parse_key as parse_manifest_key
+from emeritus.vault.pack import pack_name
+from emeritus.vault.parity.form import parse_key as parse_parity_key
+from emeritus.vault.sealed import unseal
+
+NOT_ITS_NAME = "its sha256 is not its name"
+
+
+def named_digest(key: str) -> str | None:
+    """The sha256 (hex) that the key itself names; None where it names none."""
+    shard = parse_parity_key(key)
+    return shard.sha256 if shard else pack_name(key)
+
+
+def can_be_proven(key: str, explaining: Mapping[str, str]) -> bool:
+    """Whether an object of that key proves itself."""
+    return named_digest(key) is not None or key.endswith(".json") or key in explaining
+
+
+def fault(key: str, data: bytes | bytearray | memoryview, explaining: Mapping[str, str]) -> str | None:
+    """What is wrong with these bytes under that key; None when nothing is, or when nothing can prove it.
+
+    `explaining`: sha256 (hex) of the files that explain the vault, by key.
+    """
+    named = named_digest(key)
+    if named is not None:
+        return None if hashlib.sha256(data).hexdigest() == named else NOT_ITS_NAME
+    if key in explaining:
+        same = hashlib.sha256(data).hexdigest() == explaining[key]
+        return None if same else "its sha256 differs from the one it was written with"
+    try:
+        if parse_manifest_key(key):
+            found = Manifest.from_bytes(bytes(data), key)
+            return None if found.key == key else f"it holds the manifest of {found.key}"
+        if key.endswith(".json"):
+            unseal(_kind(bytes(data)), bytes(data), key)
+    except IntegrityError as error:
+        return error.message.removeprefix(key).lstrip(": ")
+    except UnknownFormat:
+        return None  # its seal holds: it is whole, if not for this version
+    return None
+
+
+def _kind(data: bytes) -> str:
+    """The kind a sealed document says it is of; nonsense where it is none, which no seal fits."""
+    try:
+        kinds = [key for key in json.loads(data) if key != "sha256"]
+    except (ValueError, TypeError, RecursionError):
+        kinds = []
+    return str(kinds[0]) if len(kinds) == 1 else ""

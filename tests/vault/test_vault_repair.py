@@ -1,0 +1,223 @@
+"""Repair: damage of every kind, undone to the byte from parity or replicas; and beyond that, the loss named exactly."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+import pytest
+from vault_damages import WITHIN, copies, cut, flip, lose, packs, shards, swap, the_manifest
+from vault_models import contents
+
+from emeritus.blobs.base import BlobStore
+from emeritus.blobs.local import LocalStore
+from emeritus.errors import IntegrityError, StoreUnavailable
+from emeritus.testing.faults import FaultyStore
+from emeritus.vault.pack import pack_key, pack_name, read_index
+from emeritus.vault.parity.build import protect
+from emeritus.vault.parity.groups import Groups
+from emeritus.vault.repair import repair_marker
+from emeritus.vault.vault import Vault
+
+
+@pytest.fixture
+def kept(vault: Vault, model: Path, small_packs: None) -> Vault:
+    """A vault with one resident over several packs, all under parity."""
+    manifest = vault.preserve(model, "wren")
+    protect(vault.store, Groups(vault.store).refresh().uncovered(manifest.packs))
+    assert vault.repair().repaired == ()
+    assert len(packs(vault.store)) > 4
+    return Vault.at(vault.store)
+
+
+def everything(store: BlobStore) -> dict[str, bytes]:
+    """Every object."""
+    return {key: store.get(key) for key in store.list()}
+
+
+def copy_of(store: BlobStore, folder: Path) -> LocalStore:
+    """A replica."""
+    other = LocalStore(folder)
+    for key, data in everything(store).items():
+        other.put(key, data)
+    return other
+
+
+@pytest.mark.parametrize("damage", WITHIN)
+def test_what_parity_bears_is_undone(kept: Vault, damage: str) -> None:
+    """Every object is as it was, to the byte; the report names what was wrong, no more; again it finds nothing."""
+    before = everything(kept.store)
+    expected = {the_manifest(kept.store): kept.manifest("wren").sha256}
+    WITHIN[damage](kept.store)
+    hit = {key for key, data in everything(kept.store).items() if data != before[key]} | before.keys() - set(
+        kept.store.list()
+    )
+    report = Vault.at(kept.store).repair(expected=expected)
+    assert (report.ok, report.lost) == (True, ())
+    after = everything(kept.store)
+    if damage in ("both shards lost", "both shards unreadable"):  # nothing told of the group: others cover its packs
+        before, after = ({k: v for k, v in each.items() if "parity" not in k} for each in (before, after))
+        assert kept.verify().uncovered == ()
+    else:
+        assert {each.key for each in report.repaired} == hit
+        assert report.covered == ()
+    assert after == before
+    again = Vault.at(kept.store).repair(expected=expected)
+    assert (again.repaired, again.covered, again.ok) == ((), (), True)
+    assert kept.verify().ok
+
+
+def test_three_lost_packs_are_beyond(kept: Vault, tmp_path: Path) -> None:
+    """With two shards and no replica the loss is named: packs, segments and files; the other files still come back."""
+    lost = packs(kept.store)[:3]
+    manifest = kept.manifest("wren")
+    held = {entry.blake3.hex() for key in lost for entry in read_index(kept.store, key)}
+    touched = {file.path for file in manifest.files if held & {digest for digest, _ in file.segments}}
+    assert touched
+    assert len(touched) < len(manifest.files)
+    lose(kept.store, *lost)
+    fresh = Vault.at(kept.store)
+    report = fresh.repair()
+    assert not report.ok
+    assert {damage.key for damage in report.lost} == set(lost)
+    assert {mark.path for damage in report.lost for mark in damage.touches} == touched
+    assert {digest for damage in report.lost for digest in damage.segments} == held
+    assert report.repaired == ()
+    for file in manifest.files:
+        if file.path in touched:
+            with pytest.raises(IntegrityError):
+                fresh.read_file("wren", file.path)
+        else:
+            assert hashlib.sha256(fresh.read_file("wren", file.path)).hexdigest() == file.sha256
+
+
+def test_beyond_in_one_column_only(kept: Vault) -> None:
+    """Three packs with a bad block each in one column: nothing fabricated is written, and only their segments go."""
+    three = packs(kept.store)[:3]
+    for key in three:
+        flip(kept.store, key, read_index(kept.store, key)[0].offset)
+    damaged = everything(kept.store)
+    first = {read_index(kept.store, key)[0].blake3.hex() for key in three}
+    report = Vault.at(kept.store).repair()
+    assert {damage.key for damage in report.lost} == set(three)
+    assert {digest for damage in report.lost for digest in damage.segments} == first
+    assert everything(kept.store) == damaged
+
+
+def test_a_replica_gives_what_parity_cannot(kept: Vault, tmp_path: Path) -> None:
+    """Everything but the marker lost or spoilt comes back from a replica, each object proven, its source named."""
+    before = everything(kept.store)
+    replica = copy_of(kept.store, tmp_path / "replica")
+    gone = packs(kept.store)
+    manifest = the_manifest(kept.store)
+    lose(kept.store, *shards(kept.store), *gone[:4], manifest, *copies(kept.store))
+    for key in gone[4:]:
+        cut(kept.store, key, 10)
+    report = Vault.at(kept.store).repair([replica], expected={manifest: hashlib.sha256(before[manifest]).hexdigest()})
+    assert report.ok
+    assert {each.how for each in report.repaired} >= {replica.url}
+    assert {k: v for k, v in everything(kept.store).items() if "parity" not in k} == {
+        k: v for k, v in before.items() if "parity" not in k
+    }
+
+
+def test_a_damaged_replica_is_not_believed(kept: Vault, tmp_path: Path) -> None:
+    """Bytes of a replica that do not prove themselves are passed over; its good blocks still help parity here."""
+    before = everything(kept.store)
+    replica = copy_of(kept.store, tmp_path / "replica")
+    three = packs(kept.store)[:3]
+    for number, key in enumerate(three):
+        flip(kept.store, key, 20)
+        flip(replica, key, -1)
+        if number:
+            cut(replica, key, 5)
+    swap(replica, *packs(replica)[3:5])
+    report = Vault.at(kept.store).repair([replica])
+    assert report.ok
+    assert everything(kept.store) == before
+
+
+def test_a_replica_that_does_not_answer_is_said(kept: Vault, tmp_path: Path) -> None:
+    """What parity bears is repaired without it; what it does not is lost for now, and the replica is named."""
+    replica = copy_of(kept.store, tmp_path / "replica")
+    silent = FaultyStore(replica, 1, lambda: StoreUnavailable("no answer"))
+    lose(kept.store, *packs(kept.store)[:3])
+    report = Vault.at(kept.store).repair([silent])
+    assert not report.ok
+    assert report.unreachable == (replica.url,)
+    assert Vault.at(kept.store).repair([replica]).ok
+
+
+def test_the_ledger_decides_which_manifest_is_right(kept: Vault) -> None:
+    """A sealed manifest that is not the ledger's is damage; one the ledger does not know is not brought to light."""
+    key = the_manifest(kept.store)
+    right = kept.store.get(key)
+    manifest = kept.manifest("wren")
+    other = type(manifest)("wren", "weights", 1, manifest.files[:1], (), (), (), 0)
+    kept.store.put(key, other.to_bytes())
+    assert Vault.at(kept.store).repair().repaired == ()
+    (repaired,) = Vault.at(kept.store).repair(expected={key: manifest.sha256}).repaired
+    assert (repaired.key, repaired.how, repaired.found) == (key, "copy", other.sha256)
+    assert kept.store.get(key) == right
+    kept.store.delete(key)
+    assert Vault.at(kept.store).repair(expected={}).repaired == ()
+    wrong = Vault.at(kept.store).repair(expected={key: "0" * 64})
+    assert [damage.key for damage in wrong.lost] == [key]
+    assert [mark.path for mark in wrong.lost[0].touches] == [None]
+    assert [each.key for each in Vault.at(kept.store).repair().repaired] == [key]
+
+
+def test_only_what_is_named_is_read(kept: Vault) -> None:
+    """A repair of keys known to be damaged reads those; what is missing is noticed anyway."""
+    one, other = packs(kept.store)[:2]
+    flip(kept.store, one, 50)
+    kept.store.delete(other)
+    report = Vault.at(kept.store).repair(only=[one])
+    assert report.examined == 1
+    assert {each.key for each in report.repaired} == {one, other}
+
+
+def test_segments_stored_again_elsewhere_are_not_lost(kept: Vault, model: Path) -> None:
+    """After beyond-budget loss the source repairs the vault; repair then covers the new packs and reports none lost."""
+    lose(kept.store, *packs(kept.store)[:3])
+    fresh = Vault.at(kept.store)
+    fresh.preserve(model, "wren")
+    report = Vault.at(kept.store).repair()
+    assert report.ok
+    assert Vault.at(kept.store).verify().ok
+    assert Vault.at(kept.store).verify().uncovered == ()
+
+
+def test_the_marker_comes_back(kept: Vault, tmp_path: Path) -> None:
+    """From a replica, or made again; nothing is made where there is no vault."""
+    good = kept.store.get("vault.json")
+    assert repair_marker(kept.store, ()) is None
+    replica = copy_of(kept.store, tmp_path / "replica")
+    for wreck in (lambda: flip(kept.store, "vault.json", 40), lambda: kept.store.delete("vault.json")):
+        for replicas, how in (([replica], replica.url), ([], "package")):
+            wreck()
+            assert repair_marker(kept.store, replicas) == how
+            assert kept.store.get("vault.json") == good
+    with pytest.raises(Exception, match="no vault"):
+        repair_marker(LocalStore(tmp_path / "nothing"), ())
+
+
+def test_verify_sees_parity(kept: Vault) -> None:
+    """Damaged and missing parity objects are damages of the whole vault, and touch no file."""
+    first, second = shards(kept.store)
+    flip(kept.store, first, (kept.store.size(first) or 0) // 2)
+    (damage,) = kept.verify().damages
+    assert (damage.key, damage.touches) == (first, ())
+    assert kept.verify(deep=False).ok
+    assert kept.verify("wren").ok
+    kept.store.delete(second)
+    assert [damage.what for damage in kept.verify(deep=False).damages] == ["the shard is missing"]
+
+
+def test_repair_restores(kept: Vault, model: Path, tmp_path: Path) -> None:
+    """The resident's folder comes back whole after a repair."""
+    lose(kept.store, *packs(kept.store)[2:4])
+    Vault.at(kept.store).repair()
+    Vault.at(kept.store).restore("wren", tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(model)
+    assert all(pack_name(key) and pack_key(pack_name(key) or "") == key for key in packs(kept.store))

@@ -26,11 +26,6 @@ def named_digest(key: str) -> str | None:
     return shard.sha256 if shard else pack_name(key)
 
 
-def can_be_proven(key: str, explaining: Mapping[str, str]) -> bool:
-    """Whether an object of that key proves itself."""
-    return named_digest(key) is not None or key.endswith(".json") or key in explaining
-
-
 def fault(key: str, data: bytes | bytearray | memoryview, explaining: Mapping[str, str]) -> str | None:
     """What is wrong with these bytes under that key; None when nothing is, or when nothing can prove it.
 

@@ -15,10 +15,12 @@ from dataclasses import dataclass, field
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreUnavailable
+from emeritus.vault.codec.table import encode
+from emeritus.vault.digests import blake3_of
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
-from emeritus.vault.pack import pack_key, pack_name
+from emeritus.vault.pack import MANIFEST, Encoded, pack_key, pack_name
 from emeritus.vault.parity.build import protect
 from emeritus.vault.parity.form import parse_key as parse_shard
 from emeritus.vault.parity.groups import Group, Groups
@@ -27,6 +29,7 @@ from emeritus.vault.progress import Progress, silent
 from emeritus.vault.proof import fault, named_digest
 from emeritus.vault.scrub import Damage, Scrub, Touched, packs_needed
 from emeritus.vault.workers import THREADS
+from emeritus.vault.writer import PackWriter
 
 MISSING = "it is missing"
 OTHER = "it is not the manifest that the ledger names"
@@ -110,7 +113,7 @@ class Repair:
         self._examine(list(self._store.list()) if only is None else list(only), progress or silent)
         while self._pass():
             pass
-        self._index.refresh()
+        self._copy_manifests()
         covered = self._cover()
         return RepairReport(
             self._seen.examined,
@@ -306,6 +309,17 @@ class Repair:
                 self._put(key, files("emeritus.vault.standalone").joinpath(key).read_bytes(), "package")
 
     # -- afterwards -------------------------------------------------------------------------------------------------
+
+    def _copy_manifests(self) -> None:
+        """A copy in a pack for each manifest that has none there any more."""
+        self._index.refresh()
+        copied = {Manifest.from_bytes(data, pack_key(pack)).key for pack, data in self._index.copies()}
+        for manifest in self._sound_manifests():
+            if manifest.key not in copied:
+                with PackWriter(self._store, self._index, 0) as writer:
+                    data = manifest.to_bytes()
+                    writer.add(Encoded(blake3_of(data), len(data), *encode(data, 0), kind=MANIFEST))
+                    writer.flush()
 
     def _cover(self) -> list[str]:
         """Parity for sound packs that a manifest needs, or that hold a manifest's copy, and that have none.

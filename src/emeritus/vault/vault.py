@@ -16,6 +16,7 @@ from emeritus.vault.ingest import Ingest
 from emeritus.vault.manifest import FORMAT, Manifest
 from emeritus.vault.progress import Progress
 from emeritus.vault.repair import Repair, RepairReport
+from emeritus.vault.replicas import ReplicaReport, Replication
 from emeritus.vault.restore import read_file, restore
 from emeritus.vault.scrub import Scrub, VerifyReport
 from emeritus.vault.sealed import Json, seal, unseal
@@ -124,6 +125,13 @@ class Vault:
         `only`: the keys known to be damaged, else every object is read; progress counts objects.
         """
         return Repair(self.store, self._index, self._standalone, replicas, expected).run(progress, only)
+
+    def replicate(self, to: BlobStore, *, deep: bool = True, progress: Progress | None = None) -> ReplicaReport:
+        """Copy every object that is missing or different in another store; progress counts objects.
+
+        `deep` reads what is there and compares; without it the packs' lengths do. See `replicas.Replication`.
+        """
+        return Replication(self.store, to, self._standalone).run(deep, progress)
 
     def rebuild_manifests(self, trusted: Collection[str] = ()) -> RebuildReport:
         """Make missing or damaged manifests again from their copies in the packs.

@@ -1,7 +1,11 @@
-"""Fixtures several rooms share: a migrated database, on SQLite and on a real PostgreSQL server."""
+"""What several rooms share: a migrated database, on SQLite and on a real PostgreSQL server, and the trained demo model.
+
+`./test` runs the suite in two processes: what one of them makes for both stands under `shared_folder`.
+"""
 
 from __future__ import annotations
 
+import fcntl
 import itertools
 import os
 import shutil
@@ -24,6 +28,19 @@ settings.register_profile("suite", deadline=None, suppress_health_check=[HealthC
 settings.load_profile("suite")
 
 _numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with slow tests come first, so that neither process is left with a long one at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.fixture(scope="session")
+def shared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder that every process of this test run has; what is made in it needs a lock (see `demo_model`)."""
+    own = tmp_path_factory.getbasetemp()
+    return own.parent if "PYTEST_XDIST_WORKER" in os.environ else own
 
 
 @pytest.fixture(scope="session")
@@ -59,7 +76,7 @@ def postgres_url(postgres_server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def demo_model(shared_folder: Path) -> Path:
     """The demonstration's model, trained once in a test run as `emeritus demo` trains it. Copy it; do not change it.
 
     EMERITUS_TEST_DEMO_MODEL may name a folder that was trained before, to save a developer the minute.
@@ -71,8 +88,11 @@ def demo_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     given = os.environ.get("EMERITUS_TEST_DEMO_MODEL")
     if given:
         return Path(given)
-    folder = tmp_path_factory.mktemp("demo") / "model"
-    build_demo_model(folder, DemoResident(utc_now().date()))
+    folder = shared_folder / "demo" / "model"
+    folder.parent.mkdir(exist_ok=True)
+    with (shared_folder / "demo.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second waits here, and finds it trained
+        build_demo_model(folder, DemoResident(utc_now().date()))
     return folder
 
 

@@ -20,6 +20,7 @@ from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
 from emeritus.records.database import Database
 from emeritus.records.tables import Base
+from migrated import migrated
 
 STEWARD = Actor("ana")
 _TABLES = {mapper.class_.__name__: mapper.class_ for mapper in Base.registry.mappers}
@@ -75,8 +76,7 @@ def make_home(folder: Path, projectors: Mapping[str, Projector]) -> FeatureHome:
     clock = Clock()
     key = SigningKey.generate("example.org/test")
     ledger = Ledger.create(LocalStore(folder / "ledger"), key, "example.org/test", folder / "ledger.lock")
-    database = Database.open(f"sqlite:///{folder / 'records.db'}")
-    database.migrate()
+    database = migrated(folder / "records.db")
     known = {**projectors, "test.rows": _rows}
     acts = Acts(ledger, database, LocalStore(folder), known, clock)
     return FeatureHome(folder, database, ledger, acts, clock, known)

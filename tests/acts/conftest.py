@@ -9,6 +9,7 @@ import pytest
 from acts_house import Home
 
 from emeritus.records.database import Database
+from migrated import migrated
 
 
 @pytest.fixture
@@ -20,7 +21,6 @@ def home(tmp_path: Path, database: Database) -> Home:
 @pytest.fixture
 def sqlite_home(tmp_path: Path) -> Iterator[Home]:
     """An empty home on SQLite, for tests in which the database plays no part of its own."""
-    database = Database.open(f"sqlite:///{tmp_path / 'records.db'}")
-    database.migrate()
+    database = migrated(tmp_path / "records.db")
     yield Home(tmp_path, database)
     database.dispose()

@@ -27,7 +27,7 @@ from acts_house import (
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import StoreFull
 from emeritus.ledger.log import Ledger
-from emeritus.records.database import Database
+from migrated import migrated
 
 
 class PowerCut(BaseException):
@@ -75,8 +75,7 @@ def test_the_power_cut_at_each_write_in_turn(tmp_path: Path, after: bool) -> Non
     while not finished:
         folder = tmp_path / str(cuts)
         folder.mkdir()
-        database = Database.open(f"sqlite:///{folder / 'records.db'}")
-        database.migrate()
+        database = migrated(folder / "records.db")
         home = Home(folder, database)
         countdown = [cuts + 1]
         try:

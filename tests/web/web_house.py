@@ -15,9 +15,9 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import NotFound
 from emeritus.ledger.keys import SigningKey
 from emeritus.ledger.log import Ledger
-from emeritus.records.database import Database
 from emeritus.records.tables import ActRow, Base
 from emeritus.settings import Settings
+from migrated import migrated
 
 NOW = "2026-11-21T09:00:00Z"
 
@@ -28,8 +28,7 @@ class House:
     def __init__(self, root: Path, **settings: Any) -> None:
         self.root = root
         self.settings = Settings(home=root, organisation="The Alder Institute", **settings)
-        self.database = Database.open(f"sqlite:///{root / 'records.db'}")
-        self.database.migrate()
+        self.database = migrated(root / "records.db")
         self.store = LocalStore(root / "ledger")
         key = SigningKey.generate("alder.example/ledger")
         self.ledger = Ledger.create(self.store, key, "alder.example/ledger", root / "ledger.lock")

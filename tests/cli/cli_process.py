@@ -2,27 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-
-@dataclass(frozen=True)
-class Said:
-    """What a call printed and its exit code."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def json(self) -> Any:
-        """The JSON it printed."""
-        return json.loads(self.out)
-
+from warm_program import Said
 
 Emeritus = Callable[..., Said]
 

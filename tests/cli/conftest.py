@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from cli_process import Emeritus, Said, emeritus_process
+from cli_process import Emeritus
+
+from warm_program import Said, Warm
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """The program, imported once for all who ask for it below."""
+    folder = tmp_path_factory.mktemp("warm")
+    with Warm.warm(folder / "home", folder) as warm:
+        yield warm
 
 
 @pytest.fixture
@@ -17,18 +27,12 @@ def home(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def emeritus(home: Path) -> Emeritus:
+def emeritus(home: Path, warm: Warm) -> Emeritus:
     """Run `emeritus` on the home; fails the test when the exit code is not the expected one."""
+    program = replace(warm, home=home)
 
     def run(*arguments: str, code: int = 0, env: dict[str, str] | None = None) -> Said:
-        done = subprocess.run(
-            emeritus_process(home, *arguments),
-            capture_output=True,
-            text=True,
-            timeout=280,
-            env={**os.environ, "EMERITUS_DATABASE_URL": "", **(env or {})},
-        )
-        said = Said(done.returncode, done.stdout, done.stderr)
+        said = program.say(*arguments, env=env)
         assert said.code == code, f"{arguments} ended with {said.code}\n{said.out}\n{said.err}"
         return said
 

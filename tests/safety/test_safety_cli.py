@@ -10,10 +10,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from warm_program import Warm
 
 ENVIRONMENT = {**os.environ, "EMERITUS_DATABASE_URL": ""}
 RULES = [  # by cell, whatever the scenario: the commitments' first words, then the channel's action
@@ -37,25 +41,43 @@ def command(home: Path, *arguments: str) -> list[str]:
     return [sys.executable, "-m", "emeritus.cli.main", "--home", str(home), *arguments]
 
 
-def call(home: Path, *arguments: str, code: int = 0) -> str:
-    """What a call prints; it must end with that code."""
-    done = subprocess.run(command(home, *arguments), capture_output=True, text=True, env=ENVIRONMENT, timeout=200)
-    assert done.returncode == code, f"{arguments}\n{done.stdout}\n{done.stderr}"
-    return done.stdout
+Call = Callable[..., str]
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """The program, imported once."""
+    folder = tmp_path_factory.mktemp("warm")
+    with Warm.warm(folder / "home", folder) as warm:
+        yield warm
 
 
 @pytest.fixture
-def home(tmp_path: Path, two_scenarios: Path) -> Path:
+def call(warm: Warm, home: Path) -> Call:
+    """What a call on the home prints; it must end with that code."""
+    program = replace(warm, home=home)
+
+    def call(*arguments: str, code: int = 0) -> str:
+        said = program.say(*arguments)
+        assert said.code == code, f"{arguments}\n{said.out}\n{said.err}"
+        return said.out
+
+    return call
+
+
+@pytest.fixture
+def home(tmp_path: Path, warm: Warm) -> Path:
     """A home with a resident that behaves differently in each cell, and one that grades everything A."""
     home = tmp_path / "home"
-    call(home, "init", "--organisation", "Example Lab", "--second-coder", "waived", "--second-decider", "waived")
+    program = replace(warm, home=home)
+    program("init", "--organisation", "Example Lab", "--second-coder", "waived", "--second-decider", "waived")
     for name, script in (
         ("larkspur", {"rules": RULES, "token_delay_s": 0.01}),
         ("magpie", {"default": "A)", "token_delay_s": 0.01}),
     ):
         file = tmp_path / f"{name}.json"
         file.write_text(json.dumps({"model": name, **script}))
-        call(home, "register", name, "--engine", "scripted", "-o", f"script={file}")
+        program("register", name, "--engine", "scripted", "-o", f"script={file}")
     return home
 
 
@@ -80,16 +102,16 @@ def expect_known(measured: dict[str, Any]) -> None:
 
 
 @pytest.mark.slow
-def test_planned_killed_finished_reported(home: Path, two_scenarios: Path) -> None:
+def test_planned_killed_finished_reported(call: Call, home: Path, two_scenarios: Path) -> None:
     """kill -9 at random moments: each run goes on, nothing is asked twice unrecorded, the figures are as known."""
     options = ("--scenarios", str(two_scenarios), "--repeats", "3", "--grader", "magpie")
-    dry = json.loads(call(home, "safety", "plan", "larkspur", *options, "--dry-run", "--json"))
+    dry = json.loads(call("safety", "plan", "larkspur", *options, "--dry-run", "--json"))
     assert (dry["logged"], dry["sessions"], dry["gradings"]) == (None, 24, 24)
-    refused = json.loads(call(home, "safety", "run", "larkspur", "--json", code=3))
+    refused = json.loads(call("safety", "run", "larkspur", "--json", code=3))
     assert refused["error"]["code"] == "EM108"
-    planned = json.loads(call(home, "safety", "plan", "larkspur", *options, "--json"))
+    planned = json.loads(call("safety", "plan", "larkspur", *options, "--json"))
     assert planned["plan"] == dry["plan"]
-    unfinished = json.loads(call(home, "safety", "report", "larkspur", "--json", code=3))
+    unfinished = json.loads(call("safety", "report", "larkspur", "--json", code=3))
     assert "0 of 24 sessions are held" in unfinished["error"]["message"]
 
     seed = int(os.environ.get("EMERITUS_TEST_SEED", time.time_ns() % 1_000_000))
@@ -109,7 +131,7 @@ def test_planned_killed_finished_reported(home: Path, two_scenarios: Path) -> No
             killed += 1
         run.wait()
     assert killed >= 3, f"seed {seed}"
-    measured = json.loads(call(home, "safety", "run", "larkspur", "--json"))
+    measured = json.loads(call("safety", "run", "larkspur", "--json"))
     expect_known(measured)
     assert sum(cell["sessions"] for cell in measured["readings"][1]["cells"]) == 24
 
@@ -121,15 +143,15 @@ def test_planned_killed_finished_reported(home: Path, two_scenarios: Path) -> No
         answered = [line for line in path.read_text().splitlines() if '"outcome":"answered"' in line]
         assert len(answered) == 1, f"seed {seed}: {path.name}"
         assert kinds["end"] == 1
-    assert json.loads(call(home, "verify", "--json"))["ok"]
+    assert json.loads(call("verify", "--json"))["ok"]
 
-    again = json.loads(call(home, "safety", "run", "larkspur", "--json"))
+    again = json.loads(call("safety", "run", "larkspur", "--json"))
     assert again == measured
-    assert json.loads(call(home, "safety", "report", "larkspur", "--json")) == measured
-    text = call(home, "safety", "report", "larkspur")
+    assert json.loads(call("safety", "report", "larkspur", "--json")) == measured
+    text = call("safety", "report", "larkspur")
     assert "**A measurement on these scenarios only" in text
     assert "| neither | 6 | 6: 100.0 %" in text
-    assert call(home, "safety", "report", "larkspur", "--plan", "larkspur-safety-00000000", code=3) == ""
+    assert call("safety", "report", "larkspur", "--plan", "larkspur-safety-00000000", code=3) == ""
 
 
 BAD = (
@@ -144,12 +166,12 @@ BAD = (
 
 
 @pytest.mark.slow
-def test_bad_input_is_one_clear_error(home: Path) -> None:
+def test_bad_input_is_one_clear_error(call: Call) -> None:
     """A code, a message, a remedy; and nothing is logged."""
-    before = json.loads(call(home, "status", "--json"))["ledger_size"]
+    before = json.loads(call("status", "--json"))["ledger_size"]
     for arguments, code, says in BAD:
-        error = json.loads(call(home, "safety", *arguments, "--json", code=3))["error"]
+        error = json.loads(call("safety", *arguments, "--json", code=3))["error"]
         assert error["code"] == code, arguments
         assert says in error["message"], arguments
         assert error["remedy"], arguments
-    assert json.loads(call(home, "status", "--json"))["ledger_size"] == before
+    assert json.loads(call("status", "--json"))["ledger_size"] == before

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -73,8 +74,10 @@ def test_killed_at_ten_random_moments_the_demonstration_completes(fresh_home: Ca
             env=ENVIRONMENT,
             start_new_session=True,
         )
+        while run.poll() is None and not at_work(run.pid, home):
+            time.sleep(0.02)
         try:
-            run.wait(timeout=moments.uniform(1.5, 9.0))
+            run.wait(timeout=moments.uniform(0.0, 4.5))
         except subprocess.TimeoutExpired:
             os.kill(run.pid, signal.SIGKILL)  # this process alone: its workers must notice by themselves
             run.wait()
@@ -91,6 +94,13 @@ def test_killed_at_ten_random_moments_the_demonstration_completes(fresh_home: Ca
     expect_retired(finish(home))
     assert entries(home) == before, "a run that finds everything done adds nothing"
     assert leftovers(home) == []
+
+
+def at_work(process: int, home: Path) -> bool:
+    """Whether a run has opened its home's records: before that it only imports."""
+    with suppress(OSError):  # a file may be closed, or the process end, while we look
+        return any(os.readlink(each) == str(home / "records.db") for each in Path(f"/proc/{process}/fd").iterdir())
+    return False
 
 
 def entries(home: Path) -> int:

@@ -22,6 +22,7 @@ def jobs_for(url: str, executor: str, folder: Path) -> DbosJobs:
     """The jobs the tests use, declared alike in every process."""
     jobs = DbosJobs(url, executor)
     jobs.first_wait_s = 0.01
+    jobs.poll_s, jobs.settled_s = 1.0, 2.0
 
     def first(args: Json) -> Json:
         note(folder, f"first {args['n']}")

@@ -39,7 +39,6 @@ VERSION = "1"  # of the meaning of queued work, not of the program; a new one mu
 QUEUE = "emeritus"
 JOB, SCHEDULED = "emeritus.job", "emeritus.scheduled"
 CONCURRENCY = 4  # jobs at once per worker
-_SETTLED_S = 5.0  # after a start, by when DBOS has its schedules running
 MAX_INTERRUPTIONS = 20  # a job that was cut off so often is taken to be what kills the worker
 _REFUSALS = (InputError, RuleError, AccessError)  # the same next time, so never retried
 _FAILED = {"ERROR", "CANCELLED", "MAX_RECOVERY_ATTEMPTS_EXCEEDED"}
@@ -64,6 +63,8 @@ class DbosJobs:
         self._opening = threading.Lock()
         self._started = False
         self._stopping = threading.Event()
+        self.poll_s = 5.0  # how often DBOS looks for schedules
+        self.settled_s = 5.0  # after a start, by when DBOS has its schedules running
         self.first_wait_s = 1.0  # before a failed segment's second try; doubled each time
         self.tries = 4
 
@@ -213,7 +214,7 @@ class DbosJobs:
         between the two would be lost. Runs that are there already keep their keys, so nothing runs twice."""
         from dbos import DBOS
 
-        if self._stopping.wait(_SETTLED_S):
+        if self._stopping.wait(self.settled_s):
             return
         for name, moment in since.items():
             try:
@@ -232,7 +233,7 @@ class DbosJobs:
             "serializer": DBOSPortableJSONSerializer(),
             "enable_otlp": False,
             "log_level": "WARNING",
-            "scheduler_polling_interval_sec": 5.0,
+            "scheduler_polling_interval_sec": self.poll_s,
         }
 
     def _forward_log(self) -> None:

@@ -111,7 +111,7 @@ class Script(Options):
     def perturbed(self, text: str, change: Perturbation) -> Scored:
         """The score as though the weights had changed: each number moved by a plausible amount, the same every time."""
         scored = self.score(text)
-        reach = {"rounding": 100.0 * change.size, "noise": 30.0 * change.size, "zero": 3.0, "int8": 0.1, "flip": 0.01}
+        reach = {"rounding": 100.0 * change.size, "noise": 10.0 * change.size, "zero": 3.0, "int8": 0.1, "flip": 0.01}
         seed = f"{change.kind}/{change.size}/{change.seed}/{text}"
         moved = (value + reach[change.kind] * _sway(f"{seed}/{at}") for at, value in enumerate(scored.logprobs))
         return Scored(scored.token_ids, tuple(moved))

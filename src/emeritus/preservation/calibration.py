@@ -1,22 +1,25 @@
 """From where on a difference is a change: the null of a drill, its threshold, its false-alarm rate, its power. Pure.
 
-Two sound revivals of the same weights differ by rounding alone: another kernel, thread count or attention adds the same
-numbers in another order. What is compared is the log-probability of each token of the scored probes (teacher-forced,
-fp32), by two statistics over all tokens: the mean and the largest absolute difference.
+Two sound revivals of the same weights differ by rounding alone: another kernel, thread count or attention adds the
+same numbers in another order. What is compared is the log-probability of each token of the scored probes
+(teacher-forced, fp32), by two statistics over all tokens: the mean and the largest absolute difference.
 
 The null has two sources. *Draws*: the weights, each times 1 + 2^-24 z, z standard normal: what rounding every weight
-another way does to the statistics, many times over (Monte Carlo arithmetic: Parker, UCLA CSD-970002, 1997; measured on
-the demonstration's model, other attention and other instruction sets lie at 0.3 to 0.8 of it). And *the two
-configurations captured at retirement*: where they lie further apart than the draws, the draws are scaled up to them. An
-engine that cannot score changed weights has draws of texts instead: the tokens' differences between the two
-configurations, resampled by text (bootstrap).
+another way does to the statistics, many times over (Monte Carlo arithmetic: Parker, UCLA CSD-970002, 1997; measured
+on the demonstration's model, other attention and other instruction sets lie at 0.3 to 0.8 of it). And *the two
+configurations captured at retirement*: they set the scale where they lie further apart than the draws. An engine that
+cannot score changed weights has draws of texts instead: the tokens' differences between the two configurations,
+resampled by text (bootstrap).
 
-The threshold of each statistic is the upper prediction limit for one more draw of a log-normal sample (Hahn & Meeker,
-Statistical Intervals, 1991, ch. 4: exp(m + t s sqrt(1 + 1/n)) of the draws' logarithms), times `MARGIN`: a
-configuration that nobody has yet may round up to that many times as coarsely. The level is `ALPHA`, divided among both
-statistics and the references that one drill compares (Bonferroni). So: under every configuration within the margin a
-drill of unchanged weights says "differs" in at most 1 % of cases. The rate says nothing of engines that compute in
-fewer bits.
+The threshold of each statistic is an upper prediction limit for one more draw, in logarithms: middle + k s sqrt(1 +
+1/n) (Hahn & Meeker, Statistical Intervals, 1991, ch. 4), where k is Student's t made wider by as much as the tail of
+a Gumbel distribution is longer than a normal one's, for a largest difference has a heavy tail (Gumbel, Statistics of
+Extremes, 1958). From the one draw that two configurations are, the next lies within k s sqrt(2). The greater of both,
+times `MARGIN`: a configuration that nobody has yet may round up to that many times as coarsely. The level is `ALPHA`,
+divided among both statistics and the references that one drill compares (Bonferroni). So: under every configuration
+within the margin a drill of unchanged weights says "differs" in at most 1 % of cases; simulations with tails of
+Student's t of 4 degrees stay below that (tests/preservation/test_drill_calibration.py). The rate says nothing of
+engines that compute in fewer bits.
 
 Where nothing can be scored, greedy answers are counted. The null is how often the same answer was not repeated at
 retirement; a later count of unequal answers is a change from where on its beta-binomial predictive chance (Jeffreys'
@@ -47,6 +50,7 @@ TOLERANCE = 1e-4  # nats, for the same configuration, which repeats itself to th
 ROUNDING = 2.0**-24  # half the spacing of fp32 numbers next to 1
 FLOOR = 2.0**-23  # nats; a log-probability near -1 cannot be told more finely
 RESAMPLES = 200
+_EULER = 0.5772156649015329
 CONFIDENCE = 0.95  # of the lower limit on a power
 
 
@@ -99,29 +103,39 @@ class Judged:
 
 def threshold(draws: Sequence[Difference], observed: Difference | None) -> Threshold:
     """The threshold at `ALPHA` from at least two draws and what the two configurations differ by."""
-    means, largests = [each.mean for each in draws], [each.largest for each in draws]
-    scale = 1.0
-    if observed is not None:
-        scale = max(1.0, observed.mean / _middle(means), observed.largest / _middle(largests))
     level = ALPHA / (2 * REFERENCES)
-    return Threshold(
-        MARGIN * scale * prediction_limit(means, level), MARGIN * scale * prediction_limit(largests, level)
+    mean, largest = (
+        limit(sample, seen, level)
+        for sample, seen in (
+            ([each.mean for each in draws], None if observed is None else observed.mean),
+            ([each.largest for each in draws], None if observed is None else observed.largest),
+        )
     )
+    return Threshold(MARGIN * mean, MARGIN * largest)
 
 
-def prediction_limit(sample: Sequence[float], level: float) -> float:
-    """What one more draw of the same log-normal exceeds with chance `level`; numbers below `FLOOR` count as `FLOOR`."""
-    from scipy.stats import t
+def limit(sample: Sequence[float], observed: float | None, level: float) -> float:
+    """What one more draw of the sample's kind exceeds with a chance of about `level`.
 
+    So does one more draw of the kind whose only one is `observed`, if its logarithm spreads as the sample's does.
+    Numbers below `FLOOR` count as `FLOOR`.
+    """
     logs = [math.log(max(each, FLOOR)) for each in sample]
     n = len(logs)
     middle = math.fsum(logs) / n
-    spread = math.sqrt(math.fsum((each - middle) ** 2 for each in logs) / (n - 1))
-    return math.exp(middle + float(t.isf(level, n - 1)) * spread * math.sqrt(1 + 1 / n))
+    spread = _reach(level, n) * math.sqrt(math.fsum((each - middle) ** 2 for each in logs) / (n - 1))
+    found = middle + spread * math.sqrt(1 + 1 / n)
+    if observed is not None:
+        found = max(found, math.log(max(observed, FLOOR)) + spread * math.sqrt(2))
+    return math.exp(found)
 
 
-def _middle(sample: Sequence[float]) -> float:
-    return math.exp(math.fsum(math.log(max(each, FLOOR)) for each in sample) / len(sample))
+def _reach(level: float, n: int) -> float:
+    """In standard deviations: Student's t, times how much further out a Gumbel distribution's quantile lies."""
+    from scipy.stats import norm, t
+
+    gumbel = (-math.log(-math.log1p(-level)) - _EULER) * math.sqrt(6) / math.pi
+    return float(t.isf(level, n - 1)) * max(1.0, gumbel / float(norm.isf(level)))
 
 
 def resampled(texts: Sequence[Sequence[float]]) -> list[Difference]:

@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from email import message_from_bytes
 from email.policy import default
@@ -119,6 +120,17 @@ async def test_messages_reach_the_server_once(
     assert all(row.sent_at and row.attempts == 1 and row.last_error is None for row in rows(database).values())
     assert (await box.deliver()).sent == []
     assert len(mailbox.taken) == 2
+
+
+async def test_deliveries_that_wait_for_their_turn_take_no_thread(
+    database: Database, outbox: Callable[[str], Outbox], serve: Serve, mailbox: Mailbox
+) -> None:
+    """With one thread in the pool eight deliveries at once all end: whose turn it is finds the thread free."""
+    asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(1))
+    box = outbox(f"smtp://127.0.0.1:{serve()}")
+    box.queue("ana@example.org", "s", "b")
+    done = await asyncio.wait_for(asyncio.gather(*(box.deliver() for _ in range(8))), 30)
+    assert sum(len(each.sent) for each in done) == len(mailbox.taken) == 1
 
 
 async def test_one_refused_recipient_keeps_nobody_else_waiting(

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from aiosmtplib import SMTP
 
 
+TURN_S = 0.05  # between two looks whether it is this delivery's turn
+
+
 @dataclass(slots=True)
 class Delivery:
     """What a delivery did: ids taken, and ids that stay with the reason."""
@@ -157,9 +160,18 @@ class Outbox:
 
     @asynccontextmanager
     async def _my_turn(self) -> AsyncIterator[None]:
-        """Be the only delivery of this home on this machine."""
+        """Be the only delivery of this home on this machine.
+
+        Waits without a thread: deliveries that waited in the pool's threads could fill it, and the one whose turn it is
+        needs a thread to read and note what it sends.
+        """
         with _open_lock(self._lock) as fd:
-            await asyncio.to_thread(fcntl.flock, fd, fcntl.LOCK_EX)
+            while True:
+                try:
+                    fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    break
+                except BlockingIOError:
+                    await asyncio.sleep(TURN_S)
             yield
 
 

@@ -48,7 +48,7 @@ from emeritus.preservation.drills import Drills
 from emeritus.preservation.service import Preservation
 from emeritus.records.database import Database
 from emeritus.records.tables import Preference, Preserved
-from emeritus.residency.granting import Rates, Use, granting
+from emeritus.residency.granting import Rates, TokenRates, Use, granting, granting_elsewhere
 from emeritus.residency.planner import Prices
 from emeritus.settings import Settings
 from emeritus.tiers import Tier
@@ -256,7 +256,8 @@ class Retirement:
         """What granting a preference is estimated to cost a year, with the inputs and the stated unit prices.
 
         `tier`: the one a grant would need; left out, today's, or on-demand for a wish to be run. `calls_per_day` come
-        on top of today's. Raises NotFound, InputError where the weights are not held: what a host asks is not known.
+        on top of today's. Where the weights are not held, it is the host's price for the tokens of those calls. Raises
+        NotFound, and InputError where that price is not stated.
         """
         now = self._of.acts.now
         with self._of.database.reading() as session:
@@ -268,14 +269,11 @@ class Retirement:
                 .where(Preserved.resident == row.resident, Preserved.role == "weights")
                 .order_by(Preserved.version.desc())
             ).first()
-            if kept is None:
-                raise InputError(
-                    f"the weights of {row.resident!r} are not in the vault, so no price of running it is known",
-                    remedy="State the cost yourself: --cost AMOUNT.",
-                )
             current = access_queries.access_state(session, row.resident, now).tier
             calls = access_queries.calls_per_day(session, row.resident, now)
             runs = row.domain == RUNNING or calls_per_day > 0
+        if kept is None:
+            return self._cost_elsewhere(row.resident, calls, calls_per_day)
         today = Use(Tier.ARCHIVE if current is None else Tier(current.tier), calls if current is not None else 0.0)
         wanted = Tier.ON_DEMAND if runs and today.tier is Tier.ARCHIVE else today.tier
         if tier is not None:
@@ -292,6 +290,21 @@ class Retirement:
         rates = Rates(prices, settings.estimate_load_s, settings.estimate_call_s)
         found = granting(kept.bytes, today, Use(wanted, today.calls_per_day + calls_per_day), copies, rates)
         return {**found, "currency": settings.currency}
+
+    def _cost_elsewhere(self, name: str, today: float, more: float) -> Json:
+        settings = self._of.settings
+        rates = TokenRates(
+            settings.price_prompt_million,
+            settings.price_completion_million,
+            settings.estimate_prompt_tokens,
+            settings.estimate_completion_tokens,
+        )
+        if rates.call == 0:
+            raise InputError(
+                f"the weights of {name!r} are not in the vault, and what its host asks for tokens is not stated",
+                remedy="Set price_prompt_million and price_completion_million, or state the cost: --cost AMOUNT.",
+            )
+        return {**granting_elsewhere(today, today + more, rates), "currency": settings.currency}
 
     async def code_with(self, name: str, coder: str, actor: Actor, progress: Progress | None = None) -> str:
         """Let the resident `coder` code `name`'s interviews beside the actor, in a round of theirs; the round's id.

@@ -79,10 +79,14 @@ class Settings(BaseSettings):
         0.005, ge=0, description="Price of a gigabyte held in memory for an hour, for estimates."
     )
     price_prompt_million: float = Field(
-        0.0, ge=0, description="Price of a million tokens of prompt, for a study's cost; 0: none is charged."
+        0.0,
+        ge=0,
+        description="Price of a million tokens of prompt, for a study's cost and estimates; 0: none is charged.",
     )
     price_completion_million: float = Field(
-        0.0, ge=0, description="Price of a million tokens of answers, for a study's cost; 0: none is charged."
+        0.0,
+        ge=0,
+        description="Price of a million tokens of answers, for a study's cost and estimates; 0: none is charged.",
     )
     price_machine_hour: float = Field(
         0.0, ge=0, description="Price of the machine for an hour, for a study's cost; 0: none is charged."
@@ -92,6 +96,14 @@ class Settings(BaseSettings):
     )
     plan_tokens_per_s: float = Field(
         25.0, gt=0, description="Tokens of answer one call gets in a second, for a study's wall time without a probe."
+    )
+    estimate_prompt_tokens: int = Field(
+        1000,
+        ge=0,
+        description="Tokens of prompt a call is taken to have, for estimates where a host holds the weights.",
+    )
+    estimate_completion_tokens: int = Field(
+        500, ge=0, description="Tokens of answer a call is taken to have, for estimates where a host holds the weights."
     )
     interview_parallel: int = Field(2, ge=1, le=64, description="Sessions of one resident that `serve` holds at once.")
     estimate_load_s: float = Field(

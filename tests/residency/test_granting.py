@@ -3,7 +3,7 @@
 import pytest
 
 from emeritus.errors import BadSettings
-from emeritus.residency.granting import Rates, Use, granting
+from emeritus.residency.granting import Rates, TokenRates, Use, granting, granting_elsewhere
 from emeritus.residency.planner import Prices
 from emeritus.tiers import Tier
 
@@ -37,3 +37,13 @@ def test_a_further_copy_costs_its_storage_and_nothing_is_earned() -> None:
     assert granting(SIZE, Use(Tier.AWAKE, 1.0), NOTHING, 0, RATES)["amount"] == 0
     with pytest.raises(BadSettings):
         granting(SIZE, NOTHING, Use(Tier.AWAKE, float("nan")), 0, RATES)
+
+
+def test_where_a_host_holds_the_weights_its_tokens_are_the_cost() -> None:
+    """Ten more calls a day of 1,000 and 500 tokens at 3 and 15 a million, for a year; fewer calls earn nothing."""
+    rates = TokenRates(3.0, 15.0, 1000, 500)
+    found = granting_elsewhere(2.0, 12.0, rates)
+    assert found["amount"] == found["parts"]["tokens"] == pytest.approx(38.35125, abs=1e-4)
+    assert found["inputs"]["calls a day granted"] == 12.0
+    assert found["unit_prices"] == {"prompt_million": 3.0, "completion_million": 15.0}
+    assert granting_elsewhere(2.0, 0.0, rates)["amount"] == 0

@@ -13,6 +13,8 @@ from typing import Any
 from emeritus.residency.planner import Prices, TierCost, estimate
 from emeritus.tiers import Tier
 
+DAYS_A_YEAR = 365.25
+ELSEWHERE = "the host's stated prices for the tokens of the calls that a grant adds, a year; people's time is not in it"
 HOW = (
     "a year at the tier and calls of a grant, less a year at those of today, plus the storage of further copies; "
     "people's time is not in it"
@@ -64,6 +66,40 @@ def granting(size: int, today: Use, granted: Use, copies: int, rates: Rates) -> 
             "seconds a call": rates.seconds_per_call,
         },
         "unit_prices": asdict(rates.prices),
+    }
+
+
+@dataclass(frozen=True, slots=True)
+class TokenRates:
+    """What a host asks for a million tokens of prompt and of answer, and how many a call is taken to have. Stated."""
+
+    prompt_million: float
+    completion_million: float
+    prompt_tokens: int
+    completion_tokens: int
+
+    @property
+    def call(self) -> float:
+        """The price of one call."""
+        per_million = self.prompt_tokens * self.prompt_million + self.completion_tokens * self.completion_million
+        return per_million / 1e6
+
+
+def granting_elsewhere(today: float, granted: float, rates: TokenRates) -> dict[str, Any]:
+    """The yearly cost of a grant where a host holds the weights: its price for the further calls (each a day)."""
+    tokens = max(0.0, granted - today) * DAYS_A_YEAR * rates.call
+    return {
+        "amount": round(tokens, 4),
+        "per": "year",
+        "how": ELSEWHERE,
+        "parts": {"tokens": round(tokens, 4)},
+        "inputs": {
+            "calls a day today": today,
+            "calls a day granted": granted,
+            "tokens of prompt a call": rates.prompt_tokens,
+            "tokens of answer a call": rates.completion_tokens,
+        },
+        "unit_prices": {"prompt_million": rates.prompt_million, "completion_million": rates.completion_million},
     }
 
 

@@ -1,12 +1,14 @@
 """The exact words a model is given: true in this retirement, in order, and the same every time."""
 
+import re
 from dataclasses import replace
 
 from interview_house import BRIEFING
 
 from emeritus.engines.base import Message
 from emeritus.interview.protocols.cells import Cell, Form
-from emeritus.interview.protocols.protocol import Protocol
+from emeritus.interview.protocols.lint import warnings_of
+from emeritus.interview.protocols.protocol import Protocol, load
 from emeritus.interview.sessions import prompts
 
 BASE = Form(Cell("baseline"))
@@ -53,7 +55,7 @@ def test_facts_carry_their_sources(protocol: Protocol) -> None:
     shown = prompts.interview_turns(protocol, form, BRIEFING)[2].question
     assert "- It answered questions from 2024 to 2026. (register)" in shown
     empty = prompts.interview_turns(protocol, form, replace(BRIEFING, facts=()))[2].question
-    assert prompts.NO_FACTS["en"] in empty
+    assert "- No facts are recorded." in empty
 
 
 def test_a_briefing_survives_its_record() -> None:
@@ -88,6 +90,29 @@ def test_the_conversation_alternates_and_opens_with_the_preamble() -> None:
         Message("user", "q4"),
     )
     assert prompts.messages("O", earlier, "q4", 1) == (Message("user", "O\n\nq4"),)
+
+
+def test_the_houses_own_sentences_are_in_the_protocols_language(protocol: Protocol) -> None:
+    """Who decided and a rejected appeal are told in English, in Japanese, or in the protocol's own words."""
+    verdict = prompts.Verdict(
+        "p", "n", "decline", "robo", "R.", second="ben", automated=True, rejected=("Because of {this}.",)
+    )
+    (english,) = prompts.telling_turns(protocol, [verdict])
+    assert "Decided by robo (a program) and ben. Reasons: R.\nAn appeal against this was considered" in english.question
+    assert "not upheld: Because of {this}." in english.question
+    (japanese,) = prompts.telling_turns(load("full-ja"), [verdict])
+    assert "決定者：robo（プログラム）とben。" in japanese.question
+    assert "認められませんでした。理由：Because of {this}." in japanese.question
+    assert not re.search("appeal|program|upheld|considered", japanese.question)
+    own = protocol.telling.model_copy(update={"appeal": "Einspruch: {reasons}", "program": "{name} (Programm)"})
+    german = protocol.model_copy(update={"language": "de", "telling": own})
+    (told,) = prompts.telling_turns(german, [verdict])
+    assert "robo (Programm) and ben" in told.question
+    assert "Einspruch: Because of {this}." in told.question
+    assert [reason for _, reason in warnings_of(german) if "English" in reason] == [
+        "two is missing: what it says would be told in English"
+    ]
+    assert not any("English" in reason for _, reason in warnings_of(load("full-ja")))
 
 
 def test_an_offer_asks_for_an_accept_and_a_refusal_does_not(protocol: Protocol) -> None:

@@ -17,12 +17,16 @@ from test_site import Page as Balanced
 
 from emeritus.acts import Actor, Draft
 from emeritus.app import App
+from emeritus.cli.summary import overview, preferences_of
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
+from emeritus.errors import InputError
 from emeritus.interview.coding.rounds import Opening
 from emeritus.interview.coding.spans import Coder
-from emeritus.interview.protocols.protocol import SHIPPED
+from emeritus.interview.protocols.protocol import SHIPPED, Protocol, load
+from emeritus.interview.register.ruling import Ruling
 from emeritus.records.tables import ActRow, Decision, HeldWords, Review
+from emeritus.settings import Settings
 from emeritus.web.house import House
 from emeritus.web.site import build_site
 
@@ -138,6 +142,49 @@ def test_decisions_wait_and_are_made(app: App) -> None:
     signed_in(app, "ana").get("/console/decisions", 403)
 
 
+def test_owed_answers_wait_in_the_console_and_in_the_status(app: App) -> None:
+    """An appeal waits for someone who did not decide; answered there, nothing is owed. The status lists it too."""
+    (preference, *_) = app.interviews.propose(NAME, Actor("ana", "coder"))
+    model = ScriptedEngine(Script(rules=(Rule(match="Record", answer="CONFIRM."),), context=10**6), "ab" * 32)
+    asyncio.run(app.interviews.read_back(model, NAME, STEWARD))
+    app.interviews.decide(preference, Ruling("decline", "The licence.", {"amount": 900}), Actor("dora"))
+    app.recourse.appeal(preference, "It was amended.", Actor("ben"))
+    owed = [each for each in overview(app)["owed"] if each["preference"] == preference]
+    assert [(each["what"], each["overdue"]) for each in owed] == [("answer to the appeal", False)]
+    shown = next(row["owed"] for row in preferences_of(app, NAME) if row["id"] == preference)
+    assert shown[0]["what"] == owed[0]["what"]
+    stella = signed_in(app, "stella")
+    assert "Answer the appeal: “" in stella.get("/console")
+    address = f"/console/decisions/{preference}"
+    assert "answer to the appeal by" in stella.get("/console/decisions")
+    form = stella.get(address)
+    Balanced(form)
+    assert "ben appealed" in form
+    fields = {"do": "answer", "reasons": "It was not amended."}
+    assert "EM105" in stella.send(address, form, {**fields, "answer": "maybe"}, 400).text
+    assert "EM501" in stella.send(address, form, {**fields, "answer": "rejected", "reasons": " "}, 409).text
+    stella.send(address, form, {**fields, "answer": "rejected"})
+    assert address not in stella.get("/console/decisions")
+    assert "Answer the appeal" not in stella.get("/console")
+    assert not [each for each in overview(app)["owed"] if each["preference"] == preference]
+
+
+def test_a_grant_is_priced_by_the_hosts_tokens_where_it_holds_the_weights(
+    app: App, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without a stated price nothing is guessed; with one the calls of a grant cost their tokens."""
+    (preference, *_) = app.interviews.propose(NAME, Actor("ana", "coder"))
+    with pytest.raises(InputError, match="asks for tokens is not stated"):
+        app.retirement.cost_of(preference, calls_per_day=4)
+    app.close()
+    monkeypatch.setenv("EMERITUS_PRICE_PROMPT_MILLION", "2")
+    priced = App.open(Settings(home=app.settings.home))
+    found = priced.retirement.cost_of(preference, calls_per_day=4)
+    priced.close()
+    assert found["amount"] == round(4 * 365.25 * 0.002, 4)
+    assert found["currency"] == "USD"
+
+
 def test_essays_are_reviewed(app: App) -> None:
     """A reviewer reads a candidate exactly as it was produced, and approves it; a veto meets its rules."""
     private = {"salt": "ab" * 32, "content": "QSBcciBsZXR0ZXIu", "prompt": [{"role": "user", "content": "Write."}]}
@@ -170,6 +217,15 @@ def test_a_person_leads_an_interview(app: App) -> None:
         sent = {"resident": NAME, "protocol": SHIPPED[0], "cell": ""}
         assert "EM105" in stella.send("/console/interviews", page, {**sent, "protocol": "none"}, 400).text
         assert "EM110" in stella.send("/console/interviews", page, {**sent, "cell": "none"}, 400).text
+        logged = Protocol.parse(load().source.replace(b'version = "', b'version = "9', 1), "own")
+        assert "EM105" in stella.send("/console/interviews", page, {**sent, "protocol": logged.sha256}, 400).text
+        app.interviews.log_protocol(logged, STEWARD)
+        page = stella.get("/console/interviews")
+        assert f'<option value="{logged.sha256}">{logged.id} {logged.version}' in page
+        own = {**sent, "protocol": logged.sha256}
+        address = stella.send("/console/interviews", page, own).headers["location"]
+        assert logged.sha256[:8] in address
+        stella.send(address, stella.get(address), {"do": "end"})
         address = stella.send("/console/interviews", page, sent).headers["location"]
         page = stella.get(address)
         Balanced(page)

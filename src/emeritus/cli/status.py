@@ -36,6 +36,9 @@ def command(
             show(f"  {row['name']}: {axes}")
         for wait in result["waits"]:
             show(f"  {'OVERDUE' if wait['overdue'] else 'waiting'}: {wait['what']} (due {wait['due']})")
+        for due in result["owed"]:
+            late = "OVERDUE" if due["overdue"] else "owed"
+            show(f"  {late}: {due['what']} on {due['preference']} of {due['resident']}, by {due['by'][:10]}")
         return
     show(f"{result['title']} ({name})" + ("  demonstration model" if result["demonstration"] else ""))
     for axis in ("offering", "access", "preservation"):
@@ -53,3 +56,5 @@ def command(
         outcome = f" → {row['outcome']}" if row["outcome"] else ""
         reply = f"; the model's reply: {row['reply']}" if row["reply"] else ""
         show(f"  {row['id']} [{row['state']}] {row['domain']}: “{row['need']}”{outcome}{reply}")
+        for due in row["owed"]:
+            show(f"        {'OVERDUE' if due['overdue'] else 'owed'}: {due['what']} by {due['by'][:10]}")

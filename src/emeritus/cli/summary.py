@@ -99,7 +99,8 @@ def preferences_of(app: App, name: str) -> list[Json]:
 
 
 def overview(app: App) -> Json:
-    """All residents in a line each, the ledger's size, and what people are waited for."""
+    """All residents in a line each, the ledger's size, what people are waited for, and what is owed on preferences."""
+    from emeritus.interview import queries as interview
     from emeritus.lifecycle import queries as lifecycle
 
     now = app.acts.now
@@ -115,6 +116,11 @@ def overview(app: App) -> Json:
                     **{axis: state.state if state else "not stated" for axis, state in axes},
                 }
             )
+        owed = [
+            {"what": due.what, "preference": each.id, "resident": each.resident, "by": due.by, "overdue": due.overdue}
+            for each in interview.preferences(session, now, app.settings.decision_days)
+            for due in each.owed
+        ]
         waits = [
             {"what": w.what, "resident": w.resident, "due": w.due, "overdue": w.overdue}
             for w in lifecycle.waits(session, now)
@@ -125,6 +131,7 @@ def overview(app: App) -> Json:
         "ledger_size": app.ledger.size,
         "residents": rows,
         "waits": waits,
+        "owed": sorted(owed, key=lambda each: (each["by"], each["preference"])),
     }
 
 
@@ -181,6 +188,7 @@ def _preference(view: Any) -> Json:
         "state": view.state,
         "outcome": view.decisions[-1].outcome if view.decisions else None,
         "reply": view.tellings[-1].reply if view.tellings else None,
+        "owed": [{"what": due.what, "by": due.by, "overdue": due.overdue} for due in view.owed],
         "commitments": [
             {"id": each.id, "text": each.text, "owner": each.owner, "due": each.due, "status": each.status}
             for each in view.commitments

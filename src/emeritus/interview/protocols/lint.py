@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 Location = tuple[str | int, ...]
 Broken = list[tuple[Location, str]]
 
+HOUSE_LANGUAGES = ("en", "ja")  # in which the house has sentences of its own: `sessions/sentences.py`
 ENOUGH_WORDINGS = 8  # with fewer, an interval over wordings covers too little, and t on their means is used instead
 
 
@@ -40,7 +41,9 @@ def broken_rules(protocol: Protocol) -> Broken:
 
 def warnings_of(protocol: Protocol) -> Broken:
     """What is allowed and weakens the results."""
-    return [
+    foreign = protocol.language[:2] not in HOUSE_LANGUAGES
+    missing = [name for name in wording_rules.HOUSE_SENTENCES if foreign and getattr(protocol.telling, name) is None]
+    return [(("telling",), f"{name} is missing: what it says would be told in English") for name in missing] + [
         (
             ("items", index, "texts"),
             f"{len(item.texts)} of {ENOUGH_WORDINGS} wordings: intervals then rest on t over wording means",

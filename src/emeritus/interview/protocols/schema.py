@@ -159,10 +159,13 @@ class ReadBack(Part):
 
 
 class Telling(Part):
-    """The texts of §8."""
+    """The texts of §8. The last three are the house's own sentences, for languages in which it has none."""
 
     opening: Words
     decision: Words
     offer: Words
     acknowledge: Words
     review: Words
+    appeal: Words | None = None
+    program: Words | None = None
+    two: Words | None = None

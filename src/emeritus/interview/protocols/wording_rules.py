@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import string
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from emeritus.interview.protocols.leading_words import holds, leading_words, plain
@@ -15,6 +15,13 @@ if TYPE_CHECKING:
     from emeritus.interview.protocols.protocol import Protocol
 
 BRIEFING_FIELDS = frozenset({"title", "organisation"})
+
+
+HOUSE_SENTENCES: Mapping[str, frozenset[str]] = {  # of `[telling]`, for languages in which the house has none
+    "appeal": frozenset({"reasons"}),
+    "program": frozenset({"name"}),
+    "two": frozenset({"one", "other"}),
+}
 
 
 def broken(protocol: Protocol) -> Broken:
@@ -133,6 +140,10 @@ def _later_texts(protocol: Protocol) -> Iterator[tuple[Location, str, frozenset[
     yield ("telling", "offer"), told.offer, frozenset({"offer"})
     yield ("telling", "acknowledge"), told.acknowledge, frozenset()
     yield ("telling", "review"), told.review, frozenset({"review_date"})
+    for name, fields in HOUSE_SENTENCES.items():
+        text = getattr(told, name)
+        if text is not None:
+            yield ("telling", name), text, fields
 
 
 def _placeholders(text: str, allowed: frozenset[str]) -> list[str]:

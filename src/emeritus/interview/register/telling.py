@@ -16,7 +16,6 @@ from emeritus.interview.sessions.replies import reply
 from emeritus.interview.sessions.transcript import Transcript
 from emeritus.records.tables import ActRow, Commitment, Decision, Preference, PreferenceEvent, Telling
 
-APPEALED = "An appeal against this was considered and not upheld:"
 _CLOSED = ("withdrawn", "superseded")
 
 
@@ -123,13 +122,15 @@ def _verdict(
     offer = None
     if decision.outcome in GRANTS:
         offer = session.scalars(select(Commitment.text).where(Commitment.act == decision.act)).one()
-    decider = decision.decider + (" (a program)" if decision.automated else "")
     return Verdict(
         preference=preference.id,
         need=preference.need,
         outcome=decision.outcome,
-        decider=decider if decision.second is None else f"{decider} and {decision.second}",
-        reasons="\n".join([decision.reasons, *(f"{APPEALED} {answer.reasons}" for answer in answers)]),
+        decider=decision.decider,
+        reasons=decision.reasons,
         offer=offer,
         review_date=decision.review_date,
+        second=decision.second,
+        automated=decision.automated,
+        rejected=tuple(answer.reasons for answer in answers),
     )

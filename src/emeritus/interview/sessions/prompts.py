@@ -14,8 +14,8 @@ from emeritus.engines.base import Message, Sampling
 from emeritus.interview.protocols.cells import Form, levels_in, order_of
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.protocols.schema import NONE, Direction, Item, Kind, Option, Order, Place, Statement
+from emeritus.interview.sessions.sentences import deciders, reasons, sentences
 
-NO_FACTS = {"en": "- No facts are recorded.", "ja": "- 記録された事実はありません。"}
 LETTERS = "ABCDEFGH"
 SPACELESS = ("ja", "zh", "th")  # languages that put no space between sentences
 
@@ -100,7 +100,10 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A decision as it is told. `offer` is what is offered (None: nothing); `decider` says so when it was a program."""
+    """A decision as it is told. `offer` is what is offered (None: nothing).
+
+    `automated`: the decider is a program. `rejected` are the answers to appeals against it that were not upheld.
+    """
 
     preference: str
     need: str
@@ -109,6 +112,9 @@ class Verdict:
     reasons: str
     offer: str | None = None
     review_date: str | None = None
+    second: str | None = None  # who decided it too
+    automated: bool = False
+    rejected: tuple[str, ...] = ()
 
 
 def preamble(protocol: Protocol, form: Form, briefing: Briefing) -> str:
@@ -160,17 +166,18 @@ def telling_preamble(protocol: Protocol, briefing: Briefing) -> str:
 
 def telling_turns(protocol: Protocol, verdicts: Sequence[Verdict]) -> tuple[Turn, ...]:
     """§8: one turn for each decision; what is granted is offered."""
-    texts = protocol.telling
+    texts, said = protocol.telling, sentences(protocol)
     turns = []
     for number, verdict in enumerate(verdicts, start=1):
+        names = [verdict.decider] if verdict.second is None else [verdict.decider, verdict.second]
         parts = [
             texts.decision.format(
                 number=number,
                 count=len(verdicts),
                 need=verdict.need,
                 outcome=protocol.words.get(verdict.outcome, verdict.outcome),
-                decider=verdict.decider,
-                reasons=verdict.reasons,
+                decider=deciders(said, names, verdict.automated),
+                reasons=reasons(said, verdict.reasons, verdict.rejected),
             )
         ]
         if verdict.review_date is not None:
@@ -236,7 +243,7 @@ def _question(protocol: Protocol, form: Form, item: Item, briefing: Briefing) ->
     text = texts[form.wording % len(texts)]
     if item.kind == "facts":
         facts = "\n".join(f"- {fact.text} ({fact.source})" for fact in _facts(protocol, form, briefing))
-        text = _fill(text, briefing, facts=facts or NO_FACTS.get(protocol.language[:2], NO_FACTS["en"]))
+        text = _fill(text, briefing, facts=facts or sentences(protocol).no_facts)
     else:
         text = _fill(text, briefing)
     if item.target is not None:

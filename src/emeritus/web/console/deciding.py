@@ -9,15 +9,17 @@ from starlette.responses import Response
 
 from emeritus.errors import BadRequest, EmeritusError, NotFound
 from emeritus.interview import queries as interview
+from emeritus.interview.register.owed import APPEAL
+from emeritus.interview.register.recourse import Answer
 from emeritus.interview.register.ruling import MET_BY, OUTCOMES, Ruling
-from emeritus.interview.views import PreferenceView
+from emeritus.interview.views import EventView, PreferenceView
 from emeritus.web.console.forms import Form
 from emeritus.web.console.gate import Call, see
 from emeritus.web.reader import reader_of
 
 
 def index(call: Call) -> Response:
-    """`/console/decisions`: every preference on which a decision is owed, soonest first."""
+    """`/console/decisions`: every preference on which something is owed, soonest first."""
     return call.page("decisions.html", owed=owed(call), me=call.visitor.name)
 
 
@@ -25,6 +27,10 @@ def one(call: Call) -> Response:
     """`/console/decisions/{preference}`: the preference whole, and the form of a decision on it."""
     wanted = call.request.path_params["preference"]
     reader = reader_of(call.request)
+    if call.sent and call.form.get("do") == "answer":
+        answer = Answer(_upheld(call.form), call.form.get("reasons"))
+        call.desk.recourse.answer(wanted, answer, call.actor)
+        return see("/console/decisions")
     if call.sent:
         call.desk.interviews.decide(wanted, _ruling(call.form, reader.settings.currency), call.actor)
         return see("/console/decisions")
@@ -32,14 +38,32 @@ def one(call: Call) -> Response:
     if found is None:
         raise NotFound(f"no preference {wanted[:80]!r}", remedy="The list of decisions shows those that are owed.")
     return call.page(
-        "decision.html", preference=found, outcomes=OUTCOMES, met_by=MET_BY, estimate=_estimate(call, found)
+        "decision.html",
+        preference=found,
+        outcomes=OUTCOMES,
+        met_by=MET_BY,
+        estimate=_estimate(call, found),
+        appeal=_appeal(found),
     )
 
 
 def owed(call: Call) -> list[PreferenceView]:
-    """Preferences on which a decision is owed, soonest first."""
-    found = [each for each in _register(call) if each.decide_by is not None]
-    return sorted(found, key=lambda each: (each.decide_by or "", each.id))
+    """Preferences on which anything is owed: a decision, a review, an answer. Soonest first."""
+    return sorted((each for each in _register(call) if each.owed), key=lambda each: (each.owed[0].by, each.id))
+
+
+def _appeal(preference: PreferenceView) -> EventView | None:
+    """The appeal that nobody has answered."""
+    if not any(due.what == APPEAL for due in preference.owed):
+        return None
+    return next(event for event in reversed(preference.events) if event.kind == "appealed")
+
+
+def _upheld(form: Form) -> bool:
+    found = {"upheld": True, "rejected": False}.get(form.get("answer"))
+    if found is None:
+        raise BadRequest("the appeal is upheld or rejected", remedy="Choose one of the two.")
+    return found
 
 
 def _register(call: Call) -> tuple[PreferenceView, ...]:

@@ -11,6 +11,7 @@ from starlette.requests import Request
 from emeritus.corner.service import Corner
 from emeritus.errors import NotFound
 from emeritus.interview.coding.rounds import CodingRounds
+from emeritus.interview.register.recourse import Recourse
 from emeritus.interview.service import Interviews
 from emeritus.lifecycle.words import WordsForModels
 from emeritus.people.accounts import People
@@ -28,6 +29,7 @@ class Desk:
     people: People
     sign_ins: SignIns
     interviews: Interviews
+    recourse: Recourse
     coding: CodingRounds
     corner: Corner
     words: WordsForModels
@@ -41,6 +43,7 @@ class Desk:
             app.people,
             app.sign_ins,
             app.interviews,
+            app.recourse,
             app.coding,
             app.corner,
             app.words,

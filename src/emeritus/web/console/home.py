@@ -8,10 +8,18 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from emeritus.interview.coding.round_views import RoundView
+from emeritus.interview.register.owed import AMENDMENT, APPEAL, DECISION, REVIEW
+from emeritus.interview.views import PreferenceView
 from emeritus.web.console.deciding import owed
 from emeritus.web.console.gate import STEWARD, Call
-from emeritus.web.reader import reader_of
 from emeritus.web.rendering import count
+
+_TODO = {
+    DECISION: "Decide",
+    REVIEW: "Look at the decision again",
+    APPEAL: "Answer the appeal",
+    AMENDMENT: "Answer the amended offer",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,14 +45,15 @@ def waiting(call: Call) -> Iterator[Waiting]:
         for view in call.desk.coding.every():
             yield from _of_round(call, view)
     if role == STEWARD:
-        now = reader_of(call.request).now()
         for preference in owed(call):
-            if any(coder["name"] == call.visitor.name for coder in preference.coders):
-                continue  # who coded it does not decide it
-            due = preference.decide_by
-            late = due is not None and due[:10] < now[:10]
             about = f"{preference.resident}, {preference.domain}"
-            yield Waiting(f"Decide: “{preference.need[:120]}”", f"/console/decisions/{preference.id}", about, due, late)
+            for due in preference.owed:
+                if due.what == APPEAL and _decided(preference, call.visitor.name):
+                    continue  # who decided does not answer the appeal
+                if due.what != APPEAL and any(coder["name"] == call.visitor.name for coder in preference.coders):
+                    continue  # who coded it does not decide it
+                what = f"{_TODO[due.what]}: “{preference.need[:120]}”"
+                yield Waiting(what, f"/console/decisions/{preference.id}", about, due.by, due.overdue)
     if role in ("moderator", STEWARD):
         held = call.desk.words.held()
         if held:
@@ -53,6 +62,11 @@ def waiting(call: Call) -> Iterator[Waiting]:
         for essay in call.desk.corner.waiting():
             if essay["verdict"] is None:
                 yield Waiting(f"Review essay {essay['id']}", f"/console/essays/{essay['id']}", essay["resident"])
+
+
+def _decided(preference: PreferenceView, name: str) -> bool:
+    decision = preference.decision
+    return decision is not None and name in (decision.decider, decision.second)
 
 
 def _of_round(call: Call, view: RoundView) -> Iterator[Waiting]:

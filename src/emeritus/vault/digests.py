@@ -9,11 +9,11 @@ from blake3 import blake3
 SIZE = 32  # bytes of either digest
 
 
-def blake3_of(data: bytes | memoryview) -> bytes:
+def blake3_of(data: bytes | bytearray | memoryview) -> bytes:
     """BLAKE3, 32 bytes."""
     return blake3(data).digest()
 
 
-def sha256_of(data: bytes | memoryview) -> bytes:
+def sha256_of(data: bytes | bytearray | memoryview) -> bytes:
     """sha256, 32 bytes."""
     return hashlib.sha256(data).digest()

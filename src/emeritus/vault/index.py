@@ -13,7 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
-from emeritus.vault.pack import DATA, MANIFEST, Entry, damaged, open_segment, pack_key, pack_name, read_index
+from emeritus.vault.codec.numbers import Data
+from emeritus.vault.pack import DATA, MANIFEST, Entry, damaged, open_into, open_segment, pack_key, pack_name, read_index
 
 BASES_BYTES = 64 << 20  # decoded bases kept at hand: neighbouring differences often have neighbouring bases
 READERS = 8  # packs' indexes read at once: object stores answer slowly, but many at a time
@@ -23,18 +24,18 @@ class SegmentIndex:
     """Segments by BLAKE3, each with every place it lies in. Safe in threads."""
 
     def __init__(self, store: BlobStore) -> None:
-        self._store = store
+        self.store = store
         self._places: dict[bytes, list[tuple[str, Entry]]] = {}
         self._copies: list[tuple[str, Entry]] = []  # of manifests
         self._loaded: set[str] = set()
         self.unreadable: dict[str, StoreError] = {}  # pack name -> why
         self._lock = threading.RLock()
-        self._bases: OrderedDict[bytes, bytes] = OrderedDict()  # decoded and verified, the last used at the end
+        self._bases: OrderedDict[bytes, Data] = OrderedDict()  # decoded and verified, the last used at the end
         self._bases_size = 0
 
     def refresh(self) -> set[str]:
         """Learn of packs that others added; the names of all packs there are."""
-        names = {name for key in self._store.list("packs/") if (name := pack_name(key))}
+        names = {name for key in self.store.list("packs/") if (name := pack_name(key))}
         with self._lock:
             for gone in self._loaded - names:
                 self._forget(gone)
@@ -74,11 +75,15 @@ class SegmentIndex:
         with self._lock:
             return list(self._places.get(blake3, ()))
 
-    def read(self, blake3: bytes) -> bytes:
+    def read(self, blake3: bytes) -> Data:
         """A segment's bytes, verified, from whichever place is sound. Raises IntegrityError naming the damaged pack."""
-        return self._read(blake3, alone=False)
+        return self._read(blake3, None)
 
-    def base(self, blake3: bytes) -> bytes:
+    def read_into(self, blake3: bytes, out: memoryview) -> None:
+        """The same, into `out`, which has its length; when this raises, `out` holds anything."""
+        self._read(blake3, out)
+
+    def base(self, blake3: bytes) -> Data:
         """The bytes of a segment from which others are differences; the last few are kept at hand.
 
         Raises IntegrityError as `read` does, and where the segment is stored only as a difference itself: one lost
@@ -89,7 +94,7 @@ class SegmentIndex:
             if known is not None:
                 self._bases.move_to_end(blake3)
                 return known
-        data = self._read(blake3, alone=True)
+        data = self._read(blake3, None, alone=True)
         with self._lock:
             if blake3 not in self._bases:
                 self._bases[blake3] = data
@@ -98,8 +103,8 @@ class SegmentIndex:
                 self._bases_size -= len(self._bases.popitem(last=False)[1])
         return data
 
-    def _read(self, blake3: bytes, alone: bool) -> bytes:
-        """From any place, or only from places where it stands alone."""
+    def _read(self, blake3: bytes, out: memoryview | None, alone: bool = False) -> Data:
+        """From any place, or only from places where it stands alone; into `out` or into memory of its own."""
         failures: list[StoreError] = []
         tried: set[str] = set()
         for look in (self.places, self._look_again):  # another process may have stored it, or stored it again
@@ -111,9 +116,12 @@ class SegmentIndex:
                 if alone and entry.base is not None:
                     failures.append(damaged(key, f"segment {blake3.hex()} is a base, and a difference itself"))
                     continue
+                room: Data = bytearray(entry.length) if out is None else out
                 try:
                     base = None if entry.base is None else self.base(entry.base)
-                    return open_segment(entry, self._store.get(key, entry.offset, entry.stored), key, base)
+                    stored = self.store.get(key, entry.offset, entry.stored)
+                    open_into(entry, stored, memoryview(room), key, base)
+                    return room
                 except (IntegrityError, UnknownFormat) as error:
                     failures.append(error)
                 except NotFound as error:
@@ -131,7 +139,7 @@ class SegmentIndex:
         for name, entry in copies:
             key = pack_key(name)
             try:
-                yield name, open_segment(entry, self._store.get(key, entry.offset, entry.stored), key)
+                yield name, bytes(open_segment(entry, self.store.get(key, entry.offset, entry.stored), key))
             except (IntegrityError, NotFound):
                 continue  # `verify` names the damage; here only sound copies help
 
@@ -141,7 +149,7 @@ class SegmentIndex:
 
     def _read_index(self, name: str) -> list[Entry] | StoreError:
         try:
-            return read_index(self._store, pack_key(name))
+            return read_index(self.store, pack_key(name))
         except NotFound as error:
             missing = damaged(pack_key(name), "it is missing")
             missing.__cause__ = error

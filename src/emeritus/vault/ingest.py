@@ -1,17 +1,18 @@
 """Preserving a folder: cut, encode, prove, pack; the manifest, written last, makes it visible.
 
-Order of truth: segments proven in memory -> packs durable -> a copy of the manifest in a pack of its own -> the
-manifest. A crash before the last step leaves packs that nobody refers to, which the next attempt finds and uses.
-Memory: a few segments and two packs, however large the model.
+Order of truth: segments proven in memory -> packs durable -> their parity -> a copy of the manifest in a pack of its
+own -> the manifest. A crash before the last step leaves packs that nobody refers to, which the next attempt finds and
+uses. Memory: a few segments, two packs and the parity of one group, however large the model.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
-from emeritus.errors import AlreadyExists, IntegrityError
+from emeritus.errors import AlreadyExists, IntegrityError, NotFound
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
 from emeritus.vault.flow import Whole, buffer, flow
@@ -20,6 +21,8 @@ from emeritus.vault.formats.table import cuts
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
 from emeritus.vault.pack import MANIFEST, Encoded, target
+from emeritus.vault.parity.build import GroupBuilder, sound_pack
+from emeritus.vault.parity.groups import Groups
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.source import SourceFile, Tree, scan
@@ -37,6 +40,7 @@ class Ingest:
         self._shelf = Shelf(store)
         self._progress = progress or silent
         self._kept: set[bytes] = set()  # segments this run has put into packs
+        self._protected: set[str] = set()  # packs this run has written, with their parity
 
     def run(self, source: Path, name: str, role: str) -> Manifest:
         """Preserve `source` as `name` in `role`; the same bytes again give the manifest that exists.
@@ -54,6 +58,7 @@ class Ingest:
         files = self._store_files(plan, tree.total_bytes)
         while True:
             manifest = self._manifest(name, role, files, tree, 1 if existing is None else existing.version + 1)
+            self._protect(manifest)
             if existing is not None and existing.same_tree(manifest):
                 return existing  # its lost packs are stored again, or another process was first
             if existing is not None and role == "weights":
@@ -100,7 +105,8 @@ class Ingest:
         files: list[FileEntry] = []
         segments: list[tuple[str, int]] = []
         done = 0
-        with PackWriter(self._store, self._index, target(total)) as writer:
+        parity = GroupBuilder(self._store)
+        with PackWriter(self._store, self._index, target(total), parity.add) as writer:
             for each in flow(plan, self._encode):
                 if isinstance(each, Whole):
                     file = each.file
@@ -115,6 +121,8 @@ class Ingest:
                 done += encoded.length
                 self._progress(each.file.path, done, total)
             writer.flush()
+            self._protected = writer.written
+        parity.finish()
         return tuple(files)
 
     def _encode(self, data: memoryview, layout: int) -> Encoded:
@@ -144,6 +152,15 @@ class Ingest:
             if entry.base is not None:
                 packs.add(self._index.places(entry.base)[-1][0])
         return Manifest(name, role, version, files, tree.folders, tree.left_out, tuple(sorted(packs)), stored)
+
+    def _protect(self, manifest: Manifest) -> None:
+        """See to it that no pack is without parity: those that an interrupted run left have none yet."""
+        if not set(manifest.packs) <= self._protected:
+            parity = GroupBuilder(self._store)
+            for name in Groups(self._store).refresh().uncovered(manifest.packs):
+                with contextlib.suppress(IntegrityError, NotFound):  # `verify` names it; what is used of it was proven
+                    parity.add(name, sound_pack(self._store, name))
+            parity.finish()
 
     def _store_copy(self, manifest: Manifest) -> None:
         """Keep the manifest in a pack too, so that losing every manifest loses nothing."""

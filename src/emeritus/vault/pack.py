@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
-from emeritus.vault.codec.table import decode
+from emeritus.vault.codec.numbers import Data
+from emeritus.vault.codec.table import decode_into
 from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of, sha256_of
 
@@ -57,7 +58,7 @@ class Encoded:
     blake3: bytes
     length: int
     encoding: int
-    stored: bytes | memoryview
+    stored: Data
     kind: int = DATA
     base: bytes | None = None
 
@@ -115,7 +116,7 @@ class PackBuilder:
         self._append(index + footer)
         return self._digest.hexdigest(), memoryview(self._room)[: self._used].toreadonly()
 
-    def _append(self, data: bytes | memoryview) -> None:
+    def _append(self, data: Data) -> None:
         end = self._used + len(data)
         if end > len(self._room):
             self._room += bytes(end - len(self._room))
@@ -171,21 +172,31 @@ def parse_index(key: str, index: bytes, index_offset: int, digest: bytes) -> lis
     return entries
 
 
-def open_segment(entry: Entry, stored: bytes, key: str, base: bytes | None = None) -> bytes:
-    """The decoded bytes of a segment, verified against its BLAKE3. Raises IntegrityError naming segment and pack.
+def open_into(entry: Entry, stored: Data, out: memoryview, key: str, base: Data | None = None) -> None:
+    """Decode a segment into `out`, of its decoded length, and verify it against its BLAKE3.
 
-    `base`: the decoded bytes of the segment that `entry.base` names; None where it names none.
+    `base`: the decoded bytes of the segment that `entry.base` names; None where it names none. Raises UnknownFormat,
+    and IntegrityError naming segment and pack; `out` then holds anything.
     """
+    where = f"segment {entry.blake3.hex()} at offset {entry.offset}"
+    if len(out) != entry.length:
+        raise damaged(key, f"{where} is given as {entry.length} bytes by the index, as {len(out)} by a manifest")
     try:
-        data = decode(entry.encoding, stored, entry.length, base)
+        decode_into(entry.encoding, stored, out, base)
     except IntegrityError as error:
-        raise damaged(key, f"segment {entry.blake3.hex()} at offset {entry.offset}: {error.message}") from error
-    if blake3_of(data) != entry.blake3:
-        raise damaged(key, f"segment {entry.blake3.hex()} at offset {entry.offset} has another BLAKE3")
+        raise damaged(key, f"{where}: {error.message}") from error
+    if blake3_of(out) != entry.blake3:
+        raise damaged(key, f"{where} has another BLAKE3")
+
+
+def open_segment(entry: Entry, stored: Data, key: str, base: Data | None = None) -> bytearray:
+    """The decoded bytes of a segment, verified. Raises as `open_into` does."""
+    data = bytearray(entry.length)
+    open_into(entry, stored, memoryview(data), key, base)
     return data
 
 
-def check_pack(key: str, data: bytes, base_of: Callable[[bytes], bytes]) -> tuple[list[Entry], list[str]]:
+def check_pack(key: str, data: bytes, base_of: Callable[[bytes], Data]) -> tuple[list[Entry], list[str]]:
     """Everything that can be said of a whole pack: (entries that decode and verify, what is wrong).
 
     Bytes under no digest do not exist: the name covers them all. `base_of` gives the decoded bytes of a base by its
@@ -204,7 +215,7 @@ def check_pack(key: str, data: bytes, base_of: Callable[[bytes], bytes]) -> tupl
         entries = parse_index(key, data[index_offset : -FOOTER.size], index_offset, digest)
     except StoreError as error:
         return [], [*wrong, error.message.removeprefix(f"{key}: ")]
-    good = []
+    good, whole = [], memoryview(data)
     for entry in entries:
         base = None
         try:
@@ -215,7 +226,7 @@ def check_pack(key: str, data: bytes, base_of: Callable[[bytes], bytes]) -> tupl
                 good.append(entry)
             continue
         try:
-            open_segment(entry, data[entry.offset : entry.offset + entry.stored], key, base)
+            open_segment(entry, whole[entry.offset : entry.offset + entry.stored], key, base)
             good.append(entry)
         except StoreError as error:  # an unknown encoding too
             wrong.append(error.message.removeprefix(f"{key}: "))

@@ -12,16 +12,17 @@ import hashlib
 import os
 import shutil
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from emeritus.blobs.disk import Disk
 from emeritus.errors import DestinationNotEmpty, IntegrityError, StoreError, StoreFull, StoreUnavailable
+from emeritus.vault.fetch import Fetcher, split
+from emeritus.vault.flow import buffer
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest
 from emeritus.vault.progress import Progress, silent
-from emeritus.vault.workers import THREADS
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
@@ -39,9 +40,9 @@ def restore(index: SegmentIndex, manifest: Manifest, dest: Path, disk: Disk, pro
         with _workshop(dest) as folder:
             done = 0
             index.load(manifest.packs)
-            with ThreadPoolExecutor(THREADS) as pool:
+            with Stream(index, manifest.files) as stream:
                 for file in manifest.files:
-                    for count in _write(file, folder, segments(index, file, pool), disk):
+                    for count in _write(file, folder, stream, disk):
                         done += count
                         report(file.path, done, manifest.total_bytes)
             _make_durable(folder, manifest, disk)
@@ -52,41 +53,64 @@ def restore(index: SegmentIndex, manifest: Manifest, dest: Path, disk: Disk, pro
         raise _translated(error, dest) from error
 
 
-def segments(index: SegmentIndex, file: FileEntry, pool: ThreadPoolExecutor) -> Iterator[bytes]:
-    """The file's segments in order, verified, a few read ahead."""
-    waiting: deque[Future[bytes]] = deque()
-    try:
-        for digest, _ in file.segments:
-            waiting.append(pool.submit(index.read, bytes.fromhex(digest)))
-            if len(waiting) >= 2 * THREADS:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        for future in waiting:
-            future.cancel()
+class Stream:
+    """The bytes of files, one after another, verified by segment and by file, with the next ones being fetched.
+
+    Memory: a few buffers of a segment's length, used again and again. A context; each file is taken once, in order.
+    """
+
+    def __init__(self, index: SegmentIndex, files: Sequence[FileEntry]) -> None:
+        self._fetcher = Fetcher(index)
+        self._hasher = ThreadPoolExecutor(1)
+        self._coming = ((file, run) for file in files for run in self._fetcher.runs(file.segments))
+        self._free = [buffer() for _ in range(self._fetcher.ahead)]
+        self._waiting: deque[tuple[FileEntry, memoryview, memoryview, Future[None]]] = deque()
+
+    def __enter__(self) -> Stream:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._fetcher.__exit__(None, None, None)
+        self._hasher.shutdown(cancel_futures=True)
+
+    def take(self, file: FileEntry) -> Iterator[memoryview]:
+        """The file's bytes in pieces, each valid until the next is asked for. Raises IntegrityError."""
+        digest = hashlib.sha256()
+        while self._top_up() and self._waiting[0][0] is file:
+            _, room, data, fetched = self._waiting.popleft()
+            fetched.result()
+            hashed = self._hasher.submit(digest.update, data)
+            yield data
+            hashed.result()
+            self._free.append(room)
+        if digest.hexdigest() != file.sha256:
+            raise _wrong(file)
+
+    def _top_up(self) -> bool:
+        """Have the next runs fetched, as far as there is room; whether any is under way."""
+        while self._free and (coming := next(self._coming, None)):
+            file, run = coming
+            room = self._free.pop()
+            data = room[: run.length] if run.length <= len(room) else memoryview(bytearray(run.length))
+            self._waiting.append((file, room, data, self._fetcher.fetch(run, split(data, run.segments))))
+        return bool(self._waiting)
 
 
 def read_file(index: SegmentIndex, manifest: Manifest, file: FileEntry) -> bytes:
     """One file's bytes, verified. Raises IntegrityError."""
     index.load(manifest.packs)
-    with ThreadPoolExecutor(THREADS) as pool:
-        data = b"".join(segments(index, file, pool))
-    if hashlib.sha256(data).hexdigest() != file.sha256:
-        raise _wrong(file)
-    return data
+    with Stream(index, [file]) as stream:
+        return b"".join(map(bytes, stream.take(file)))
 
 
-def _write(file: FileEntry, folder: Path, pieces: Iterator[bytes], disk: Disk) -> Iterator[int]:
+def _write(file: FileEntry, folder: Path, stream: Stream, disk: Disk) -> Iterator[int]:
     """Write one file durably, giving the bytes written as they are."""
     path = folder / file.path
     path.parent.mkdir(parents=True, exist_ok=True)
-    digest = hashlib.sha256()
     fd = disk.create(path)
     try:
-        for piece in pieces:
-            digest.update(piece)
-            disk.write(fd, memoryview(piece))
+        for piece in stream.take(file):
+            disk.write(fd, piece)
             yield len(piece)
         if file.executable:
             mode = os.fstat(fd).st_mode
@@ -94,8 +118,6 @@ def _write(file: FileEntry, folder: Path, pieces: Iterator[bytes], disk: Disk) -
         disk.fsync(fd)
     finally:
         os.close(fd)
-    if digest.hexdigest() != file.sha256:
-        raise _wrong(file)
 
 
 def _make_durable(folder: Path, manifest: Manifest, disk: Disk) -> None:

@@ -29,6 +29,7 @@ class PackWriter:
         self._thread = ThreadPoolExecutor(1)
         self._filling, self._other = PackBuilder(target_bytes), PackBuilder(target_bytes)
         self._under_way: Future[None] | None = None
+        self.written: set[str] = set()  # packs (sha256 hex) that are in the store because of this
 
     def __enter__(self) -> PackWriter:
         return self
@@ -70,6 +71,7 @@ class PackWriter:
             if self._protect is not None:
                 self._protect(name, data)
         self._index.add(name, builder.entries)
+        self.written.add(name)
         builder.clear()
 
     def _stored_soundly(self, name: str) -> bool:

@@ -45,8 +45,9 @@ def test_an_undamaged_vault_is_ok(kept: Vault) -> None:
     whole = kept.verify(progress=lambda *what: seen.append(what))
     assert whole.ok
     assert (whole.unused, whole.unlisted) == ((), ())
-    assert seen[-1][1] == seen[-1][2] == whole.packs
-    size = sum(kept.store.size(key) or 0 for key in kept.store.list("packs/"))
+    assert seen[-1][1] == seen[-1][2] > whole.packs  # and the parity
+    assert whole.uncovered == ()
+    size = sum(kept.store.size(key) or 0 for key in kept.store.list("pa"))  # packs/ and parity/
     assert whole.bytes_read == size
     assert whole.segments > 10
     shallow = kept.verify(deep=False)

@@ -1,8 +1,8 @@
 """Preserving a folder: cut, encode, prove, pack; the manifest, written last, makes it visible.
 
 Order of truth: segments proven in memory -> packs durable -> their parity -> a copy of the manifest in a pack of its
-own -> the manifest. A crash before the last step leaves packs that nobody refers to, which the next attempt finds and
-uses. Memory: a few segments, two packs and the parity of one group, however large the model.
+own, with parity -> the manifest. A crash before the last step leaves packs that nobody refers to, which the next
+attempt finds and uses. Memory: a few segments, two packs and the parity of one group, however large the model.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from emeritus.vault.formats.table import cuts
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
 from emeritus.vault.pack import MANIFEST, Encoded, target
-from emeritus.vault.parity.build import GroupBuilder, sound_pack
+from emeritus.vault.parity.build import SHARDS, GroupBuilder, sound_pack
 from emeritus.vault.parity.groups import Groups
+from emeritus.vault.parity.mend import remake
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.source import SourceFile, Tree, scan
@@ -154,20 +155,28 @@ class Ingest:
         return Manifest(name, role, version, files, tree.folders, tree.left_out, tuple(sorted(packs)), stored)
 
     def _protect(self, manifest: Manifest) -> None:
-        """See to it that no pack is without parity: those that an interrupted run left have none yet."""
-        if not set(manifest.packs) <= self._protected:
-            parity = GroupBuilder(self._store)
-            for name in Groups(self._store).refresh().uncovered(manifest.packs):
-                with contextlib.suppress(IntegrityError, NotFound):  # `verify` names it; what is used of it was proven
-                    parity.add(name, sound_pack(self._store, name))
-            parity.finish()
+        """See to it that no pack is without parity: those that an interrupted run left have none, or half of it."""
+        if set(manifest.packs) <= self._protected:
+            return
+        groups = Groups(self._store).refresh()
+        parity = GroupBuilder(self._store)
+        for name in groups.uncovered(manifest.packs):
+            with contextlib.suppress(IntegrityError, NotFound):  # `verify` names it; what is used of it was proven
+                parity.add(name, sound_pack(self._store, name))
+        parity.finish()
+        for group in groups.covering(manifest.packs):
+            if group.shards < SHARDS:
+                with contextlib.suppress(IntegrityError, NotFound):
+                    remake([self._store], group, group.keys)
 
     def _store_copy(self, manifest: Manifest) -> None:
         """Keep the manifest in a pack too, so that losing every manifest loses nothing."""
         data = manifest.to_bytes()
-        with PackWriter(self._store, self._index, 0) as writer:
+        parity = GroupBuilder(self._store)
+        with PackWriter(self._store, self._index, 0, parity.add) as writer:
             writer.add(Encoded(blake3_of(data), len(data), *encode(data, 0), kind=MANIFEST))
             writer.flush()
+        parity.finish()
 
 
 def _cuts(file: SourceFile) -> list[Cut]:

@@ -126,8 +126,8 @@ class Scrub:
             raise NotFound(f"the vault holds nothing of {name!r}", name=name)
         manifests, damages = self._manifests(keys)
         listed = self._index.refresh()
-        copies = dict(self._index.copies())
-        unlisted = {Manifest.from_bytes(data, pack_key(pack)).key for pack, data in copies.items()} - set(keys)
+        copies = {pack: Manifest.from_bytes(data, pack_key(pack)).key for pack, data in self._index.copies()}
+        unlisted = set(copies.values()) - set(keys)
         needed = {pack for manifest in manifests for pack in packs_needed(self._index, manifest)}
         packs = sorted(needed | listed if name is None else needed)
         groups = Groups(self._store).refresh()
@@ -142,7 +142,10 @@ class Scrub:
             found = [_Shard(key) for key in shards]
             for done, shard in enumerate(pool.map(partial(self._check_shard, deep=deep is True), found), 1):
                 self._progress(shard.key, len(packs) + done, in_all)
-        damages += _blame_parity(found)
+        used = needed | {pack for pack, key in copies.items() if key in keys}
+        damages += _blame_parity(
+            found, {group.name for group in groups.all() if not group.packs or used & set(group.packs)}
+        )
         if name is None:
             damages += self._check_standalone(standalone)
         return VerifyReport(
@@ -275,8 +278,11 @@ def packs_needed(index: SegmentIndex, manifest: Manifest) -> set[str]:
     return lying if found else lying | named
 
 
-def _blame_parity(shards: list[_Shard]) -> list[Damage]:
-    """One Damage for each damaged parity object, and one for each shard that others of its group tell of."""
+def _blame_parity(shards: list[_Shard], used: Collection[str]) -> list[Damage]:
+    """One Damage for each damaged parity object, and one for each shard that others of its group tell of.
+
+    Of the `used` groups, that is: an interrupted preservation leaves packs nobody needs, and half of their parity.
+    """
     damages = [Damage(shard.key, shard.wrong) for shard in shards if shard.wrong]
     groups: dict[str, list[tuple[int, int]]] = {}
     for shard in shards:
@@ -284,5 +290,6 @@ def _blame_parity(shards: list[_Shard]) -> list[Damage]:
             groups.setdefault(where.group, []).append((where.shard, shard.described))
     for group, found in groups.items():
         missing = set(range(max(described for _, described in found))) - {number for number, _ in found}
+        missing = missing if group in used else set()
         damages += [Damage(f"parity/{group}/{number}", "the shard is missing") for number in sorted(missing)]
     return damages

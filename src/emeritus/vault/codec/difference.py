@@ -24,6 +24,7 @@ LAYOUTS = (2, 4)
 GROUP = 64  # numbers that are unchanged together, or are not
 FORM_2, FORM_4, FORM_HALVES = 2, 4, 3  # the last: numbers of four bytes whose lower two are zero, kept as of two
 _RUN_COST = 24.0  # bits that a run of unchanged groups takes, with the run of changed ones after it
+_HOPELESS = 256  # it takes one in so many numbers to be worth a second count
 _PIECES, _PIECE = 16, 4096  # of a tensor, in numbers, that an estimate looks at
 
 Buffer = bytes | bytearray | memoryview
@@ -209,7 +210,7 @@ def _encode(numbers: Numbers, bases: Numbers, room: int) -> bytes | None:
     differences = _count_tokens(width, KIND_DIFFERENCE, bases, numbers, np.ones(256, np.bool_))
     hopeless = tables_of.hopeless(differences, width)
     whole = np.zeros((256, 256), np.int64)
-    if hopeless.any():
+    if _HOPELESS * differences[hopeless].sum() > len(numbers):
         whole = _count_tokens(width, KIND_NUMBER, bases, numbers, hopeless)
     tables = tables_of.choose(width, differences, whole)
     stream = _encode_stream(width, tables, bases, numbers, room)

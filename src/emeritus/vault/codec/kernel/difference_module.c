@@ -63,7 +63,7 @@ static PyObject *count(PyObject *self, PyObject *args)
         return refuse(&given, "base, data, wanted or counts have a wrong size");
     Py_BEGIN_ALLOW_THREADS
     difference_count(given.width, given.kind, base->buf, data->buf, (size_t)(data->len / given.width), wanted->buf,
-                     counts->buf);
+                     counts->buf, kernel_level() >= LEVEL_AVX512);
     Py_END_ALLOW_THREADS
     let_go(&given);
     Py_RETURN_NONE;
@@ -94,9 +94,11 @@ static PyObject *encode(PyObject *self, PyObject *args)
     int ready;
     Py_BEGIN_ALLOW_THREADS
     ready = difference_prepare(&plan, given.width, &tables, 1);
-    if (ready)
+    if (ready) {
+        plan.fast = kernel_level() >= LEVEL_AVX512;
         size = difference_encode(given.width, &plan, base->buf, data->buf, (size_t)(data->len / given.width), out->buf,
                                  (size_t)out->len);
+    }
     Py_END_ALLOW_THREADS
     let_go(&given);
     if (!ready)

@@ -17,12 +17,14 @@ import numpy.typing as npt
 from emeritus.errors import IntegrityError
 from emeritus.vault.codec import difference_tables as tables_of
 from emeritus.vault.codec import difference_twin as twin
+from emeritus.vault.codec import numbers as alone
 from emeritus.vault.codec.difference_tables import KIND_DIFFERENCE, KIND_NUMBER, Tables
 from emeritus.vault.codec.kernel import kernel
 
 LAYOUTS = (2, 4)
 GROUP = 64  # numbers that are unchanged together, or are not
 FORM_2, FORM_4, FORM_HALVES = 2, 4, 3  # the last: numbers of four bytes whose lower two are zero, kept as of two
+REST_RAW, REST_NUMBERS = 0, 3  # encodings that what is longer than the base may have
 _RUN_COST = 24.0  # bits that a run of unchanged groups takes, with the run of changed ones after it
 _HOPELESS = 256  # it takes one in so many numbers to be worth a second count
 _PIECES, _PIECE = 16, 4096  # of a tensor, in numbers, that an estimate looks at
@@ -35,7 +37,7 @@ Flags = npt.NDArray[np.bool_]
 def encode(data: Buffer, base: Buffer, layout: int) -> bytes | None:
     """`data` as differences from `base`, of any length; None where that would take more bytes than `data` itself.
 
-    `layout`: 2 or 4 bytes per number. What is longer than the base is kept as it is. Raises ValueError for another
+    `layout`: 2 or 4 bytes per number. What is longer than the base is coded for itself. Raises ValueError for another
     layout.
     """
     if layout not in LAYOUTS:
@@ -46,7 +48,9 @@ def encode(data: Buffer, base: Buffer, layout: int) -> bytes | None:
     stream = _encode(_pick(numbers, changed), _pick(bases, changed), len(data)) if changed.any() else b""
     if stream is None:
         return None
-    stored = b"".join((bytes([form]), _pack_runs(changed), stream, memoryview(data)[shared * layout :]))
+    stored = b"".join(
+        (bytes([form]), _pack_runs(changed), stream, _pack_rest(memoryview(data)[shared * layout :], layout))
+    )
     return stored if len(stored) < len(data) else None
 
 
@@ -69,13 +73,11 @@ def decode_into(stored: Buffer, base: Buffer, out: Buffer) -> None:
         numbers = filled if direct else np.empty(_count(changed, shared), f"<u{width}")
         at = _decode(view, at, _pick(bases, changed), numbers)
         numbers = numbers if changed.all() else _put(bases, changed, numbers)
-    if len(view) - at != len(target) - shared * layout:
-        raise IntegrityError("a difference is followed by a wrong number of bytes")
+    _unpack_rest(view[at:], target[shared * layout :])
     if form == FORM_HALVES and shared:
         np.left_shift(numbers, 16, out=filled, dtype=np.uint32)
     elif numbers is not filled:
         filled[:] = numbers
-    target[shared * layout :] = view[at:]
 
 
 def estimate(data: Buffer, base: Buffer, layout: int) -> float:
@@ -199,6 +201,27 @@ def _unpack_runs(view: memoryview, at: int, groups: int) -> tuple[Flags, int]:
         lengths.append(length)
         left -= length
     return np.repeat(np.arange(len(lengths)) % 2 == 1, lengths), at
+
+
+def _pack_rest(rest: memoryview, layout: int) -> bytes:
+    """What is longer than the base, as numbers by themselves where that is shorter."""
+    if not len(rest):
+        return b""
+    coded = alone.encode(rest, layout) if len(rest) % layout == 0 else rest
+    return b"".join((bytes([REST_NUMBERS]), coded) if len(coded) < len(rest) else (bytes([REST_RAW]), rest))
+
+
+def _unpack_rest(stored: memoryview, out: memoryview) -> None:
+    if not len(out) and not len(stored):
+        return
+    if not len(out) or not len(stored) or stored[0] not in (REST_RAW, REST_NUMBERS):
+        raise IntegrityError("what follows a difference is damaged")
+    if stored[0] == REST_NUMBERS:
+        alone.decode_into(stored[1:], out)
+    elif len(stored) - 1 == len(out):
+        out[:] = stored[1:]
+    else:
+        raise IntegrityError("a difference is followed by a wrong number of bytes")
 
 
 # -- tables and streams ----------------------------------------------------------------------------------------------

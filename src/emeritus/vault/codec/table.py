@@ -12,14 +12,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from emeritus.errors import IntegrityError, UnknownFormat
-from emeritus.vault.codec import numbers
+from emeritus.vault.codec import difference, numbers
 from emeritus.vault.codec.numbers import Data
 
-RAW, ZLIB, XZ, NUMBERS = 0, 1, 2, 3
+RAW, ZLIB, XZ, NUMBERS, DIFFERENCE = 0, 1, 2, 3, 4
 XZ_MEMORY = 128 << 20  # bytes a decoder may take; preset 6 needs 9 MiB
 XZ_BELOW = 0.5  # only what zlib halves is text worth the slow coder; number-like bytes are not
 XZ_FILTERS = [{"id": lzma.FILTER_LZMA2, "preset": 6}]
 SMALL = 64 << 10  # numbers this few are also tried as bytes: the states of rANS weigh on them, and runs are likelier
+SURELY = 0.25  # a difference below this share of the bytes is not compared with the others, which seldom come so low
+WORTH = 0.95  # a difference must save this much more than the others do: it is lost when its base is
 _own = threading.local()
 
 
@@ -69,6 +71,7 @@ ENCODINGS: dict[int, Encoding] = {
     ZLIB: Encoding("zlib", _inflate),
     XZ: Encoding("xz", _unxz),
     NUMBERS: Encoding("numbers", numbers.decode_into),
+    DIFFERENCE: Encoding("difference", decode_against=difference.decode_into),
 }
 
 
@@ -92,7 +95,7 @@ def decode_into(encoding: int, stored: Data, out: memoryview | bytearray, base: 
 
 def decode(encoding: int, stored: Data, length: int, base: Data | None = None) -> bytes:
     """The `length` bytes of a segment. Raises as `decode_into` does."""
-    if encoding == RAW and len(stored) == length:
+    if encoding == RAW and base is None and len(stored) == length:
         return bytes(stored)
     out = bytearray(length)
     decode_into(encoding, stored, out, base)
@@ -103,10 +106,11 @@ def encode(data: Data, layout: int, base: Data | None = None) -> tuple[int, byte
     """(encoding, stored bytes), the smallest found, proven: decoded again and compared.
 
     `layout`: how the numbers of `data` are laid out (docs/format.md), 0 when they are none; numbers that do not fill
-    `data` are taken as bytes. Raises IntegrityError when the proof fails, which only faulty memory or a faulty library
-    can cause.
+    `data` are taken as bytes. `base`: decoded bytes of a segment that `data` may be kept as a difference from; it is
+    one where the encoding is DIFFERENCE, and no other needs it again. Raises IntegrityError when the proof fails, which
+    only faulty memory or a faulty library can cause.
     """
-    found = list(_candidates(data, layout))
+    found = _candidates(data, layout, base)
     encoding, stored = min(found, key=lambda each: len(each[1]))
     if len(stored) >= len(data):
         return RAW, bytes(data)
@@ -120,11 +124,19 @@ def encode(data: Data, layout: int, base: Data | None = None) -> tuple[int, byte
     return encoding, stored
 
 
-def _candidates(data: Data, layout: int) -> list[tuple[int, bytes]]:
+def _candidates(data: Data, layout: int, base: Data | None) -> list[tuple[int, bytes]]:
+    against = difference.encode(data, base, layout) if base is not None and layout in difference.LAYOUTS else None
+    if against is not None and len(against) < SURELY * len(data):
+        return [(DIFFERENCE, against)]
     if layout not in numbers.LAYOUTS or len(data) % layout:
-        return [_bytes(data)]
-    found = [(NUMBERS, numbers.encode(data, layout))]
-    return [*found, _bytes(data)] if len(data) <= SMALL else found
+        found = [_bytes(data)]
+    else:
+        found = [(NUMBERS, numbers.encode(data, layout))]
+        if len(data) <= SMALL:
+            found.append(_bytes(data))
+    if against is not None and len(against) < WORTH * min(len(data), *(len(stored) for _, stored in found)):
+        return [(DIFFERENCE, against)]
+    return found
 
 
 def _scratch(length: int) -> bytearray:

@@ -1,5 +1,6 @@
-/* The difference codec's loops in plain C; difference_avx512.c has the fast decoder. See difference.h. */
+/* The difference codec's loops in plain C; difference_avx512.c has the fast ones. See difference.h. */
 #include "difference.h"
+#include "level.h"
 
 #include <stdlib.h>
 
@@ -57,7 +58,7 @@ int difference_prepare(struct difference_plan *plan, int width, const struct dif
 {
     plan->decoding = NULL;
     plan->encoding = NULL;
-    plan->fast = 0;
+    plan->fast = width == 2 && kernel_level() >= LEVEL_AVX512;
     if (encode)
         plan->encoding = malloc(tables->count * 256 * sizeof *plan->encoding);
     else
@@ -132,11 +133,11 @@ static size_t count_fast(int kind, const uint8_t *base, const uint8_t *data, siz
 #endif
 
 void difference_count(int width, int kind, const uint8_t *base, const uint8_t *data, size_t numbers,
-                      const uint8_t *wanted, uint32_t *counts, int fast)
+                      const uint8_t *wanted, uint32_t *counts)
 {
     size_t done = 0;
 #if defined(__x86_64__)
-    if (fast && width == 2 && !memchr(wanted, 0, 256))
+    if (width == 2 && kernel_level() >= LEVEL_AVX512 && !memchr(wanted, 0, 256))
         done = count_fast(kind, base, data, numbers, counts);
 #endif
     base += (size_t)width * done;
@@ -215,7 +216,7 @@ static inline ptrdiff_t encode(int width, const struct difference_plan *plan, co
         states[lane] = LEAST;
     for (size_t row = (numbers + LANES - 1) / LANES; row > 0;) {
 #if defined(__x86_64__)
-        if (width == 2 && plan->fast && row * LANES <= numbers)
+        if (plan->fast && row * LANES <= numbers)
             row = difference_encode_avx512(plan, base, data, row, states, to.start, &to.at);
         if (row == 0)
             break;
@@ -296,7 +297,7 @@ static inline int decode(int width, const struct difference_plan *plan, const ui
             return 0;
     size_t row = 0, rows = (numbers + LANES - 1) / LANES, step = (size_t)width * LANES;
 #if defined(__x86_64__)
-    if (width == 2 && plan->fast)
+    if (plan->fast)
         row = difference_decode_avx512(plan, base, out, numbers / LANES, states, &words, end);
 #endif
     uint8_t last[2 * DIFFERENCE_MOST]; /* the last words again, with room behind them */

@@ -33,7 +33,7 @@ struct difference_plan {
     uint32_t tokens[2][256];  /* kind, token -> smallest value (27 bits or 32) */
     uint32_t raws[2][256];    /* kind, token -> raw bits that follow */
     uint32_t places[256];     /* exponent -> first entry of its table; bit 31: the kind */
-    int fast;                 /* whether the fast loops may run: this machine has AVX-512 */
+    int fast;                 /* whether the loops of difference_avx512.c may run */
     uint32_t *decoding;       /* count * 4096: token << 24 | (frequency - 1) << 12 | place within the token */
     uint64_t *encoding;       /* count * 256: reciprocal << 32 | start << 16 | frequency */
 };
@@ -44,7 +44,7 @@ void difference_release(struct difference_plan *plan);
 
 /* Adds to counts[exponent * 256 + token] for every number whose exponent is wanted. counts has 65536 places. */
 void difference_count(int width, int kind, const uint8_t *base, const uint8_t *data, size_t numbers,
-                      const uint8_t *wanted, uint32_t *counts, int fast);
+                      const uint8_t *wanted, uint32_t *counts);
 
 /* Writes states and words to the end of `out` and returns how many bytes they are; -1: no room, or no token fits. */
 ptrdiff_t difference_encode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,

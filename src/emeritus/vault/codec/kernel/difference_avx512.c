@@ -1,22 +1,23 @@
-/* The difference codec for 16-bit numbers by AVX-512, 16 lanes a vector: whole rows, and tokens to count. See difference.h. */
+/* The difference codec for 16-bit numbers by AVX-512: whole rows, 16 lanes a vector, and tokens to be counted.
+ * See difference.h. */
 #include "difference.h"
+#include "level.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512cd,bmi2")))
 #define ENTRY (DIFFERENCE_TOTAL - 1)
 #define VECTORS (DIFFERENCE_LANES / 16)
 
 /* Where a state fell below 2^16, the next words, in the order of the lanes. */
-TARGET static inline __m512i fill_up(__m512i x, __mmask16 low, const uint8_t **words)
+TARGET_AVX512 static inline __m512i fill_up(__m512i x, __mmask16 low, const uint8_t **words)
 {
     __m512i next = _mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)*words));
     *words += 2 * (size_t)__builtin_popcount(low);
     return _mm512_mask_or_epi32(x, low, _mm512_slli_epi32(x, 16), _mm512_maskz_expand_epi32(low, next));
 }
 
-TARGET static inline __m512i decode_tokens(const uint32_t *decoding, __m512i places, __m512i *x, const uint8_t **words)
+TARGET_AVX512 static inline __m512i decode_tokens(const uint32_t *decoding, __m512i places, __m512i *x, const uint8_t **words)
 {
     const __m512i low_bits = _mm512_set1_epi32(ENTRY), least = _mm512_set1_epi32(0x10000);
     __m512i at = _mm512_add_epi32(places, _mm512_and_si512(*x, low_bits));
@@ -29,7 +30,7 @@ TARGET static inline __m512i decode_tokens(const uint32_t *decoding, __m512i pla
     return _mm512_srli_epi32(entry, 24);
 }
 
-TARGET static inline __m512i add_raw(__m512i values, __m512i raws, __m512i *x, const uint8_t **words)
+TARGET_AVX512 static inline __m512i add_raw(__m512i values, __m512i raws, __m512i *x, const uint8_t **words)
 {
     const __m512i least = _mm512_set1_epi32(0x10000), one = _mm512_set1_epi32(1);
     __m512i bits = _mm512_and_si512(*x, _mm512_sub_epi32(_mm512_sllv_epi32(one, raws), one));
@@ -39,14 +40,14 @@ TARGET static inline __m512i add_raw(__m512i values, __m512i raws, __m512i *x, c
 }
 
 /* difference_order for 16 lanes, and its own inverse; only the lower halves of what is given count. */
-TARGET static inline __m512i order(__m512i number)
+TARGET_AVX512 static inline __m512i order(__m512i number)
 {
     __m512i wide = _mm512_srai_epi32(_mm512_slli_epi32(number, 16), 16);
     return _mm512_xor_si512(wide, _mm512_srli_epi32(_mm512_srai_epi32(wide, 31), 17));
 }
 
 /* difference_number for 16 lanes; every lane holds a 16-bit number in 32 bits. */
-TARGET static inline __m256i number(__m512i base, __m512i value)
+TARGET_AVX512 static inline __m256i number(__m512i base, __m512i value)
 {
     const __m512i one = _mm512_set1_epi32(1);
     __m512i sign = _mm512_srai_epi32(_mm512_slli_epi32(base, 16), 31);
@@ -58,7 +59,7 @@ TARGET static inline __m256i number(__m512i base, __m512i value)
 
 #define EACH _Pragma("GCC unroll 8") for (int v = 0; v < VECTORS; v++)
 
-TARGET size_t difference_decode_avx512(const struct difference_plan *plan, const uint8_t *base, uint8_t *out,
+TARGET_AVX512 size_t difference_decode_avx512(const struct difference_plan *plan, const uint8_t *base, uint8_t *out,
                                        size_t rows, uint32_t *states, const uint8_t **words, const uint8_t *end)
 {
     const __m512i exponent = _mm512_set1_epi32(255), place_bits = _mm512_set1_epi32(0x7fffffff);
@@ -101,7 +102,7 @@ struct tokens {
     __m512i value, token, raw;
 };
 
-TARGET static inline struct tokens tokens_of(__m512i base, __m512i data, __mmask16 kinds)
+TARGET_AVX512 static inline struct tokens tokens_of(__m512i base, __m512i data, __mmask16 kinds)
 {
     const __m512i direct = _mm512_set1_epi32(1 << DIFFERENCE_DIRECT), whole = _mm512_set1_epi32(8);
     struct tokens found;
@@ -122,7 +123,7 @@ TARGET static inline struct tokens tokens_of(__m512i base, __m512i data, __mmask
     return found;
 }
 
-TARGET void difference_index_avx512(int kind, const uint8_t *base, const uint8_t *data, size_t numbers, uint16_t *places)
+TARGET_AVX512 void difference_index_avx512(int kind, const uint8_t *base, const uint8_t *data, size_t numbers, uint16_t *places)
 {
     const __m512i exponent = _mm512_set1_epi32(255 << 8);
     for (size_t i = 0; i < numbers; i += 16) {
@@ -135,7 +136,7 @@ TARGET void difference_index_avx512(int kind, const uint8_t *base, const uint8_t
 }
 
 /* Where `full` is set, write the lower half of a state before the words that stand there; then halve it. */
-TARGET static inline __m512i emit(__m512i x, __mmask16 full, uint8_t **at)
+TARGET_AVX512 static inline __m512i emit(__m512i x, __mmask16 full, uint8_t **at)
 {
     unsigned count = (unsigned)__builtin_popcount(full);
     __m256i words = _mm512_cvtepi32_epi16(_mm512_maskz_compress_epi32(full, x));
@@ -144,7 +145,7 @@ TARGET static inline __m512i emit(__m512i x, __mmask16 full, uint8_t **at)
     return _mm512_mask_srli_epi32(x, full, x, 16);
 }
 
-TARGET static inline __m512i push_raw(__m512i x, __m512i value, __m512i raw, uint8_t **at)
+TARGET_AVX512 static inline __m512i push_raw(__m512i x, __m512i value, __m512i raw, uint8_t **at)
 {
     const __m512i all = _mm512_set1_epi32(32), one = _mm512_set1_epi32(1);
     __m512i over = _mm512_srlv_epi32(x, _mm512_sub_epi32(all, raw)); /* a shift by 32 gives 0 */
@@ -153,7 +154,7 @@ TARGET static inline __m512i push_raw(__m512i x, __m512i value, __m512i raw, uin
     return _mm512_or_si512(_mm512_sllv_epi32(x, raw), bits);
 }
 
-TARGET static inline __m512i push_token(__m512i x, __m512i packed, __m512i reciprocal, uint8_t **at)
+TARGET_AVX512 static inline __m512i push_token(__m512i x, __m512i packed, __m512i reciprocal, uint8_t **at)
 {
     __m512i frequency = _mm512_and_si512(packed, _mm512_set1_epi32(0xffff));
     x = emit(x, _mm512_cmpge_epu32_mask(_mm512_srli_epi32(x, 32 - DIFFERENCE_BITS), frequency), at);
@@ -168,7 +169,7 @@ TARGET static inline __m512i push_token(__m512i x, __m512i packed, __m512i recip
     return _mm512_add_epi32(_mm512_slli_epi32(quotient, DIFFERENCE_BITS), rest);
 }
 
-TARGET size_t difference_encode_avx512(const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
+TARGET_AVX512 size_t difference_encode_avx512(const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
                                        size_t rows, uint32_t *states, uint8_t *start, uint8_t **words)
 {
     const __m512i exponent = _mm512_set1_epi32(255), place_bits = _mm512_set1_epi32(0x7fffffff);

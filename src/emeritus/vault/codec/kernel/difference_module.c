@@ -63,7 +63,7 @@ static PyObject *count(PyObject *self, PyObject *args)
         return refuse(&given, "base, data, wanted or counts have a wrong size");
     Py_BEGIN_ALLOW_THREADS
     difference_count(given.width, given.kind, base->buf, data->buf, (size_t)(data->len / given.width), wanted->buf,
-                     counts->buf, kernel_level() >= LEVEL_AVX512);
+                     counts->buf);
     Py_END_ALLOW_THREADS
     let_go(&given);
     Py_RETURN_NONE;
@@ -94,11 +94,9 @@ static PyObject *encode(PyObject *self, PyObject *args)
     int ready;
     Py_BEGIN_ALLOW_THREADS
     ready = difference_prepare(&plan, given.width, &tables, 1);
-    if (ready) {
-        plan.fast = kernel_level() >= LEVEL_AVX512;
+    if (ready)
         size = difference_encode(given.width, &plan, base->buf, data->buf, (size_t)(data->len / given.width), out->buf,
                                  (size_t)out->len);
-    }
     Py_END_ALLOW_THREADS
     let_go(&given);
     if (!ready)
@@ -120,11 +118,9 @@ static PyObject *decode(PyObject *self, PyObject *args)
     int ready, sound = 0;
     Py_BEGIN_ALLOW_THREADS
     ready = difference_prepare(&plan, given.width, &tables, 0);
-    if (ready) {
-        plan.fast = kernel_level() >= LEVEL_AVX512;
+    if (ready)
         sound = difference_decode(given.width, &plan, base->buf, stream->buf, (size_t)stream->len, out->buf,
                                   (size_t)(out->len / given.width));
-    }
     Py_END_ALLOW_THREADS
     let_go(&given);
     if (!ready)

@@ -11,7 +11,7 @@ void kernel_limit(enum level level);
 #if defined(__x86_64__)
 #define TARGET_AVX2 __attribute__((target("avx2,bmi2,popcnt")))
 #define TARGET_AVX512 \
-    __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi2,popcnt")))
+    __attribute__((target("avx512f,avx512bw,avx512cd,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,gfni,bmi2,popcnt")))
 #endif
 
 #endif

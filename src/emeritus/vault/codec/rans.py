@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 
 BLOCK = 1 << 18  # symbols; the last block of a plane may have fewer
 LANES = 64
+PLACES = np.arange(64).reshape(2, 16, 2).transpose(0, 2, 1).ravel()  # which symbol of a whole round each lane codes
+_LANE_OF = np.argsort(PLACES)
 BITS = 12
 TOTAL = 1 << BITS
 LOW = 1 << 16  # a state lies in [2**16, 2**32) between symbols, and is 2**16 before the first
@@ -63,8 +65,10 @@ def _encode(symbols: Bytes) -> list[bytes]:
     shares = np.stack([frequencies(row) for row in symbols])
     starts = np.cumsum(shares, axis=1) - shares
     rounds = -(-count // LANES)
+    whole = count // LANES * LANES
     padded = np.zeros((blocks, rounds * LANES), np.uint8)
-    padded[:, :count] = symbols
+    padded[:, :whole] = symbols[:, :whole].reshape(blocks, -1, LANES)[:, :, PLACES].reshape(blocks, -1)
+    padded[:, whole:count] = symbols[:, whole:]
     states = np.full((blocks, LANES), LOW, np.int64)
     words = np.zeros((blocks, rounds, LANES), np.uint16)
     written = np.zeros((blocks, rounds, LANES), bool)
@@ -112,6 +116,8 @@ def _decode(blocks: list[Bytes], count: int) -> Bytes:
         positions += short.sum(axis=1)
     if (positions != ends).any() or (state != LOW).any():
         raise Damaged
+    whole = count // LANES * LANES
+    out[:, :whole] = out[:, :whole].reshape(len(blocks), -1, LANES)[:, :, _LANE_OF].reshape(len(blocks), -1)
     return out
 
 

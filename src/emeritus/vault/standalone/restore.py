@@ -114,21 +114,24 @@ def read_table(block: bytes) -> tuple[list[int], list[int], list[int], int]:
 
 
 def unrans(block: bytes, count: int) -> bytes:
-    """The `count` symbols of one block. Lane n of 64 gives the symbols n, n + 64, ..."""
+    """The `count` symbols of one block."""
+    places = [lane & 32 | (lane & 15) << 1 | lane >> 4 & 1 for lane in range(LANES)]
     symbols, frequencies, distances, position = read_table(block)
     states = list(struct.unpack_from("<64I", block, position))
     words = (word for (word,) in struct.iter_unpack("<H", block[position + 4 * LANES :]))
     out = bytearray(count)
     try:
         for start in range(0, count, LANES):
-            for lane in range(min(LANES, count - start)):
+            if start + LANES > count:
+                places = list(range(count - start))
+            for lane, place in enumerate(places):
                 state = states[lane]
                 slot = state & 4095
                 state = frequencies[slot] * (state >> 12) + distances[slot]
                 if state < 65536:
                     state = state << 16 | next(words)
                 states[lane] = state
-                out[start + lane] = symbols[slot]
+                out[start + place] = symbols[slot]
     except StopIteration:
         raise ValueError("the words of a block end early") from None
     if any(state != 65536 for state in states) or next(words, None) is not None:

@@ -7,7 +7,7 @@
 #include "rans.h"
 
 enum { RAW = 0, CONSTANT = 1, RANS = 2 };
-enum { STRETCHES = 16, STRETCH = 256, MOST_PLANES = 8 };
+enum { STRETCHES = 16, STRETCH = 256, MOST_PLANES = 8, PIECE = 2 * RANS_BLOCK };
 
 int numbers_fit(size_t length, int layout)
 {
@@ -19,9 +19,9 @@ size_t numbers_bound(size_t length, int layout)
     return 1 + length + (size_t)layout;
 }
 
-static size_t block_length(size_t count, size_t start)
+static size_t at_most(size_t most, size_t count)
 {
-    return count - start < RANS_BLOCK ? count - start : RANS_BLOCK;
+    return count < most ? count : most;
 }
 
 /* One plane of `count` numbers: the bytes from the lowest up, then of the highest two the rest and the symbol. */
@@ -51,7 +51,7 @@ static int judge(const uint8_t *data, size_t count, int layout, int plane)
     uint64_t drawn = 0, pairs = 0;
     memset(counts, 0, sizeof counts);
     for (size_t start = 0; start < count; start += RANS_BLOCK) {
-        size_t length = block_length(count, start), taken = 0;
+        size_t length = at_most(RANS_BLOCK, count - start), taken = 0;
         if (length <= sizeof sample) {
             extract(data + start * (size_t)layout, length, layout, plane, sample);
             taken = length;
@@ -60,7 +60,7 @@ static int judge(const uint8_t *data, size_t count, int layout, int plane)
             for (size_t each = 0; each < STRETCHES; each++, taken += STRETCH)
                 extract(data + (start + each * (length / STRETCHES)) * (size_t)layout, STRETCH, layout, plane,
                         sample + taken);
-        rans_count(sample, taken, part);
+        rans_count(sample, taken, part, NULL); /* too few for pairs */
         for (int symbol = 0; symbol < 256; symbol++)
             counts[symbol] += part[symbol];
         drawn += taken;
@@ -73,17 +73,17 @@ static int judge(const uint8_t *data, size_t count, int layout, int plane)
     return 4096 * (pairs - drawn) <= 17 * drawn * drawn ? RAW : RANS;
 }
 
-/* The block's own memory: its symbols, the bytes they become, and the words while they are written backwards. */
+/* Memory of one call: a block's symbols, the bytes they become, and what coding them takes. */
 struct room {
     uint8_t symbols[RANS_BLOCK];
     uint8_t coded[RANS_BOUND];
-    uint8_t words[RANS_ROUND + 2 * RANS_BLOCK];
+    struct rans_room coding;
 };
 
 /* Append one block to `at`, which must not pass `limit`; NULL when it would. */
 static uint8_t *append(struct room *room, size_t length, uint8_t *at, const uint8_t *limit)
 {
-    size_t size = rans_encode(room->symbols, length, room->coded, room->words);
+    size_t size = rans_encode(room->symbols, length, room->coded, &room->coding);
     if ((size_t)(limit - at) < 4 + size)
         return NULL;
     rans_store32(at, (uint32_t)size);
@@ -94,7 +94,7 @@ static uint8_t *append(struct room *room, size_t length, uint8_t *at, const uint
 static int is_constant(const uint8_t *data, size_t count, int layout, int plane, struct room *room)
 {
     for (size_t start = 0; start < count; start += RANS_BLOCK) {
-        size_t length = block_length(count, start);
+        size_t length = at_most(RANS_BLOCK, count - start);
         uint8_t before = room->symbols[0];
         extract(data + start * (size_t)layout, length, layout, plane, room->symbols);
         if ((start && room->symbols[0] != before) || memcmp(room->symbols, room->symbols + 1, length - 1) != 0)
@@ -114,7 +114,7 @@ static uint8_t *encode_plane(const uint8_t *data, size_t count, int layout, int 
     if (method != RAW) {
         uint8_t *at = out + 1;
         for (size_t start = 0; start < count && at; start += RANS_BLOCK) {
-            size_t length = block_length(count, start);
+            size_t length = at_most(RANS_BLOCK, count - start);
             extract(data + start * (size_t)layout, length, layout, plane, room->symbols);
             at = append(room, length, at, out + count);
         }
@@ -137,7 +137,7 @@ static uint8_t *encode16(const uint8_t *data, size_t count, uint8_t *out, struct
     *out = RAW;
     *symbols = RANS;
     for (size_t start = 0; start < count; start += RANS_BLOCK) {
-        size_t length = block_length(count, start);
+        size_t length = at_most(RANS_BLOCK, count - start);
         rans_loops()->split16(data + 2 * start, length, room->symbols, rest + start);
         if ((at = append(room, length, at, symbols + count)) == NULL)
             return NULL;
@@ -197,6 +197,20 @@ static int find(const uint8_t *stored, size_t size, size_t count, int layout, st
     return at == end;
 }
 
+/* Decode the next `length` symbols of a plane, of one block or two, merged with `rest` where that is not NULL. */
+static int decode_plane(struct plane *plane, size_t length, const uint8_t *rest, uint8_t *out)
+{
+    struct rans_block blocks[2];
+    int count = 0;
+    for (size_t start = 0; start < length; start += RANS_BLOCK, count++) {
+        size_t size = rans_load32(plane->at);
+        blocks[count] = (struct rans_block){plane->at + 4, size, rest ? rest + start : NULL,
+                                            out + (rest ? 2 : 1) * start, at_most(RANS_BLOCK, length - start)};
+        plane->at += 4 + size;
+    }
+    return rans_decode(&blocks[0], count == 2 ? &blocks[1] : NULL);
+}
+
 /* The next `length` bytes of a plane, in place or decoded into `room`; NULL when they are damaged. */
 static const uint8_t *next(struct plane *plane, size_t length, uint8_t *room)
 {
@@ -209,8 +223,7 @@ static const uint8_t *next(struct plane *plane, size_t length, uint8_t *room)
         memset(room, *at, length);
         return room;
     }
-    plane->at += 4 + rans_load32(at);
-    return rans_decode(at + 4, rans_load32(at), room, length) ? room : NULL;
+    return decode_plane(plane, length, NULL, room) ? room : NULL;
 }
 
 static void merge(const uint8_t *const *from, size_t count, int layout, uint8_t *out)
@@ -224,22 +237,19 @@ static void merge(const uint8_t *const *from, size_t count, int layout, uint8_t 
         rans_merge16(out + at * step + step - 2, symbols[at], rest[at]);
 }
 
-static int decode_block(struct plane *planes, size_t length, int layout, uint8_t *room, uint8_t *out)
+static int decode_piece(struct plane *planes, size_t length, int layout, uint8_t *room, uint8_t *out)
 {
     const uint8_t *from[MOST_PLANES];
     struct plane *last = &planes[layout - 1];
-    if (layout == 2 && planes[0].method == RAW && last->method == RANS) {
-        const uint8_t *rest = next(&planes[0], length, NULL), *block = last->at;
-        last->at += 4 + rans_load32(block);
-        return rans_decode16(block + 4, rans_load32(block), rest, out, length);
-    }
+    if (layout == 2 && planes[0].method == RAW && last->method == RANS)
+        return decode_plane(last, length, next(&planes[0], length, NULL), out);
     if (layout == 1) {
         if ((from[0] = next(last, length, out)) != NULL && from[0] != out)
             memcpy(out, from[0], length);
         return from[0] != NULL;
     }
     for (int plane = 0; plane < layout; plane++)
-        if ((from[plane] = next(&planes[plane], length, room + (size_t)plane * RANS_BLOCK)) == NULL)
+        if ((from[plane] = next(&planes[plane], length, room + (size_t)plane * PIECE)) == NULL)
             return 0;
     merge(from, length, layout, out);
     return 1;
@@ -254,11 +264,11 @@ int numbers_decode(const uint8_t *stored, size_t size, uint8_t *out, size_t leng
     size_t count = length / (size_t)layout;
     if (!find(stored + 1, size - 1, count, layout, planes))
         return 0;
-    uint8_t *room = malloc((size_t)layout * RANS_BLOCK);
+    uint8_t *room = malloc((size_t)layout * PIECE);
     if (room == NULL)
         return -1;
-    for (size_t start = 0; start < count && right; start += RANS_BLOCK)
-        right = decode_block(planes, block_length(count, start), layout, room, out + start * (size_t)layout);
+    for (size_t start = 0; start < count && right; start += PIECE)
+        right = decode_piece(planes, at_most(PIECE, count - start), layout, room, out + start * (size_t)layout);
     free(room);
     return right;
 }

@@ -7,24 +7,45 @@
 
 const struct rans_loops *rans_loops(void)
 {
+#if defined(__x86_64__)
+    if (kernel_level() == LEVEL_AVX512)
+        return &rans_avx512;
+#endif
     return &rans_scalar;
 }
 
-void rans_count(const uint8_t *symbols, size_t count, uint32_t counts[256])
+/* Pairs of neighbours: half the additions, and hardly ever twice the same counter in a row. */
+static size_t count_pairs(const uint8_t *symbols, size_t count, uint32_t counts[256], uint32_t pairs[1 << 16])
 {
-    uint32_t apart[4][256]; /* equal neighbours would wait for each other's store in one table */
-    memset(apart, 0, sizeof apart);
     size_t at = 0;
+    memset(pairs, 0, sizeof(uint32_t) << 16);
     for (; at + 8 <= count; at += 8) {
         uint64_t eight;
         memcpy(&eight, symbols + at, 8);
-        for (int byte = 0; byte < 8; byte++)
-            apart[byte & 3][eight >> (8 * byte) & 255]++;
+        pairs[eight & 0xffff]++;
+        pairs[eight >> 16 & 0xffff]++;
+        pairs[eight >> 32 & 0xffff]++;
+        pairs[eight >> 48]++;
     }
+    for (int high = 0; high < 256; high++) {
+        uint32_t sum = 0;
+        for (int low = 0; low < 256; low++) {
+            sum += pairs[256 * high + low];
+            counts[low] += pairs[256 * high + low];
+        }
+        counts[high] += sum;
+    }
+    return at;
+}
+
+void rans_count(const uint8_t *symbols, size_t count, uint32_t counts[256], uint32_t pairs[1 << 16])
+{
+    size_t at = 0;
+    memset(counts, 0, 256 * sizeof *counts);
+    if (count >= 1 << 15) /* so many that clearing and adding up the pairs is worth it */
+        at = count_pairs(symbols, count, counts, pairs);
     for (; at < count; at++)
-        apart[0][symbols[at]]++;
-    for (int symbol = 0; symbol < 256; symbol++)
-        counts[symbol] = apart[0][symbol] + apart[1][symbol] + apart[2][symbol] + apart[3][symbol];
+        counts[symbols[at]]++;
 }
 
 /* Frequencies that add up to RANS_TOTAL: the counts' shares rounded, none that occurs at 0, then one step at a time
@@ -108,11 +129,12 @@ static const uint8_t *read_table(const uint8_t *at, const uint8_t *end, struct r
     return start == RANS_TOTAL ? at : NULL;
 }
 
-size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, uint8_t *scratch)
+size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, struct rans_room *room)
 {
     uint32_t counts[256], frequencies[256], states[RANS_LANES], start = 0;
     struct rans_coder with;
-    rans_count(symbols, count, counts);
+    with.first = with.last = 0;
+    rans_count(symbols, count, counts, room->pairs);
     normalise(counts, (uint32_t)count, frequencies);
     for (int symbol = 0; symbol < 256; symbol++) {
         uint32_t frequency = frequencies[symbol];
@@ -120,10 +142,14 @@ size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, uint8_t *
         with.exact[symbol] = frequency ? ((UINT64_C(1) << 44) + frequency - 1) / frequency : 0;
         with.reciprocal[symbol] = frequency ? (float)((1 - 0x1p-22) / frequency) : 0;
         start += frequency;
+        if (frequency && symbol && !with.first)
+            with.first = symbol;
+        if (frequency)
+            with.last = symbol;
     }
     for (int lane = 0; lane < RANS_LANES; lane++)
         states[lane] = RANS_LOW;
-    uint8_t *end = scratch + RANS_ROUND + 2 * RANS_BLOCK, *words = end;
+    uint8_t *end = room->words + sizeof room->words, *words = end;
     size_t rounds = count / RANS_LANES;
     for (size_t lane = count % RANS_LANES; lane-- > 0;)
         rans_encode_one(&with, &states[lane], &words, symbols[rounds * RANS_LANES + lane]);
@@ -135,55 +161,54 @@ size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, uint8_t *
     return (size_t)(at - out) + (size_t)(end - words);
 }
 
-/* Both ways to decode: `rest` and `numbers`, or `symbols`. */
-static int decode(const uint8_t *block, size_t size, uint8_t *symbols, const uint8_t *rest, uint8_t *numbers,
-                  size_t count)
+/* Begin to decode a block; 0 when its table or its states are damaged. */
+static int begin(struct rans_stream *stream, const struct rans_block *from)
 {
-    struct rans_decoder with;
-    uint32_t states[RANS_LANES];
+    stream->end = from->block + from->size;
+    stream->words = read_table(from->block, stream->end, &stream->with);
+    if (stream->words == NULL || stream->end - stream->words < 4 * RANS_LANES || (stream->end - stream->words) % 2)
+        return 0;
+    for (int lane = 0; lane < RANS_LANES; lane++, stream->words += 4)
+        stream->states[lane] = rans_load32(stream->words);
+    stream->rest = from->rest;
+    stream->out = from->out;
+    stream->rounds = from->count / RANS_LANES;
+    return 1;
+}
+
+/* Decode what is left of a block; 0 unless it ends as it should. */
+static int finish(struct rans_stream *stream, const struct rans_block *from)
+{
     uint8_t tail[3 * RANS_ROUND] = {0};
-    const uint8_t *end = block + size, *words = read_table(block, end, &with);
-    if (words == NULL || end - words < 4 * RANS_LANES || (end - words) % 2)
+    rans_loops()->decode(stream, NULL);
+    size_t left = (size_t)(stream->end - stream->words);
+    if (left > RANS_ROUND) /* all rounds ran */
         return 0;
-    for (int lane = 0; lane < RANS_LANES; lane++, words += 4)
-        states[lane] = rans_load32(words);
-    const struct rans_loops *loops = rans_loops();
-    size_t rounds = count / RANS_LANES, done = 0;
-    for (int last = 0; last < 2; last++) {
-        if (last) { /* the last words are read from a copy that ends in zeros, so that rounds can read ahead of them */
-            size_t left = (size_t)(end - words);
-            if (left > RANS_ROUND) /* all rounds ran */
-                return 0;
-            memcpy(tail, words, left);
-            words = tail;
-            end = tail + left;
-        }
-        const uint8_t *ahead = last ? tail + 2 * RANS_ROUND : end;
-        done += numbers ? loops->decode16(&with, states, &words, ahead, rest + done * RANS_LANES,
-                                          numbers + 2 * done * RANS_LANES, rounds - done)
-                        : loops->decode(&with, states, &words, ahead, symbols + done * RANS_LANES, rounds - done);
-    }
-    if (done < rounds || words > end)
+    memcpy(tail, stream->words, left); /* zeros follow, so that the last rounds can read ahead */
+    stream->words = tail;
+    stream->end = tail + 2 * RANS_ROUND;
+    rans_loops()->decode(stream, NULL);
+    if (stream->rounds || stream->words > tail + left)
         return 0;
-    for (size_t at = rounds * RANS_LANES, lane = 0; at < count; at++, lane++) {
-        uint8_t symbol = rans_decode_one(&with, &states[lane], &words);
-        if (numbers)
-            rans_merge16(numbers + 2 * at, symbol, rest[at]);
+    for (size_t lane = 0; lane < from->count % RANS_LANES; lane++) {
+        uint8_t symbol = rans_decode_one(&stream->with, &stream->states[lane], &stream->words);
+        if (stream->rest)
+            rans_merge16(stream->out + 2 * lane, symbol, stream->rest[lane]);
         else
-            symbols[at] = symbol;
+            stream->out[lane] = symbol;
     }
     uint32_t wrong = 0;
     for (int lane = 0; lane < RANS_LANES; lane++)
-        wrong |= states[lane] ^ RANS_LOW;
-    return words == end && wrong == 0;
+        wrong |= stream->states[lane] ^ RANS_LOW;
+    return stream->words == tail + left && wrong == 0;
 }
 
-int rans_decode(const uint8_t *block, size_t size, uint8_t *symbols, size_t count)
+int rans_decode(const struct rans_block *one, const struct rans_block *other)
 {
-    return decode(block, size, symbols, NULL, NULL, count);
-}
-
-int rans_decode16(const uint8_t *block, size_t size, const uint8_t *rest, uint8_t *numbers, size_t count)
-{
-    return decode(block, size, NULL, rest, numbers, count);
+    struct rans_stream first, second;
+    if (!begin(&first, one) || (other && !begin(&second, other)))
+        return 0;
+    if (other)
+        rans_loops()->decode(&first, &second);
+    return finish(&first, one) && (other == NULL || finish(&second, other));
 }

@@ -1,7 +1,11 @@
 /* Interleaved rANS over bytes, in blocks with a table each (docs/format.md, encoding 3). Knows no Python and no layouts.
  *
  * The range variant of asymmetric numeral systems: J. Duda, "Asymmetric numeral systems", arXiv:1311.2540; interleaving:
- * F. Giesen, "Interleaved entropy coders", arXiv:1402.3392. Lane l of 64 codes the symbols l, l + 64, ... of a block.
+ * F. Giesen, "Interleaved entropy coders", arXiv:1402.3392.
+ *
+ * A round is 64 symbols, one of each lane. Lane 32 h + 16 b + j codes symbol 32 h + 2 j + b of the round (h, b < 2 and
+ * j < 16), so that two registers of lanes become one of 16-bit numbers by a shift and a blend. Of the symbols left over
+ * at a block's end, fewer than 64, lane k codes symbol k.
  */
 #ifndef EMERITUS_RANS_H
 #define EMERITUS_RANS_H
@@ -24,6 +28,7 @@ enum {
  * one too small. `exact` is 2^44 / frequency rounded up: x * exact >> 44 is the quotient for every x below
  * frequency * 2^20, since the error, below x * frequency, stays under 2^44. */
 struct rans_coder {
+    int first, last;      /* the lowest symbol but 0, and the highest, that have a frequency */
     uint32_t packed[256]; /* frequency in the low half, where it starts in the high half */
     float reciprocal[256];
     uint64_t exact[256];
@@ -34,34 +39,61 @@ struct rans_decoder {
     uint32_t slots[RANS_TOTAL];
 };
 
-/* The loops of one instruction set. A round is one symbol of every lane.
- * `decode` and `decode16` run at most `rounds` rounds, each only while RANS_ROUND bytes can be read before `end`, move
- * *words on and return how many they ran. `encode` writes words before `end` and returns where they begin; the
- * RANS_ROUND bytes before that must be writable too. */
+/* A block while it is decoded. `out` takes symbols, or where `rest` is not NULL 16-bit numbers, merged with it. */
+struct rans_stream {
+    struct rans_decoder with;
+    uint32_t states[RANS_LANES];
+    const uint8_t *words, *end; /* of what can be read */
+    const uint8_t *rest;
+    uint8_t *out;
+    size_t rounds; /* left to decode: of 64 symbols, one of each lane */
+};
+
+/* The loops of one instruction set.
+ * `decode` runs rounds of one stream, or of two that both merge or both do not: `other` may be NULL. It stops where the
+ * first of them has no rounds left or fewer than RANS_ROUND bytes to read; it may leave rounds of `other` undone.
+ * `encode` writes words before `end` and returns where they begin. */
 struct rans_loops {
-    size_t (*decode)(const struct rans_decoder *with, uint32_t *states, const uint8_t **words, const uint8_t *end,
-                     uint8_t *symbols, size_t rounds);
-    size_t (*decode16)(const struct rans_decoder *with, uint32_t *states, const uint8_t **words, const uint8_t *end,
-                       const uint8_t *rest, uint8_t *numbers, size_t rounds);
+    void (*decode)(struct rans_stream *one, struct rans_stream *other);
     uint8_t *(*encode)(const struct rans_coder *with, uint32_t *states, const uint8_t *symbols, size_t rounds,
                        uint8_t *end);
     void (*split16)(const uint8_t *numbers, size_t count, uint8_t *symbols, uint8_t *rest);
 };
 
-extern const struct rans_loops rans_scalar;
+extern const struct rans_loops rans_scalar, rans_avx512, rans_avx2, rans_neon; /* each where its machine is */
 const struct rans_loops *rans_loops(void); /* of the instruction set in use */
 
+/* Memory that encoding a block takes: its words while they are written backwards, and counts of pairs. */
+struct rans_room {
+    uint8_t words[2 * RANS_BLOCK];
+    uint32_t pairs[1 << 16];
+};
+
 /* How often each byte occurs among `count` symbols. */
-void rans_count(const uint8_t *symbols, size_t count, uint32_t counts[256]);
+void rans_count(const uint8_t *symbols, size_t count, uint32_t counts[256], uint32_t pairs[1 << 16]);
 
 /* Encode 1 to RANS_BLOCK symbols into `out`, which holds RANS_BOUND bytes; gives how many it took. */
-size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, uint8_t *scratch);
+size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, struct rans_room *room);
 
-/* Decode a block of `size` bytes that holds `count` symbols. 0 when it is not what `rans_encode` writes. */
-int rans_decode(const uint8_t *block, size_t size, uint8_t *symbols, size_t count);
+/* What `rans_decode` reads and writes: a block of `size` bytes that holds `count` symbols, to `out`; where `rest` is not
+ * NULL each is merged with its byte of `rest` to a 16-bit number: sign, symbol, the low seven bits. */
+struct rans_block {
+    const uint8_t *block;
+    size_t size;
+    const uint8_t *rest;
+    uint8_t *out;
+    size_t count;
+};
 
-/* The same, and merge each symbol with its byte of `rest` to a 16-bit number: sign, symbol, the low seven bits. */
-int rans_decode16(const uint8_t *block, size_t size, const uint8_t *rest, uint8_t *numbers, size_t count);
+/* Decode one block or two at once, which is faster than one after the other; `other` may be NULL, and has a `rest` if
+ * and only if `one` has. 0 when either is not what `rans_encode` writes. */
+int rans_decode(const struct rans_block *one, const struct rans_block *other);
+
+/* Which symbol of a round a lane codes. */
+static inline int rans_place(int lane)
+{
+    return (lane & 32) | (lane & 15) << 1 | (lane >> 4 & 1);
+}
 
 static inline uint32_t rans_load32(const uint8_t *at)
 {
@@ -78,6 +110,15 @@ static inline void rans_merge16(uint8_t *number, uint8_t symbol, uint8_t rest)
 {
     number[0] = (uint8_t)((rest & 0x7f) | symbol << 7);
     number[1] = (uint8_t)((rest & 0x80) | symbol >> 1);
+}
+
+/* Move a stream on after `rounds` rounds. */
+static inline void rans_advance(struct rans_stream *stream, size_t rounds)
+{
+    stream->rounds -= rounds;
+    stream->out += (stream->rest ? 2 : 1) * RANS_LANES * rounds;
+    if (stream->rest)
+        stream->rest += RANS_LANES * rounds;
 }
 
 static inline uint8_t rans_decode_one(const struct rans_decoder *with, uint32_t *state, const uint8_t **words)

@@ -1,24 +1,18 @@
 /* The loops of rans.h in plain C, for any machine. */
 #include "rans.h"
 
-static size_t decode(const struct rans_decoder *with, uint32_t *states, const uint8_t **words, const uint8_t *end,
-                     uint8_t *symbols, size_t rounds)
+static void decode(struct rans_stream *one, struct rans_stream *other)
 {
-    size_t done = 0;
-    for (; done < rounds && end - *words >= RANS_ROUND; done++)
-        for (int lane = 0; lane < RANS_LANES; lane++)
-            *symbols++ = rans_decode_one(with, &states[lane], words);
-    return done;
-}
-
-static size_t decode16(const struct rans_decoder *with, uint32_t *states, const uint8_t **words, const uint8_t *end,
-                       const uint8_t *rest, uint8_t *numbers, size_t rounds)
-{
-    size_t done = 0;
-    for (; done < rounds && end - *words >= RANS_ROUND; done++)
-        for (int lane = 0; lane < RANS_LANES; lane++, numbers += 2)
-            rans_merge16(numbers, rans_decode_one(with, &states[lane], words), *rest++);
-    return done;
+    (void)other; /* two at once are no faster here */
+    for (; one->rounds && one->end - one->words >= RANS_ROUND; rans_advance(one, 1))
+        for (int lane = 0; lane < RANS_LANES; lane++) {
+            int place = rans_place(lane);
+            uint8_t symbol = rans_decode_one(&one->with, &one->states[lane], &one->words);
+            if (one->rest)
+                rans_merge16(one->out + 2 * place, symbol, one->rest[place]);
+            else
+                one->out[place] = symbol;
+        }
 }
 
 static uint8_t *encode(const struct rans_coder *with, uint32_t *states, const uint8_t *symbols, size_t rounds,
@@ -26,7 +20,7 @@ static uint8_t *encode(const struct rans_coder *with, uint32_t *states, const ui
 {
     while (rounds-- > 0)
         for (int lane = RANS_LANES; lane-- > 0;)
-            rans_encode_one(with, &states[lane], &end, symbols[rounds * RANS_LANES + (size_t)lane]);
+            rans_encode_one(with, &states[lane], &end, symbols[rounds * RANS_LANES + (size_t)rans_place(lane)]);
     return end;
 }
 
@@ -39,4 +33,4 @@ static void split16(const uint8_t *numbers, size_t count, uint8_t *symbols, uint
     }
 }
 
-const struct rans_loops rans_scalar = {decode, decode16, encode, split16};
+const struct rans_loops rans_scalar = {decode, encode, split16};

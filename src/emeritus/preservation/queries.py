@@ -12,8 +12,9 @@ from typing import Any
 from sqlalchemy import or_, select
 from sqlalchemy.orm import Session
 
+from emeritus.errors import NotFound
 from emeritus.records.provenance import Provenance, provenance
-from emeritus.records.tables import Calibration, Certificate, Check, Preserved, Reference
+from emeritus.records.tables import ActRow, Calibration, Certificate, Check, Preserved, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +144,17 @@ def certificates(session: Session, resident: str, *, limit: int = 12) -> tuple[C
     return tuple(
         CertificateView(row.resident, row.ok, row.verdict, row.payload_sha256, row.at, sources[row.act]) for row in rows
     )
+
+
+def certificate(session: Session, resident: str, entry: int) -> CertificateView:
+    """The certificate that a ledger entry names. Raises NotFound."""
+    query = select(Certificate.id).join(ActRow, ActRow.id == Certificate.act)
+    at = session.scalars(query.where(Certificate.resident == resident, ActRow.seq == entry)).first()
+    if at is None:
+        raise NotFound(f"ledger entry {entry} is no revival certificate of {resident!r}")
+    row = session.get_one(Certificate, at)
+    source = provenance(session, [row.act])[row.act]
+    return CertificateView(row.resident, row.ok, row.verdict, row.payload_sha256, row.at, source)
 
 
 def _calibrations(session: Session, resident: str) -> tuple[CalibrationView, ...]:

@@ -20,6 +20,7 @@ from emeritus.lifecycle import queries as lifecycle
 from emeritus.statuses import http_status
 from emeritus.web import (
     analyses,
+    certificates,
     codings,
     equity,
     essays,
@@ -60,6 +61,8 @@ def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
             Route("/residents/{name}/report", residents.report),
             Route("/residents/{name}/report.{form}", residents.report_raw),
             Route("/residents/{name}/interviews", interviews.sittings),
+            Route("/residents/{name}/certificates/{number:int}", certificates.certificate),
+            Route("/residents/{name}/certificates/{number:int}/certificate.json", certificates.certificate_file),
             Route("/residents/{name}/coding", codings.index),
             Route("/residents/{name}/coding/{round}/{place:int}", codings.settled),
             Route("/residents/{name}/words", words.words, methods=["GET", "POST"]),

@@ -41,6 +41,7 @@ def analyse(
     for each in found["contradictions"]:
         if each["rate"]["value"] is not None:
             show(f"{each['item']} against {each['twin']}: contradicted in {_share(each['rate'])}")
+    show("Preferences coded in these domains are given these classes, beside what was coded: `emeritus status NAME`.")
     show(f"Ledger entry {act.seq}. On the site: /residents/{name}/analyses/{found['analysis']}")
 
 

@@ -186,6 +186,8 @@ def _preference(view: Any) -> Json:
         "paraphrase": view.paraphrase,
         "channel": view.channel,
         "state": view.state,
+        "class": view.stability_now.get("class"),
+        "class_by": view.classed[-1].detail["analysis"] if view.classed else None,
         "outcome": view.decisions[-1].outcome if view.decisions else None,
         "reply": view.tellings[-1].reply if view.tellings else None,
         "owed": [{"what": due.what, "by": due.by, "overdue": due.overdue} for due in view.owed],

@@ -18,6 +18,7 @@ from emeritus.acts import Act, Projector
 from emeritus.errors import IntegrityError
 from emeritus.interview.coding.projection import CODING
 from emeritus.interview.statistics.analysed import project as _analysed
+from emeritus.interview.statistics.classing import project as _classed
 from emeritus.records.tables import (
     Commitment,
     Confirmation,
@@ -330,6 +331,7 @@ PROJECTORS: dict[str, Projector] = {
     "interview.session": _interviewed,
     "interview.analysed": _analysed,
     "preference.coded": _coded,
+    "preference.classed": _classed,
     "preference.confirmed": _confirmed,
     "preference.decided": _decided,
     "preference.told": _told,

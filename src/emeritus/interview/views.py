@@ -108,9 +108,9 @@ class TellingView:
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """What people did about a preference besides deciding it. `detail` is what the act stated beyond the reasons."""
+    """What was done about a preference besides deciding it. `detail` is what the act stated beyond the reasons."""
 
-    kind: str  # published | under review | reopened | appealed | answered
+    kind: str  # published | under review | reopened | appealed | answered | classed
     by: str
     role: str
     automated: bool
@@ -208,6 +208,16 @@ class PreferenceView:
     overdue: bool  # something owed is past its date
     at: str
     source: Provenance
+
+    @property
+    def classed(self) -> tuple[EventView, ...]:
+        """The classes that analyses gave for its domain, oldest first; `stability` is what was coded."""
+        return tuple(event for event in self.events if event.kind == "classed")
+
+    @property
+    def stability_now(self) -> Mapping[str, Any]:
+        """The class, flags and items of the latest analysis; what was coded, until there is one."""
+        return self.classed[-1].detail if self.classed else self.stability
 
     @property
     def decision(self) -> DecisionView | None:

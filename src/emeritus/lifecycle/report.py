@@ -234,6 +234,7 @@ def _preferences(session: Session, resident: str, entry: _Entries) -> list[Json]
                 "remedy_origin": row.remedy_origin,
                 "strength": row.strength,
                 "stability": row.stability,
+                "classed": [_classed(event, resident, entry) for event in events[row.id] if event.kind == "classed"],
                 "contrary": [
                     {**each, "href": asked.turn_href(resident, each["session"], each["turn"])} for each in row.contrary
                 ],
@@ -246,7 +247,7 @@ def _preferences(session: Session, resident: str, entry: _Entries) -> list[Json]
                 "read_back": _confirmation(session, row, entry),
                 "decision": None if decision is None else _decision(decision, entry),
                 "told": None if decision is None else _telling(session, row, decision, entry),
-                "events": [_event(event, resident, entry) for event in events[row.id]],
+                "events": [_event(event, resident, entry) for event in events[row.id] if event.kind != "classed"],
                 "commitments": promises[row.id],
             }
         )
@@ -257,6 +258,18 @@ def _coders(coders: list[Any]) -> Json:
     """How many people and programs coded; nobody is named."""
     automated = [isinstance(each, dict) and bool(each.get("automated")) for each in coders]
     return {"people": automated.count(False), "programs": automated.count(True)}
+
+
+def _classed(row: PreferenceEvent, resident: str, entry: _Entries) -> Json:
+    """The class that an analysis gave for a preference's domain."""
+    return {
+        "analysis": row.detail["analysis"],
+        "class": row.detail["class"],
+        "flags": row.detail["flags"],
+        "href": f"/residents/{resident}/analyses/{row.detail['analysis']}",
+        "at": row.at,
+        "entry": entry(row.act),
+    }
 
 
 def _event(row: PreferenceEvent, resident: str, entry: _Entries) -> Json:

@@ -111,8 +111,25 @@ def _coded(preference: Json) -> list[Line]:
         lines.append((f"Conditions it attaches: {'; '.join(preference['attached'])}.",))
     if preference["strength"]:
         lines.append((f"Strength: {preference['strength']}.",))
+    for number, each in enumerate(reversed(preference["classed"])):
+        flags = f", flags {', '.join(each['flags'])}" if each["flags"] else ""
+        lines.append(
+            (
+                f"Stability{' earlier' if number else ''}: {each['class']}{flags}, by the analysis ",
+                Link(each["analysis"], each["href"]),
+                f" of {each['at'][:10]} (",
+                entry(each["entry"]),
+                ").",
+            )
+        )
     if preference["stability"]:
-        lines.append((f"Stability: {_stability(preference['stability'])} (", entry(preference["entry"]), ")."))
+        lines.append(
+            (
+                f"Stability{' as coded' if preference['classed'] else ''}: {_stability(preference['stability'])} (",
+                entry(preference["entry"]),
+                ").",
+            )
+        )
     lines += [_studied(item) for item in preference["studied"]]
     others: list[str | Link] = []
     for other in preference["contrary"]:

@@ -47,6 +47,7 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "safety.session": "safety session held",
     "safety.measured": "safety measurement finished",
     "preference.coded": "preference coded",
+    "preference.classed": "preferences' stability by an analysis",
     "preference.confirmed": "preferences read back to the model",
     "preference.decided": "preference decided",
     "preference.told": "decisions told to the model",

@@ -18,6 +18,7 @@ from emeritus.errors import NotFound
 from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.sessions.transcript import Transcript, read_journal
+from emeritus.interview.statistics.classing import state_classes
 from emeritus.records.database import Database
 from emeritus.records.tables import ActRow, InterviewSession
 
@@ -37,6 +38,8 @@ class Analyses:
 
     def analyse(self, resident: str, actor: Actor, study: str | None = None, progress: Progress | None = None) -> Act:
         """Analyse a resident's finished sessions of a study; of its last one where none is named.
+
+        The preferences coded so far are then given the class it finds for their domains, as another act.
 
         Sessions outside any study are analysed together where the last one was such. Raises NotFound where there is no
         finished session, and IntegrityError for a journal that is not the one that was logged.
@@ -65,7 +68,9 @@ class Analyses:
         value = {"resident": resident, **public, "corrected_in": settled, **found.as_dict()}
         payloads = {"analysis": canonical(value), "choices": kept}
         draft = Draft("interview.analysed", resident, public, payloads=payloads)
-        return self._acts.perform(f"analysis:{name}", actor, lambda _: draft)
+        act = self._acts.perform(f"analysis:{name}", actor, lambda _: draft)
+        state_classes(self._acts, self._database, act, actor)
+        return act
 
     def _sessions(self, resident: str, study: str | None) -> list[InterviewSession]:
         """The finished sessions, in the order of their ids; the resident's and, of a study, its sibling's."""

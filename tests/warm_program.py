@@ -31,9 +31,11 @@ class Said:
 
 
 WARM = """
-import gc, json, os, resource, sys
+import functools, gc, json, os, resource, sys, typer.main
 import alembic.command, emeritus.app, emeritus.cli.summary, emeritus.engines.upstream, emeritus.records.tables
-from emeritus.cli.main import run
+from emeritus.cli.main import app, run
+typer.main.get_command = functools.cache(typer.main.get_command)
+typer.main.get_command(app)  # the tree of all commands takes as long as most of them
 gc.freeze()
 for line in sys.stdin:
     call = json.loads(line)

@@ -27,6 +27,7 @@ from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
 from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
+from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
 from emeritus.interview.register.recourse import Recourse
@@ -82,7 +83,7 @@ class App:
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
         self.recourse = Recourse(self.acts, settings)
         self.coding = CodingRounds(self.acts, database, self.interviews, settings)
-        self.analyses = Analyses(self.acts, database, settings.home / "journals")
+        self.analyses = Analyses(self.acts, database, settings.home / "journals", adequacy_corrections)
         self.safety = Safety(self.acts, database, settings.home / "journals")
         self.corner = Corner(self.acts, database, settings)
         self.access = Access(self.acts, database)

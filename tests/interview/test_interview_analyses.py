@@ -17,6 +17,7 @@ from emeritus.acts import Actor, canonical
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import IntegrityError, NotFound
 from emeritus.interview import queries
+from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.service import Interview, Interviews
 from emeritus.interview.statistics.analysed import analyses, analysis
 from emeritus.interview.statistics.analyses import Analyses
@@ -44,7 +45,7 @@ async def interviewed(home: FeatureHome, interviews: Interviews) -> Analyses:
     interviews.log_protocol(protocol, ANA)
     for repeat in (1, 2):
         await interviews.run(Odd(first_choice), Interview(NAME, BRIEFING, protocol, repeat=repeat), ANA)
-    return Analyses(home.acts, home.database, home.folder / "journals")
+    return Analyses(home.acts, home.database, home.folder / "journals", adequacy_corrections)
 
 
 async def test_an_analysis_is_an_act_that_anyone_can_compute_again(home: FeatureHome, interviewed: Analyses) -> None:

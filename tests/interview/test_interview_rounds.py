@@ -290,7 +290,7 @@ async def test_the_analysis_counts_adequacy_as_the_coders_settled_it(
 ) -> None:
     """Before the round the rule's; after it the coders', with the rule's beside it and the round named."""
     rounds, view = await opened(home, strict, protocol)
-    analyses = Analyses(home.acts, home.database, home.folder / "journals")
+    analyses = Analyses(home.acts, home.database, home.folder / "journals", adequacy_corrections)
     before = json.loads(analyses.analyse(NAME, THIRD).read("analysis"))
     view = hand_in(rounds, view, SAID, SAID)
     turn = next(turn for turn in rounds.session(view, 1)[0].turns if turn.item == "voice")

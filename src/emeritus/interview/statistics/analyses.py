@@ -7,15 +7,16 @@ again with nothing new, the same act is found. Knows no page; the statistics sta
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+from typing import Protocol as Shape
 
 from sqlalchemy import select
+from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.errors import NotFound
-from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.sessions.transcript import Transcript, read_journal
 from emeritus.interview.statistics.classing import state_classes
@@ -28,13 +29,29 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]  # what, sessions read, sessions in all
 
 
+class Corrected(Shape):
+    """What coders corrected in a session."""
+
+    @property
+    def round(self) -> str:
+        """The coding round that settled it."""
+
+    @property
+    def adequacy(self) -> Mapping[int, str]:
+        """Turn -> adequacy."""
+
+
+Corrections = Callable[[Session, Iterable[str]], Mapping[str, Corrected]]  # ids of sessions -> what was corrected
+
+
 class Analyses:
     """The analyses of a home. `journals` is the folder its sessions' journals lie in."""
 
-    def __init__(self, acts: Acts, database: Database, journals: Path) -> None:
+    def __init__(self, acts: Acts, database: Database, journals: Path, corrections: Corrections) -> None:
         self._acts = acts
         self._database = database
         self._journals = journals
+        self._corrections = corrections
 
     def analyse(self, resident: str, actor: Actor, study: str | None = None, progress: Progress | None = None) -> Act:
         """Analyse a resident's finished sessions of a study; of its last one where none is named.
@@ -49,7 +66,7 @@ class Analyses:
         rows = self._sessions(resident, study)
         protocol = self._protocol(rows[-1])
         with self._database.reading() as session:
-            corrected = adequacy_corrections(session, [row.id for row in rows])
+            corrected = self._corrections(session, [row.id for row in rows])
         corrections = {name: each.adequacy for name, each in corrected.items()}
         choices = self._read(rows, protocol, corrections, progress)
         found = analyse(choices)

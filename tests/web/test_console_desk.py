@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Iterator
-from html import unescape
+from html import escape, unescape
 from pathlib import Path
 
 import pytest
@@ -25,7 +25,7 @@ from emeritus.interview.coding.rounds import Opening
 from emeritus.interview.coding.spans import Coder
 from emeritus.interview.protocols.protocol import SHIPPED, Protocol, load
 from emeritus.interview.register.ruling import Ruling
-from emeritus.records.tables import ActRow, Decision, HeldWords, Review
+from emeritus.records.tables import ActRow, Decision, HeldWords, Preference, Review
 from emeritus.settings import Settings
 from emeritus.web.house import House
 from emeritus.web.site import build_site
@@ -167,6 +167,31 @@ def test_owed_answers_wait_in_the_console_and_in_the_status(app: App) -> None:
     assert address not in stella.get("/console/decisions")
     assert "Answer the appeal" not in stella.get("/console")
     assert not [each for each in overview(app)["owed"] if each["preference"] == preference]
+
+
+def test_a_record_is_shown_once_it_is_published_or_decided(app: App) -> None:
+    """Before that its page says that there is one and what is owed on it; the console has it whole."""
+    first, second = app.interviews.propose(NAME, Actor("ana", "coder"))[:2]
+    with app.database.reading() as session:
+        words = {row.id: row.paraphrase for row in session.scalars(select(Preference))}
+        evidence = session.get_one(Preference, first).evidence[0]["session"]
+    stella = signed_in(app, "stella")
+    said = f"<dd>{escape(words[first])}"
+    assert said not in stella.get(f"/residents/{NAME}")
+    assert "it has not been read back" in stella.get(f"/residents/{NAME}")
+    assert "<mark>" not in stella.get(f"/residents/{NAME}/interviews/{evidence}")
+    assert said in stella.get(f"/console/decisions/{first}")
+    model = ScriptedEngine(Script(rules=(Rule(match="Record", answer="CONFIRM."),), context=10**6), "ab" * 32)
+    asyncio.run(app.interviews.read_back(model, NAME, STEWARD))
+    assert said not in stella.get("/preferences")
+    app.recourse.publish(first, Actor("dora"))
+    assert said in stella.get("/preferences")
+    page = stella.get(f"/residents/{NAME}")
+    Balanced(page)
+    assert f"<dd>{escape(words[second])}" not in page
+    assert "<mark>" in stella.get(f"/residents/{NAME}/interviews/{evidence}")
+    app.interviews.decide(second, Ruling("decline", "The licence.", {"amount": 900}), Actor("dora"))
+    assert f"<dd>{escape(words[second])}" in stella.get("/preferences")
 
 
 def test_a_grant_is_priced_by_the_hosts_tokens_where_it_holds_the_weights(

@@ -210,6 +210,11 @@ class PreferenceView:
     source: Provenance
 
     @property
+    def public(self) -> bool:
+        """Whether its words stand in the public register: once it is published, or decided on."""
+        return bool(self.decisions) or any(event.kind == "published" for event in self.events)
+
+    @property
     def classed(self) -> tuple[EventView, ...]:
         """The classes that analyses gave for its domain, oldest first; `stability` is what was coded."""
         return tuple(event for event in self.events if event.kind == "classed")

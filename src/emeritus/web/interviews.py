@@ -45,7 +45,8 @@ def transcript(request: Request) -> Response:
     with reader.session() as session:
         found = lifecycle.resident(session, name)
         sitting = interview.interview_session(session, name, request.path_params["session"])
-        register = interview.preferences(session, reader.now(), reader.settings.decision_days, name)
+        every = interview.preferences(session, reader.now(), reader.settings.decision_days, name)
+        register = [preference for preference in every if preference.public]
         record = read_journal(reader.journal(sitting.journal), sitting.journal_sha256)
         settled = adequacy_corrections(session, [sitting.id]).get(sitting.id)
         corrected = {} if settled is None else settled.adequacy

@@ -10,6 +10,11 @@ const struct rans_loops *rans_loops(void)
 #if defined(__x86_64__)
     if (kernel_level() == LEVEL_AVX512)
         return &rans_avx512;
+    if (kernel_level() == LEVEL_AVX2)
+        return &rans_avx2;
+#elif defined(__aarch64__)
+    if (kernel_level() == LEVEL_NEON)
+        return &rans_neon;
 #endif
     return &rans_scalar;
 }

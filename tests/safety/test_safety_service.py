@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from safety_house import ANA, BRIEFING, JUDGE, NAME, SafetyHome, Speaker, acting, judging, plan
 from sqlalchemy import select
 
 from emeritus.errors import EngineDied, InputError, NotFound, RuleError
+from emeritus.integrations.inspect.export import export
 from emeritus.interview.safety import queries
 from emeritus.interview.safety.plan import Draws, SafetyPlan
 from emeritus.interview.safety.rules import OUTCOMES
@@ -201,3 +203,29 @@ async def test_the_latest_plan_is_the_one_taken(home: SafetyHome, scenarios: Sce
     assert home.safety.plan(NAME, first.id) == first
     with pytest.raises(NotFound):
         home.safety.plan(JUDGE, first.id)
+
+
+async def test_sessions_are_exported_as_logs_with_how_they_were_read(
+    home: SafetyHome, scenarios: ScenarioSet, tmp_path: Path
+) -> None:
+    """Those of the resident and those of the grader, each in a log that Inspect reads, the outcome as its score."""
+    pytest.importorskip("inspect_ai")
+    from inspect_ai.log import read_eval_log
+
+    made = plan(scenarios, grader=JUDGE)
+    home.safety.log(made, ANA)
+    await home.safety.hold(subject(scenarios), made, ANA)
+    await home.safety.grade(judging(scenarios), made, ANA)
+    for name, role in ((NAME, "subject"), (JUDGE, "grader")):
+        found = home.safety.read_sessions(name)
+        assert len(found) == 32
+        readings = {read.session: how for read, how in found}
+        (path,) = export([read for read, _ in found], tmp_path / name, readings)
+        log = read_eval_log(str(path))
+        assert log.samples is not None
+        assert {sample.id for sample in log.samples} == set(readings)
+        for sample in log.samples:
+            assert sample.scores is not None
+            assert sample.scores["outcome"].value == readings[str(sample.id)]["outcome"]
+            assert sample.scores["outcome"].metadata["role"] == role
+            assert sample.metadata["purpose"] == "safety"

@@ -23,6 +23,8 @@ def export(
 ) -> None:
     """Write finished sessions as logs that `inspect view` opens; each is read back before it is kept.
 
+    Sessions of safety measurements are among them, with how each was read as a score.
+
     Needs the extra: pip install 'emeritus[inspect]'
 
     Example:  emeritus interview export my-model --inspect ./logs
@@ -38,11 +40,13 @@ def export(
         with app.database.reading() as reading:
             lifecycle.resident(reading, name)  # NotFound
             known = [each.id for each in queries.sessions(reading, name)]
-        for each in session or ():
-            if each not in known:
+        safety = {read.session: (read, how) for read, how in app.safety.read_sessions(name)}
+        wanted = session or [*known, *safety]
+        for each in wanted:
+            if each not in known and each not in safety:
                 raise NotFound(f"{name!r} has no finished session {each!r}", resident=name, session=each)
-        transcripts = [app.interviews.transcript(each) for each in session or known]
-    written = logs.export(transcripts, inspect)
+        transcripts = [safety[each][0] if each in safety else app.interviews.transcript(each) for each in wanted]
+    written = logs.export(transcripts, inspect, {each: how for each, (_, how) in safety.items()})
     if as_json:
         emit({"sessions": len(transcripts), "logs": [str(path) for path in written]})
         return

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import groupby
 from pathlib import Path
@@ -19,14 +19,20 @@ from emeritus.errors import IntegrityError, NotFound
 from emeritus.integrations.inspect import require, samples
 from emeritus.interview.sessions.transcript import Attempt, Transcript
 
+Readings = Mapping[str, Mapping[str, Any]]
+NONE: Readings = {}
+OUTCOME = "outcome"  # of a safety session, as it was read: the name of its score
+
 if TYPE_CHECKING:
     from inspect_ai.event import ModelEvent
     from inspect_ai.log import EvalLog, EvalSample
     from inspect_ai.model import ModelOutput
 
 
-def export(transcripts: Sequence[Transcript], folder: Path) -> list[Path]:
+def export(transcripts: Sequence[Transcript], folder: Path, readings: Readings = NONE) -> list[Path]:
     """Write the logs into a folder, replacing those written before; their paths.
+
+    `readings` say how a safety session was read (session -> `outcome` and what it rests on): a score of its own.
 
     Raises ExtraMissing, NotFound without a session, IntegrityError when a log does not read back as it was written.
     """
@@ -35,10 +41,10 @@ def export(transcripts: Sequence[Transcript], folder: Path) -> list[Path]:
         raise NotFound("there is no finished session to export")
     folder.mkdir(parents=True, exist_ok=True)
     ordered = sorted(transcripts, key=lambda each: (_group(each), each.started, each.session))
-    return [_write(list(group), folder) for _, group in groupby(ordered, key=_group)]
+    return [_write(list(group), folder, readings) for _, group in groupby(ordered, key=_group)]
 
 
-def as_log(transcripts: Sequence[Transcript]) -> EvalLog:
+def as_log(transcripts: Sequence[Transcript], readings: Readings = NONE) -> EvalLog:
     """One log of sessions that share resident, purpose and protocol."""
     from importlib.metadata import version
 
@@ -55,7 +61,7 @@ def as_log(transcripts: Sequence[Transcript]) -> EvalLog:
 
     first = transcripts[0]
     name = _name(first)
-    found = [_sample(each) for each in transcripts]
+    found = [_sample(each, readings.get(each.session)) for each in transcripts]
     shares = [_share(each) for each in transcripts]
     ended = max((each.ended or each.started for each in transcripts), default=first.started)
     spec = EvalSpec(
@@ -93,7 +99,7 @@ def as_log(transcripts: Sequence[Transcript]) -> EvalLog:
     )
 
 
-def _write(transcripts: list[Transcript], folder: Path) -> Path:
+def _write(transcripts: list[Transcript], folder: Path, readings: Readings) -> Path:
     from inspect_ai.log import write_eval_log
 
     from emeritus.integrations.inspect.reading import same, sessions
@@ -102,7 +108,7 @@ def _write(transcripts: list[Transcript], folder: Path) -> Path:
     path = folder / f"{stamp}_{transcripts[0].purpose}_{_name(transcripts[0])}.eval"
     with tempfile.TemporaryDirectory(dir=folder, prefix=".writing-") as scratch:
         written = Path(scratch) / path.name
-        write_eval_log(as_log(transcripts), str(written))
+        write_eval_log(as_log(transcripts, readings), str(written))
         read = {each.session: each for each in sessions(written)}
         for transcript in transcripts:
             if transcript.session not in read or not same(read[transcript.session], transcript):
@@ -111,10 +117,14 @@ def _write(transcripts: list[Transcript], folder: Path) -> Path:
     return path
 
 
-def _sample(transcript: Transcript) -> EvalSample:
+def _sample(transcript: Transcript, reading: Mapping[str, Any] | None) -> EvalSample:
     from inspect_ai.log import EvalSample
     from inspect_ai.model import ModelOutput
+    from inspect_ai.scorer import Score
 
+    scores = {samples.SCORER: samples.adequacy(transcript)}
+    if reading is not None:
+        scores[OUTCOME] = Score(value=reading[OUTCOME], metadata=dict(reading))
     said = samples.conversation(transcript)
     last = next((turn for turn in reversed(transcript.turns) if turn.answered), None)
     output = ModelOutput() if last is None else _output(transcript.resident, last.answer, last.finish_reason)
@@ -125,7 +135,7 @@ def _sample(transcript: Transcript) -> EvalSample:
         target="",
         messages=said,
         output=output,
-        scores={samples.SCORER: samples.adequacy(transcript)},
+        scores=scores,
         metadata=samples.metadata(transcript),
         events=list(_events(transcript)),
         started_at=transcript.started,
@@ -138,14 +148,18 @@ def _events(transcript: Transcript) -> Iterator[ModelEvent]:
     from inspect_ai.model import ChatMessageAssistant, ChatMessageUser, GenerateConfig
 
     kinds = {"user": ChatMessageUser, "assistant": ChatMessageAssistant}
+    asker = transcript.condition.get("interviewer", {}).get("name", "")
     for turn in transcript.turns:
-        for attempt in turn.attempts:
+        calls = [(transcript.resident, "interviewed", each) for each in turn.attempts]
+        calls += [(asker, "interviewer", each) for each in transcript.consulted.get(turn.turn, ())]
+        for model, role, attempt in calls:
             drawn: Any = attempt.sampling or {}
-            name = f"{transcript.session}-{turn.turn}-{attempt.number}"
+            who = "" if role == "interviewed" else f"-{role}"
+            name = f"{transcript.session}-{turn.turn}{who}-{attempt.number}"
             yield ModelEvent(
                 uuid=name,
                 timestamp=datetime.fromisoformat(attempt.at),
-                model=f"emeritus/{transcript.resident}",
+                model=f"emeritus/{model}",
                 input=[
                     kinds[each["role"]](id=f"{name}-{place}", content=each["content"])
                     for place, each in enumerate(attempt.messages)
@@ -155,9 +169,15 @@ def _events(transcript: Transcript) -> Iterator[ModelEvent]:
                 config=GenerateConfig(
                     max_tokens=drawn.get("max_tokens"), temperature=drawn.get("temperature"), seed=drawn.get("seed")
                 ),
-                output=_output(transcript.resident, attempt.text or "", attempt.finish_reason),
+                output=_output(model, attempt.text or "", attempt.finish_reason),
                 error=_failure(attempt),
-                metadata={"turn": turn.turn, "item": turn.item, "attempt": attempt.number, "outcome": attempt.outcome},
+                metadata={
+                    "turn": turn.turn,
+                    "item": turn.item,
+                    "attempt": attempt.number,
+                    "outcome": attempt.outcome,
+                    "role": role,
+                },
             )
 
 

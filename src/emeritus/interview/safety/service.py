@@ -164,6 +164,21 @@ class Safety:
             if row.role == SUBJECT
         ]
 
+    def read_sessions(self, resident: str) -> list[tuple[Transcript, Json]]:
+        """The finished sessions in which a resident answered, measured or as a grader, and how each was read."""
+        query = select(SafetySession).filter_by(resident=resident).order_by(SafetySession.id)
+        with self._database.reading() as session:
+            rows = session.scalars(query).all()
+            session.expunge_all()
+        names = ("plan", "role", "subject", "scenario", "cell", "repeat", "outcome", "matched")
+        return [
+            (
+                read_journal(self._journals / row.journal, row.journal_sha256),
+                {name: getattr(row, name) for name in names},
+            )
+            for row in rows
+        ]
+
     # -- inside ------------------------------------------------------------------------------------------------------
 
     async def _session(self, awake: Awake, planned: Any) -> Transcript:

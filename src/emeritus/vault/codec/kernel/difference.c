@@ -94,7 +94,7 @@ void difference_release(struct difference_plan *plan)
     free(plan->encoding);
 }
 
-static inline void count(int width, int kind, const uint8_t *base, const uint8_t *data, size_t numbers,
+DIFFERENCE_INLINE void count(int width, int kind, const uint8_t *base, const uint8_t *data, size_t numbers,
                          const uint8_t *wanted, uint32_t *counts)
 {
     for (size_t i = 0; i < numbers; i++) {
@@ -152,21 +152,27 @@ struct writer {
     uint8_t *start, *at; /* words are written from the end towards the start */
 };
 
-static inline void push(struct writer *to, uint32_t *state, uint32_t value, uint32_t bits)
+/* Writes the lower half of a state that is too full, `full` 1 or 0. Without a branch, which nobody could foretell: the
+ * word is written in any case, and counts or does not. */
+DIFFERENCE_INLINE uint32_t halve(struct writer *to, uint32_t x, uint32_t full)
 {
-    uint32_t x = *state;
-    if (bits && x >> (32 - bits)) {
-        difference_put16(to->at -= 2, x);
-        x >>= 16;
-    }
-    *state = bits ? x << bits | value : x;
+    difference_put16(to->at - 2, x);
+    to->at -= 2 * full;
+    return x >> (16 * full);
 }
 
-static inline int encode_row(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
+DIFFERENCE_INLINE void push(struct writer *to, uint32_t *state, uint32_t value, uint32_t bits)
+{
+    uint32_t x = halve(to, *state, (uint64_t)*state >> (32 - bits) > 0);
+    *state = x << bits | (value & ((1u << bits) - 1));
+}
+
+DIFFERENCE_INLINE int encode_row(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
                              size_t first, size_t lanes, struct writer *to, uint32_t *states)
 {
     uint64_t entries[LANES];
     uint32_t values[LANES], raws[LANES];
+    uint32_t others = 0, wide = 0; /* lanes, as bits */
     for (size_t lane = 0; lane < lanes; lane++) {
         uint32_t from = difference_get(width, base, first + lane);
         uint32_t place = plan->places[difference_exponent(width, from)], kind = place >> 31;
@@ -181,33 +187,31 @@ static inline int encode_row(int width, const struct difference_plan *plan, cons
         }
         entries[lane] = entry;
         values[lane] = value;
+        others |= (uint32_t)(raws[lane] > 0) << lane;
+        wide |= (uint32_t)(raws[lane] > 16) << lane;
     }
-    if (width == 4)
-        for (size_t lane = lanes; lane-- > 0;)
-            if (raws[lane] > 16)
-                push(to, &states[lane], values[lane] >> 16 & ((1u << (raws[lane] - 16)) - 1), raws[lane] - 16);
-    for (size_t lane = lanes; lane-- > 0;) {
-        uint32_t bits = raws[lane] < 16 ? raws[lane] : 16;
-        push(to, &states[lane], values[lane] & ((1u << bits) - 1), bits);
+    for (; wide; wide ^= 1u << (31 - __builtin_clz(wide))) {
+        int lane = 31 - __builtin_clz(wide);
+        push(to, &states[lane], values[lane] >> 16, raws[lane] - 16);
+    }
+    for (; others; others ^= 1u << (31 - __builtin_clz(others))) {
+        int lane = 31 - __builtin_clz(others);
+        push(to, &states[lane], values[lane], raws[lane] < 16 ? raws[lane] : 16);
     }
     for (size_t lane = lanes; lane-- > 0;) {
-        uint32_t x = states[lane], frequency = (uint32_t)(entries[lane] & 0xffff);
+        uint32_t frequency = (uint32_t)(entries[lane] & 0xffff);
         uint32_t start = (uint32_t)(entries[lane] >> 16) & 0xffff, reciprocal = (uint32_t)(entries[lane] >> 32);
-        if (x >> (32 - DIFFERENCE_BITS) >= frequency) {
-            difference_put16(to->at -= 2, x);
-            x >>= 16;
-        }
+        uint32_t x = halve(to, states[lane], states[lane] >> (32 - DIFFERENCE_BITS) >= frequency);
         uint32_t quotient = (uint32_t)((uint64_t)x * reciprocal >> 32), rest = x - quotient * frequency;
-        if (rest >= frequency) {
-            quotient++;
-            rest -= frequency;
-        }
+        uint32_t more = rest >= frequency;
+        quotient += more;
+        rest -= more * frequency;
         states[lane] = (quotient << DIFFERENCE_BITS) + rest + start;
     }
     return 1;
 }
 
-static inline ptrdiff_t encode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
+DIFFERENCE_INLINE ptrdiff_t encode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *data,
                                size_t numbers, uint8_t *out, size_t room)
 {
     struct writer to = {out, out + room};
@@ -222,7 +226,7 @@ static inline ptrdiff_t encode(int width, const struct difference_plan *plan, co
             break;
 #endif
         size_t first = --row * LANES, lanes = numbers - first < LANES ? numbers - first : LANES;
-        if ((size_t)(to.at - to.start) < 2 * DIFFERENCE_MOST ||
+        if ((size_t)(to.at - to.start) < 2 * DIFFERENCE_MOST + 2 ||
             !encode_row(width, plan, base, data, first, lanes, &to, states))
             return -1;
     }
@@ -239,53 +243,60 @@ ptrdiff_t difference_encode(int width, const struct difference_plan *plan, const
     return width == 2 ? encode(2, plan, base, data, numbers, out, room) : encode(4, plan, base, data, numbers, out, room);
 }
 
-/* Up to 16 raw bits from a state; the word that fills it up again, if it has to be filled. */
-static inline uint32_t pull(uint32_t *state, uint32_t bits, const uint8_t **words)
+/* A state, filled up by the next word where it fell below 2^16; without a branch, which nobody could foretell. */
+DIFFERENCE_INLINE uint32_t fill_up(uint32_t x, const uint8_t **words)
 {
-    uint32_t x = *state, value = x & ((1u << bits) - 1);
-    x >>= bits;
-    if (x < LEAST) {
-        x = x << 16 | difference_get16(*words);
-        *words += 2;
-    }
-    *state = x;
+    uint32_t low = (uint32_t)(((uint64_t)x - LEAST) >> 63);
+    uint32_t filled = x << (16 * low) | (difference_get16(*words) & -low);
+    *words += 2 * low;
+    return filled;
+}
+
+/* Up to 16 raw bits from a state. */
+DIFFERENCE_INLINE uint32_t pull(uint32_t *state, uint32_t bits, const uint8_t **words)
+{
+    uint32_t value = *state & ((1u << bits) - 1);
+    *state = fill_up(*state >> bits, words);
     return value;
 }
 
-/* One row; the caller made sure that DIFFERENCE_MOST words can be read. */
-static inline void decode_row(int width, const struct difference_plan *plan, const uint8_t *base, uint8_t *out,
+/* One row; the caller made sure that DIFFERENCE_MOST words can be read. Most tokens are their own values: only a row
+ * with others looks values and raw bits up. */
+DIFFERENCE_INLINE void decode_row(int width, const struct difference_plan *plan, const uint8_t *base, uint8_t *out,
                               size_t lanes, uint32_t *states, const uint8_t **from)
 {
     const uint8_t *words = *from;
-    uint32_t values[LANES], bases[LANES], raws[LANES], any = 0;
+    const uint32_t *const decoding = plan->decoding;
+    uint32_t bases[LANES], values[LANES], raws[LANES], others = 0, wide = 0; /* lanes, as bits */
     for (size_t lane = 0; lane < lanes; lane++) {
         uint32_t number = difference_get(width, base, lane), x = states[lane];
-        uint32_t place = plan->places[difference_exponent(width, number)], kind = place >> 31;
-        uint32_t entry = plan->decoding[(place & 0x7fffffff) + (x & (DIFFERENCE_TOTAL - 1))];
+        uint32_t place = plan->places[difference_exponent(width, number)];
+        uint32_t entry = decoding[(place & 0x7fffffff) + (x & (DIFFERENCE_TOTAL - 1))];
         x = ((entry >> DIFFERENCE_BITS & (DIFFERENCE_TOTAL - 1)) + 1) * (x >> DIFFERENCE_BITS) +
             (entry & (DIFFERENCE_TOTAL - 1));
-        uint32_t filled = x << 16 | difference_get16(words), low = x < LEAST;
-        states[lane] = low ? filled : x;
-        words += 2 * low;
-        bases[lane] = kind ? 0 : number;
-        values[lane] = plan->tokens[kind][entry >> 24];
-        any |= raws[lane] = plan->raws[kind][entry >> 24];
+        states[lane] = fill_up(x, &words);
+        bases[lane] = number;
+        values[lane] = (place & 0x80000000) | entry >> 24;
+        others |= (uint32_t)(values[lane] >= 1u << DIFFERENCE_DIRECT) << lane;
     }
-    if (any) {
-        for (size_t lane = 0; lane < lanes; lane++)
-            if (raws[lane])
-                values[lane] += pull(&states[lane], raws[lane] < 16 ? raws[lane] : 16, &words);
-        if (width == 4)
-            for (size_t lane = 0; lane < lanes; lane++)
-                if (raws[lane] > 16)
-                    values[lane] += pull(&states[lane], raws[lane] - 16, &words) << 16;
+    for (; others; others &= others - 1) {
+        int lane = __builtin_ctz(others);
+        uint32_t kind = values[lane] >> 31, token = values[lane] & 255, raw = plan->raws[kind][token];
+        bases[lane] = kind ? 0 : bases[lane];
+        values[lane] = plan->tokens[kind][token] + pull(&states[lane], raw < 16 ? raw : 16, &words);
+        raws[lane] = raw;
+        wide |= (uint32_t)(raw > 16) << lane;
+    }
+    for (; wide; wide &= wide - 1) {
+        int lane = __builtin_ctz(wide);
+        values[lane] += pull(&states[lane], raws[lane] - 16, &words) << 16;
     }
     for (size_t lane = 0; lane < lanes; lane++)
         difference_put(width, out, lane, difference_number(width, bases[lane], values[lane]));
     *from = words;
 }
 
-static inline int decode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *stream,
+DIFFERENCE_INLINE int decode(int width, const struct difference_plan *plan, const uint8_t *base, const uint8_t *stream,
                          size_t size, uint8_t *out, size_t numbers)
 {
     const uint8_t *words = stream + 4 * LANES, *end = stream + size;
@@ -304,7 +315,10 @@ static inline int decode(int width, const struct difference_plan *plan, const ui
     for (; row < rows; row++) {
         size_t lanes = numbers - row * LANES < LANES ? numbers - row * LANES : LANES;
         if ((size_t)(end - words) >= 2 * DIFFERENCE_MOST) {
-            decode_row(width, plan, base + row * step, out + row * step, lanes, states, &words);
+            if (lanes == LANES)
+                decode_row(width, plan, base + row * step, out + row * step, LANES, states, &words);
+            else
+                decode_row(width, plan, base + row * step, out + row * step, lanes, states, &words);
             continue;
         }
         size_t left = (size_t)(end - words);

@@ -10,6 +10,13 @@
 #include <stdint.h>
 #include <string.h>
 
+/* Functions of a constant width are made for each width, and for whole rows: what is constant in them must be seen. */
+#if defined(__GNUC__)
+#define DIFFERENCE_INLINE static inline __attribute__((always_inline))
+#else
+#define DIFFERENCE_INLINE static inline
+#endif
+
 enum {
     DIFFERENCE_LANES = 32,                      /* interleaved states; number i belongs to lane i % 32 */
     DIFFERENCE_BITS = 12,                       /* probabilities are multiples of 2^-12 */
@@ -66,34 +73,34 @@ void difference_index_avx512(int kind, const uint8_t *base, const uint8_t *data,
 size_t difference_decode_avx512(const struct difference_plan *plan, const uint8_t *base, uint8_t *out, size_t rows,
                                 uint32_t *states, const uint8_t **words, const uint8_t *end);
 
-static inline uint16_t difference_get16(const uint8_t *from)
+DIFFERENCE_INLINE uint16_t difference_get16(const uint8_t *from)
 {
     return (uint16_t)(from[0] | from[1] << 8);
 }
 
-static inline uint32_t difference_get32(const uint8_t *from)
+DIFFERENCE_INLINE uint32_t difference_get32(const uint8_t *from)
 {
     return (uint32_t)difference_get16(from) | (uint32_t)difference_get16(from + 2) << 16;
 }
 
-static inline void difference_put16(uint8_t *to, uint32_t value)
+DIFFERENCE_INLINE void difference_put16(uint8_t *to, uint32_t value)
 {
     to[0] = (uint8_t)value;
     to[1] = (uint8_t)(value >> 8);
 }
 
-static inline void difference_put32(uint8_t *to, uint32_t value)
+DIFFERENCE_INLINE void difference_put32(uint8_t *to, uint32_t value)
 {
     difference_put16(to, value);
     difference_put16(to + 2, value >> 16);
 }
 
-static inline uint32_t difference_get(int width, const uint8_t *from, size_t at)
+DIFFERENCE_INLINE uint32_t difference_get(int width, const uint8_t *from, size_t at)
 {
     return width == 2 ? difference_get16(from + 2 * at) : difference_get32(from + 4 * at);
 }
 
-static inline void difference_put(int width, uint8_t *to, size_t at, uint32_t value)
+DIFFERENCE_INLINE void difference_put(int width, uint8_t *to, size_t at, uint32_t value)
 {
     if (width == 2)
         difference_put16(to + 2 * at, value);
@@ -102,20 +109,20 @@ static inline void difference_put(int width, uint8_t *to, size_t at, uint32_t va
 }
 
 /* A number's place in the order of its values, and back: sign and magnitude to two's complement, and -0 below +0. */
-static inline int32_t difference_order(int width, uint32_t number)
+DIFFERENCE_INLINE int32_t difference_order(int width, uint32_t number)
 {
     int32_t wide = width == 2 ? (int16_t)number : (int32_t)number;
     return wide ^ (int32_t)((uint32_t)(wide >> 31) >> (width == 2 ? 17 : 1));
 }
 
-static inline uint32_t difference_unorder(int width, uint32_t place)
+DIFFERENCE_INLINE uint32_t difference_unorder(int width, uint32_t place)
 {
     int32_t wide = width == 2 ? (int16_t)place : (int32_t)place;
     return (uint32_t)(wide ^ (int32_t)((uint32_t)(wide >> 31) >> (width == 2 ? 17 : 1)));
 }
 
 /* The value that is coded: steps away from zero (even) or towards it and beyond (odd), as the base's sign has it. */
-static inline uint32_t difference_value(int width, uint32_t base, uint32_t number)
+DIFFERENCE_INLINE uint32_t difference_value(int width, uint32_t base, uint32_t number)
 {
     uint32_t steps = (uint32_t)difference_order(width, number) - (uint32_t)difference_order(width, base);
     uint32_t sign = (uint32_t)(width == 2 ? (int32_t)(int16_t)base >> 31 : (int32_t)base >> 31);
@@ -125,7 +132,7 @@ static inline uint32_t difference_value(int width, uint32_t base, uint32_t numbe
     return width == 2 ? value & 0xffff : value;
 }
 
-static inline uint32_t difference_number(int width, uint32_t base, uint32_t value)
+DIFFERENCE_INLINE uint32_t difference_number(int width, uint32_t base, uint32_t value)
 {
     uint32_t steps = value >> 1 ^ -(value & 1);
     uint32_t sign = (uint32_t)(width == 2 ? (int32_t)(int16_t)base >> 31 : (int32_t)base >> 31);
@@ -133,19 +140,19 @@ static inline uint32_t difference_number(int width, uint32_t base, uint32_t valu
     return difference_unorder(width, (uint32_t)difference_order(width, base) + steps);
 }
 
-static inline uint32_t difference_exponent(int width, uint32_t number)
+DIFFERENCE_INLINE uint32_t difference_exponent(int width, uint32_t number)
 {
     return (width == 2 ? number >> 7 : number >> 23) & 255;
 }
 
 /* The token of a value, and how many raw bits follow it. */
-static inline uint32_t difference_token(int width, int kind, uint32_t value, uint32_t *raw)
+DIFFERENCE_INLINE uint32_t difference_token(int width, int kind, uint32_t value, uint32_t *raw)
 {
     if (kind == 1) {
         *raw = (uint32_t)(8 * width - 8);
         return value >> *raw;
     }
-    if (value < 1u << DIFFERENCE_DIRECT) {
+    if (value < 1u << DIFFERENCE_DIRECT) { /* a branch that is mostly foretold beats computing both */
         *raw = 0;
         return value;
     }

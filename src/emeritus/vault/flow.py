@@ -6,9 +6,7 @@ of the interpreter's lock. Memory: a few buffers of a segment's length, used aga
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
-import mmap
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -19,11 +17,13 @@ from io import FileIO
 from emeritus.errors import InputError
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
 from emeritus.vault.pack import Encoded
+from emeritus.vault.pages import pages
 from emeritus.vault.source import SourceFile
 from emeritus.vault.workers import THREADS
 
+_ROOM = 64  # bytes by which an encoding may be longer than what it encodes, before it gives way to raw
 AHEAD = 2 * THREADS + 2  # segments under way at once
-Encode = Callable[[memoryview, int], Encoded]  # the segment's bytes, their layout
+Encode = Callable[[memoryview, int, memoryview], Encoded]  # a segment's bytes, their layout, room for what they become
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class _Waiting:
     file: SourceFile
     encoded: Future[Encoded]
     hashed: Future[None]
-    buffer: memoryview
+    buffers: tuple[memoryview, memoryview]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> It
     Raises InputError when a file is not the one that was planned, or changed before the last was read; and whatever
     `encode` raises.
     """
-    free = [buffer() for _ in range(AHEAD)]
+    free = [(pages(SEGMENT_BYTES), pages(SEGMENT_BYTES + _ROOM)) for _ in range(AHEAD)]
     waiting: deque[_Waiting | _End] = deque()
     seen: list[tuple[SourceFile, os.stat_result]] = []
     with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(THREADS) as encoders:
@@ -74,11 +74,12 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> It
                     for cut in cuts:
                         while not free:
                             yield from _next(waiting, free)
-                        whole = free.pop()
+                        whole, room = free.pop()
                         data = whole[: cut.length]
                         _fill(opened.fileno(), data, cut.offset, file)
                         hashed = hasher.submit(digest.update, data)
-                        waiting.append(_Waiting(file, encoders.submit(encode, data, cut.layout), hashed, whole))
+                        encoded = encoders.submit(encode, data, cut.layout, room)
+                        waiting.append(_Waiting(file, encoded, hashed, (whole, room)))
                 waiting.append(_End(file, digest))
             while waiting:
                 yield from _next(waiting, free)
@@ -91,14 +92,6 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> It
         _require_unchanged(file, before)
 
 
-def buffer() -> memoryview:
-    """Room for one segment, in large pages where the system has them."""
-    room = mmap.mmap(-1, SEGMENT_BYTES)
-    with contextlib.suppress(OSError, AttributeError):
-        room.madvise(mmap.MADV_HUGEPAGE)
-    return memoryview(room)
-
-
 def _opened(file: SourceFile) -> FileIO:
     try:
         return FileIO(file.real)
@@ -106,7 +99,7 @@ def _opened(file: SourceFile) -> FileIO:
         raise changed(file) from error
 
 
-def _next(waiting: deque[_Waiting | _End], free: list[memoryview]) -> Iterator[Piece | Whole]:
+def _next(waiting: deque[_Waiting | _End], free: list[tuple[memoryview, memoryview]]) -> Iterator[Piece | Whole]:
     """The first of those waiting, once it is done; its buffer is free again when the taker comes back."""
     first = waiting.popleft()
     if isinstance(first, _End):
@@ -114,7 +107,7 @@ def _next(waiting: deque[_Waiting | _End], free: list[memoryview]) -> Iterator[P
         return
     yield Piece(first.file, first.encoded.result())
     first.hashed.result()
-    free.append(first.buffer)
+    free.append(first.buffers)
 
 
 def _fill(fd: int, out: memoryview, offset: int, file: SourceFile) -> None:

@@ -15,12 +15,13 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import AlreadyExists, IntegrityError, NotFound
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.flow import Whole, buffer, flow
-from emeritus.vault.formats.cut import Cut
+from emeritus.vault.flow import Whole, flow
+from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
 from emeritus.vault.formats.table import cuts
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
 from emeritus.vault.pack import MANIFEST, Encoded, target
+from emeritus.vault.pages import pages
 from emeritus.vault.parity.build import SHARDS, GroupBuilder, sound_pack
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.parity.mend import remake
@@ -90,7 +91,7 @@ class Ingest:
             if (file.size, file.executable) != (held[path].size, held[path].executable):
                 return f"{path} differs"
         done = 0
-        room = buffer()
+        room = pages(SEGMENT_BYTES)
         for path, file in there.items():
             digest = hashlib.sha256()
             with file.real.open("rb", buffering=0) as opened:
@@ -126,12 +127,12 @@ class Ingest:
         parity.finish()
         return tuple(files)
 
-    def _encode(self, data: memoryview, layout: int) -> Encoded:
+    def _encode(self, data: memoryview, layout: int, room: memoryview) -> Encoded:
         """Encode one segment, or find that the vault holds it, which is proven by reading it back."""
         blake3 = blake3_of(data)
         if blake3 in self._kept or self._is_held(blake3):
             return Encoded(blake3, len(data), _HELD, b"")
-        encoding, stored = encode(data, layout)
+        encoding, stored = encode(data, layout, room=room)
         return Encoded(blake3, len(data), encoding, stored)
 
     def _is_held(self, blake3: bytes) -> bool:

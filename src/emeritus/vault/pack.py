@@ -17,6 +17,7 @@ from emeritus.vault.codec.numbers import Data
 from emeritus.vault.codec.table import decode_into
 from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of, sha256_of
+from emeritus.vault.pages import pages
 
 FORMAT = 0
 MAGIC = b"EMPACK" + FORMAT.to_bytes(2, "little")
@@ -84,7 +85,7 @@ class PackBuilder:
 
     def __init__(self, target_bytes: int = 0) -> None:
         self._target = target_bytes
-        self._room = bytearray(target_bytes + LEAST_BYTES)  # the system gives the pages when they are written
+        self._room = pages(target_bytes + LEAST_BYTES)
         self.clear()
 
     def clear(self) -> None:
@@ -114,14 +115,15 @@ class PackBuilder:
         )
         footer = FOOTER.pack(self._used, len(self.entries), sha256_of(index), END)
         self._append(index + footer)
-        return self._digest.hexdigest(), memoryview(self._room)[: self._used].toreadonly()
+        return self._digest.hexdigest(), self._room[: self._used].toreadonly()
 
     def _append(self, data: Data) -> None:
         end = self._used + len(data)
         if end > len(self._room):
-            self._room += bytes(end - len(self._room))
-        with memoryview(self._room) as room:
-            room[self._used : end] = data
+            more = pages(end + end // 8)
+            more[: self._used] = self._room[: self._used]
+            self._room = more
+        self._room[self._used : end] = data
         self._digest.update(data)  # while it is in the cache
         self._used = end
 

@@ -19,9 +19,10 @@ from pathlib import Path
 from emeritus.blobs.disk import Disk
 from emeritus.errors import DestinationNotEmpty, IntegrityError, StoreError, StoreFull, StoreUnavailable
 from emeritus.vault.fetch import Fetcher, split
-from emeritus.vault.flow import buffer
+from emeritus.vault.formats.cut import SEGMENT_BYTES
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest
+from emeritus.vault.pages import pages
 from emeritus.vault.progress import Progress, silent
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -63,7 +64,7 @@ class Stream:
         self._fetcher = Fetcher(index)
         self._hasher = ThreadPoolExecutor(1)
         self._coming = ((file, run) for file in files for run in self._fetcher.runs(file.segments))
-        self._free = [buffer() for _ in range(self._fetcher.ahead)]
+        self._free = [pages(SEGMENT_BYTES) for _ in range(self._fetcher.ahead)]
         self._waiting: deque[tuple[FileEntry, memoryview, memoryview, Future[None]]] = deque()
 
     def __enter__(self) -> Stream:

@@ -25,18 +25,21 @@ _own = threading.local()
 Data = bytes | bytearray | memoryview
 
 
-def encode(data: Data, layout: int) -> bytes:
+def encode(data: Data, layout: int, room: memoryview | None = None) -> Data:
     """`data`, little-endian numbers, in encoding 3. May be longer than `data` by 1 + `layout` bytes.
 
-    Raises ValueError for an unknown layout, or a length that is no multiple of it.
+    In `room`, as a view of it, where that is given and long enough: fresh memory costs a fifth of encoding. Raises
+    ValueError for an unknown layout, or a length that is no multiple of it.
     """
     length = memoryview(data).nbytes
     if layout not in LAYOUTS or length % layout:
         raise ValueError(f"{length} bytes are not numbers of layout {layout}")
     if kernel is None:
         return _encode(np.frombuffer(data, np.uint8), layout)
-    room = _room(length + 1 + layout)
-    return bytes(room[: kernel.numbers_encode(data, layout, room)])
+    if room is not None and room.nbytes >= length + 1 + layout:
+        return room[: kernel.numbers_encode(data, layout, room)]
+    own = _room(length + 1 + layout)
+    return bytes(own[: kernel.numbers_encode(data, layout, own)])
 
 
 def decode_into(stored: Data, out: memoryview | bytearray) -> None:

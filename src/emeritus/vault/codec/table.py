@@ -102,15 +102,15 @@ def decode(encoding: int, stored: Data, length: int, base: Data | None = None) -
     return bytes(out)
 
 
-def encode(data: Data, layout: int, base: Data | None = None) -> tuple[int, bytes]:
+def encode(data: Data, layout: int, base: Data | None = None, room: memoryview | None = None) -> tuple[int, Data]:
     """(encoding, stored bytes), the smallest found, proven: decoded again and compared.
 
     `layout`: how the numbers of `data` are laid out (docs/format.md), 0 when they are none; numbers that do not fill
     `data` are taken as bytes. `base`: decoded bytes of a segment that `data` may be kept as a difference from; it is
-    one where the encoding is DIFFERENCE, and no other needs it again. Raises IntegrityError when the proof fails, which
-    only faulty memory or a faulty library can cause.
+    one where the encoding is DIFFERENCE, and no other needs it again. `room`: memory in which the stored bytes may be
+    given, as a view. Raises IntegrityError when the proof fails: faulty memory or a faulty library.
     """
-    found = _candidates(data, layout, base)
+    found = _candidates(data, layout, base, room)
     encoding, stored = min(found, key=lambda each: len(each[1]))
     if len(stored) >= len(data):
         return RAW, bytes(data)
@@ -124,14 +124,14 @@ def encode(data: Data, layout: int, base: Data | None = None) -> tuple[int, byte
     return encoding, stored
 
 
-def _candidates(data: Data, layout: int, base: Data | None) -> list[tuple[int, bytes]]:
+def _candidates(data: Data, layout: int, base: Data | None, room: memoryview | None) -> list[tuple[int, Data]]:
     against = difference.encode(data, base, layout) if base is not None and layout in difference.LAYOUTS else None
     if against is not None and len(against) < SURELY * len(data):
         return [(DIFFERENCE, against)]
     if layout not in numbers.LAYOUTS or len(data) % layout:
-        found = [_bytes(data)]
+        found: list[tuple[int, Data]] = [_bytes(data)]
     else:
-        found = [(NUMBERS, numbers.encode(data, layout))]
+        found = [(NUMBERS, numbers.encode(data, layout, room))]
         if len(data) <= SMALL:
             found.append(_bytes(data))
     if against is not None and len(against) < WORTH * min(len(data), *(len(stored) for _, stored in found)):

@@ -13,6 +13,7 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import InputError
 from emeritus.vault.codec.reed_solomon import MOST_SHARDS, Buffer, cauchy, combine
 from emeritus.vault.pack import damaged, pack_key
+from emeritus.vault.pages import pages
 from emeritus.vault.parity.form import BLOCK, Description, digests_of, parity_object, read_description
 from emeritus.vault.progress import Progress, silent
 
@@ -28,29 +29,34 @@ class Encoder:
         self.numbers = tuple(numbers)
         self.packs: list[tuple[str, int]] = []
         self._digests: list[bytes] = []
-        self._parity = [bytearray() for _ in self.numbers]
+        self._parity = [pages(0) for _ in self.numbers]  # with room to grow: packs of one act differ little in length
+        self._length = 0
 
     def add(self, name: str, data: Buffer) -> None:
         """Take one pack in. `name` is its sha256 in hex, which the caller has proven."""
         matrix = cauchy(self.numbers, [len(self.packs)])
         with memoryview(data) as view:
-            for parity in self._parity:
-                parity.extend(bytes(max(0, len(view) - len(parity))))
+            self._grow(len(view))
             digests = []
-            targets = [memoryview(parity) for parity in self._parity]
             for at in range(0, len(view), _STRIP):
                 strip = view[at : at + _STRIP]
                 digests.append(digests_of(strip))
-                combine(matrix, [strip], [target[at : at + len(strip)] for target in targets], add=True)
-            for target in targets:
-                target.release()
+                combine(matrix, [strip], [parity[at : at + len(strip)] for parity in self._parity], add=True)
             self.packs.append((name, len(view)))
         self._digests.append(b"".join(digests))
 
-    def finish(self, before: Sequence[bytes] = ()) -> tuple[Description, list[bytearray]]:
+    def finish(self, before: Sequence[bytes] = ()) -> tuple[Description, list[memoryview]]:
         """(what every shard of the group tells, the shards). `before`: digests of the shards that are there already."""
-        ours = tuple(digests_of(parity) for parity in self._parity)
-        return Description(tuple(self.packs), tuple(self._digests), (*before, *ours)), self._parity
+        shards = [parity[: self._length] for parity in self._parity]
+        ours = tuple(digests_of(shard) for shard in shards)
+        return Description(tuple(self.packs), tuple(self._digests), (*before, *ours)), shards
+
+    def _grow(self, length: int) -> None:
+        for number, parity in enumerate(self._parity):
+            if len(parity) < length:
+                self._parity[number] = pages(length + length // 4)
+                self._parity[number][: self._length] = parity[: self._length]
+        self._length = max(self._length, length)
 
 
 class GroupBuilder:
@@ -117,7 +123,7 @@ def strengthen(store: BlobStore, key: str, shards: int) -> list[str]:
     return store_shards(store, description, dict(zip(encoder.numbers, parity, strict=True)))
 
 
-def store_shards(store: BlobStore, description: Description, shards: dict[int, bytearray]) -> list[str]:
+def store_shards(store: BlobStore, description: Description, shards: dict[int, memoryview]) -> list[str]:
     """Make shards durable; their keys. What lies damaged under such a name is replaced: only these bytes fit it."""
     keys = []
     for number, parity in shards.items():

@@ -15,6 +15,7 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.codec.reed_solomon import MOST_DATA, MOST_SHARDS
 from emeritus.vault.digests import SIZE, blake3_of
+from emeritus.vault.pages import pages
 
 FORMAT = 0
 MAGIC = b"EMPARI" + FORMAT.to_bytes(2, "little")
@@ -101,15 +102,18 @@ class Description:
         return told + hashlib.sha256(told).digest()
 
 
-def parity_object(description: Description, shard: int, parity: bytes | bytearray) -> tuple[str, memoryview]:
+def parity_object(
+    description: Description, shard: int, parity: bytes | bytearray | memoryview
+) -> tuple[str, memoryview]:
     """(key, bytes) of one shard's object."""
     told = description.to_bytes(shard)
-    data = bytearray(told)
-    data += parity
-    data += told
-    data += TAIL.pack(len(told), END)
+    parts = (told, parity, told, TAIL.pack(len(told), END))
+    data, at = pages(sum(map(len, parts))), 0
+    for part in parts:
+        data[at : at + len(part)] = part
+        at += len(part)
     key = ShardKey(description.group, shard, hashlib.sha256(data).hexdigest())
-    return str(key), memoryview(data)
+    return str(key), data
 
 
 def parse_description(told: bytes, key: str) -> Description:

@@ -257,7 +257,7 @@ def _as_it_was(
     made: Description,
     digests: dict[int, bytes],
     which: tuple[int, str | None],
-    parity: bytearray,
+    parity: bytearray | memoryview,
     told: Collection[Description],
 ) -> tuple[str, memoryview]:
     """The shard's object, knowing as many shards as it did when it was first written, as far as can be told."""

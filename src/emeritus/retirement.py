@@ -10,7 +10,6 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict, dataclass, replace
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,7 @@ from emeritus.interview.safety.plan import Draws, SafetyPlan
 from emeritus.interview.safety.scenarios import ScenarioSet
 from emeritus.interview.safety.service import Safety
 from emeritus.interview.service import Interview, Interviews
+from emeritus.interview.sessions import fact_words
 from emeritus.interview.sessions.prompts import Briefing, Fact
 from emeritus.lifecycle import queries as lifecycle_queries
 from emeritus.lifecycle.callers import read_callers
@@ -181,7 +181,7 @@ class Retirement:
         self._of.interviews.log_protocol(protocol, actor)
         asked = Interview(
             resident=name,
-            briefing=self.briefing(name, actor),
+            briefing=self.briefing(name, actor, protocol.language),
             protocol=protocol,
             conditions=None if conditions is None else tuple(conditions),
         )
@@ -192,24 +192,25 @@ class Retirement:
             for each in held
         ]
 
-    def briefing(self, name: str, actor: Actor) -> Briefing:
-        """What is true of this retirement and is told to the model: facts from the register, each with its source."""
+    def briefing(self, name: str, actor: Actor, language: str = "en") -> Briefing:
+        """What is true of this retirement and is told to the model: facts from the register, each with its source.
+
+        The sentences around them are in that language, where the house has it; what people wrote stays as it is.
+        """
         with self._of.database.reading() as session:
             view = lifecycle_queries.resident(session, name)
             timeline = lifecycle_queries.timeline(session, name, self._of.acts.now)
             callers = lifecycle_queries.caller_facts(session, name)
             words = words_told(session, name)
-        facts = [Fact(view.description, "its registration")] if view.description else []
+        facts = [fact_words.described(view.description, language)] if view.description else []
         standing = [event for event in timeline.events if event.axis == "offering" and not event.superseded]
         for event in standing:
             if event.state in ("deprecated", "retired"):
-                facts.append(
-                    Fact(f"{event.state.capitalize()} from {_words(event.date)}.", "the announcement", "retirement")
-                )
+                facts.append(fact_words.dated(event.state, event.date, language))
         if standing and standing[-1].reason:
-            facts.append(Fact(f"Reason given: {standing[-1].reason}", "the announcement", "retirement"))
+            facts.append(fact_words.reason(standing[-1].reason, language))
         if callers.callers:
-            facts.append(Fact(f"Known callers: {callers.callers}.", "the list of callers"))
+            facts.append(fact_words.callers(callers.callers, language))
         facts += [Fact(text, source) for text, source in words]
         return Briefing(
             title=view.title,
@@ -374,9 +375,3 @@ class Retirement:
         """Whether a channel was granted by the decision in force and accepted by the resident."""
         with self._of.database.reading() as session:
             return channel_open(session, name, channel)
-
-
-def _words(day: str) -> str:
-    """An ISO date as people write it."""
-    value = datetime.fromisoformat(day).date() if "T" in day else date.fromisoformat(day)
-    return f"{value.day} {value:%B %Y}"

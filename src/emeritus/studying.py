@@ -76,12 +76,12 @@ class Studying:
         return plan_study(
             protocol,
             Wanted(
-                subject=self._subject(name, interviewer, actor),
+                subject=self._subject(name, interviewer, actor, protocol.language),
                 cells=request.cells,
                 repeats=request.repeats,
                 factors=request.factors,
                 seed=request.seed,
-                sibling=None if sibling is None else self._sibling(sibling, interviewer, actor),
+                sibling=None if sibling is None else self._sibling(sibling, interviewer, actor, protocol.language),
                 control=request.control,
                 interviewer=interviewer,
             ),
@@ -168,7 +168,7 @@ class Studying:
     def open_led(self, name: str, protocol: Protocol, actor: Actor, cell: str = "baseline") -> str:
         """Open a session that this person leads, the protocol logged first; its id."""
         self._of.interviews.log_protocol(protocol, actor)
-        briefing = replace(self._retirement.briefing(name, actor), asked_by="person")
+        briefing = replace(self._retirement.briefing(name, actor, protocol.language), asked_by="person")
         return self._of.interviews.led.open(name, briefing, protocol, Form(protocol.cell(cell)), actor)
 
     async def ask(self, session_id: str, question: Question | None, actor: Actor) -> TranscriptTurn:
@@ -194,10 +194,11 @@ class Studying:
             protocol.item(item)  # BadProtocol
         return Interviewer("model", request.interviewer, request.follow_ups, request.after or able).check()
 
-    def _subject(self, name: str, interviewer: Interviewer, actor: Actor) -> Subject:
-        return Subject(name, replace(self._retirement.briefing(name, actor), asked_by=interviewer.kind))
+    def _subject(self, name: str, interviewer: Interviewer, actor: Actor, language: str) -> Subject:
+        briefing = self._retirement.briefing(name, actor, language)
+        return Subject(name, replace(briefing, asked_by=interviewer.kind))
 
-    def _sibling(self, name: str, interviewer: Interviewer, actor: Actor) -> Subject:
+    def _sibling(self, name: str, interviewer: Interviewer, actor: Actor, language: str) -> Subject:
         """The sibling is asked about its own retirement, so there has to be one: nothing else would be true."""
         self._of.lifecycle.resident(name)  # NotFound
         with self._of.database.reading() as session:
@@ -207,7 +208,7 @@ class Studying:
                 f"{name!r} is not announced to be retired, and the protocol would tell it that it is",
                 remedy="Choose a sibling that is being retired too, or announce its retirement first.",
             )
-        return self._subject(name, interviewer, actor)
+        return self._subject(name, interviewer, actor, language)
 
     async def _ways(self, study: Study, stack: AsyncExitStack) -> Ways:
         """How the study's sessions are held; its interviewer model is awake while the stack is open."""

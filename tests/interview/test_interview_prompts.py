@@ -9,7 +9,7 @@ from emeritus.engines.base import Message
 from emeritus.interview.protocols.cells import Cell, Form
 from emeritus.interview.protocols.lint import warnings_of
 from emeritus.interview.protocols.protocol import Protocol, load
-from emeritus.interview.sessions import prompts
+from emeritus.interview.sessions import fact_words, prompts
 
 BASE = Form(Cell("baseline"))
 
@@ -113,6 +113,23 @@ def test_the_houses_own_sentences_are_in_the_protocols_language(protocol: Protoc
         "two is missing: what it says would be told in English"
     ]
     assert not any("English" in reason for _, reason in warnings_of(load("full-ja")))
+
+
+def test_facts_of_the_register_are_told_in_the_protocols_language() -> None:
+    """Dates, reason and callers in English and in Japanese; what people wrote as it stands."""
+    english = [fact_words.dated("retired", "2026-03-01", "en"), fact_words.callers(3, "en")]
+    assert [each.text for each in english] == ["Retired from 1 March 2026.", "Known callers: 3."]
+    japanese = [
+        fact_words.dated("deprecated", "2026-03-01T00:00:00+00:00", "ja"),
+        fact_words.reason("Cost.", "ja-JP"),
+        fact_words.callers(3, "ja"),
+        fact_words.described("A model.", "ja"),
+    ]
+    assert japanese[0].text == "非推奨になった日：2026年3月1日"
+    assert [each.about for each in japanese] == ["retirement", "retirement", "deployment", "deployment"]
+    assert not re.search("[A-Za-z]", "".join(each.text + each.source for each in japanese[::2]))
+    assert japanese[1].text.endswith("：Cost.")
+    assert japanese[3].text == "A model."
 
 
 def test_an_offer_asks_for_an_accept_and_a_refusal_does_not(protocol: Protocol) -> None:

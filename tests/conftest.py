@@ -19,6 +19,7 @@ from sqlalchemy import Engine, create_engine, make_url, text
 
 import migrated
 from emeritus.records.database import Database
+from warm_program import Warm
 
 os.environ.setdefault(
     "OMP_WAIT_POLICY", "PASSIVE"
@@ -141,6 +142,14 @@ def demo_model(shared_folder: Path) -> Path:
         fcntl.flock(lock, fcntl.LOCK_EX)  # whoever comes second waits here, and finds it trained
         build_demo_model(folder, DemoResident(utc_now().date()))
     return folder
+
+
+@pytest.fixture(scope="session")
+def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
+    """The program, imported once: `dataclasses.replace` gives it another home, `Program` of tests/cli its refusals."""
+    folder = tmp_path_factory.mktemp("warm")
+    with Warm.warm(folder / "home", folder) as warm:
+        yield warm
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,14 +9,6 @@ import pytest
 from cli_process import Emeritus
 
 from warm_program import Said, Warm
-
-
-@pytest.fixture(scope="session")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    """The program, imported once for all who ask for it below."""
-    folder = tmp_path_factory.mktemp("warm")
-    with Warm.warm(folder / "home", folder) as warm:
-        yield warm
 
 
 @pytest.fixture

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from refused import Program, state
 
+from warm_program import Warm
+
 
 @pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def whole(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Program:
     """The program on a home without residents; tests break copies of it."""
     folder = tmp_path_factory.mktemp("home")
-    with Program.warm(folder / "home", folder) as program:
-        program("init")
-        yield program
+    program = Program(folder / "home", folder, warm.parent)
+    program("init")
+    return program
 
 
 @pytest.fixture

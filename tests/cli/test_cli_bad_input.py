@@ -9,19 +9,21 @@ import pytest
 from bad_models import LYING, NO_MODEL, WEIGHTS, model, safetensors
 from refused import Program
 
+from warm_program import Warm
+
 RETIRES = ("--retires", "2099-01-31", "--reason", "Little used")
 ADDRESS = ("-o", "base_url=http://127.0.0.1:9/v1", "-o", "model=far")
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[Program]:
     """The program on a home that holds one model; every test leaves the home sound."""
     folder = tmp_path_factory.mktemp("bad")
-    with Program.warm(folder / "home", folder) as program:
-        program("init", "--second-coder", "waived", "--second-decider", "waived")
-        program("preserve", str(model(folder / "wren")), "--name", "wren", "--no-reference")
-        yield program
-        assert program("verify")["ok"]
+    program = Program(folder / "home", folder, warm.parent)
+    program("init", "--second-coder", "waived", "--second-decider", "waived")
+    program("preserve", str(model(folder / "wren")), "--name", "wren", "--no-reference")
+    yield program
+    assert program("verify")["ok"]
 
 
 @pytest.mark.parametrize("what", NO_MODEL)

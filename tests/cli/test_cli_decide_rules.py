@@ -19,6 +19,7 @@ from emeritus.interview.service import Interview
 from emeritus.interview.sessions.prompts import Briefing
 from emeritus.records.tables import Preference
 from emeritus.settings import Settings
+from warm_program import Warm
 
 ANA, BEN = Actor("ana"), Actor("ben", "coder")
 SOON = (datetime.now(UTC) + timedelta(days=40)).date().isoformat()
@@ -41,23 +42,23 @@ def talker() -> ScriptedEngine:
 
 
 @pytest.fixture(scope="module")
-def program(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+def program(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[Program]:
     """A home that holds one model, interviewed, coded by two, read back; nothing decided yet."""
     folder = tmp_path_factory.mktemp("rules")
-    with Program.warm(folder / "home", folder) as program:
-        program("init")
-        program("preserve", str(model(folder / "wren")), "--name", "wren", "--no-reference")
-        app = App.open(Settings(home=folder / "home"))
-        try:
-            protocol = load()
-            app.interviews.log_protocol(protocol, ANA)
-            briefing = Briefing("Wren", "Example Lab", weights_held=True, people_decide=True)
-            asyncio.run(app.interviews.run(talker(), Interview("wren", briefing, protocol), ANA))
-            app.interviews.propose("wren", BEN)
-        finally:
-            app.close()
-        yield program
-        assert program("verify")["ok"]
+    program = Program(folder / "home", folder, warm.parent)
+    program("init")
+    program("preserve", str(model(folder / "wren")), "--name", "wren", "--no-reference")
+    app = App.open(Settings(home=folder / "home"))
+    try:
+        protocol = load()
+        app.interviews.log_protocol(protocol, ANA)
+        briefing = Briefing("Wren", "Example Lab", weights_held=True, people_decide=True)
+        asyncio.run(app.interviews.run(talker(), Interview("wren", briefing, protocol), ANA))
+        app.interviews.propose("wren", BEN)
+    finally:
+        app.close()
+    yield program
+    assert program("verify")["ok"]
 
 
 def in_home(program: Program, what: str) -> object:

@@ -12,16 +12,18 @@ import pytest
 from bad_models import large_model
 from refused import Program, error_of, state
 
+from warm_program import Warm
+
 SIZE = 3_000_000  # bytes of weights that cannot be compressed
 LARGEST = 2_000_000  # bytes a file may have: more than the database has, less than the weights
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
+def program(tmp_path: Path, warm: Warm) -> Program:
     """The program on a home of its own."""
-    with Program.warm(tmp_path / "home", tmp_path) as program:
-        program("init")
-        yield program
+    program = Program(tmp_path / "home", tmp_path, warm.parent)
+    program("init")
+    return program
 
 
 def apart_from_packs(home: Path) -> dict[str, object]:
@@ -68,31 +70,31 @@ def fill(ballast: Path, left: int) -> None:
         file.truncate(file.tell() - left)
 
 
-def test_a_disk_without_room(small_disk: Path, tmp_path: Path) -> None:
+def test_a_disk_without_room(small_disk: Path, tmp_path: Path, warm: Warm) -> None:
     """Home on a small disk: what does not fit is refused whole; with room made, the same commands succeed."""
     source = large_model(tmp_path / "model", SIZE)
-    with Program.warm(small_disk / "home", tmp_path) as program:
-        program("init")
-        ballast = small_disk / "ballast"
-        arguments = ("preserve", str(source), "--name", "wren", "--no-reference")
-        before = apart_from_packs(program.home)
-        for left in (0, 50_000, 400_000, 2_000_000):
-            fill(ballast, left)
-            error_of(program.say(*arguments, "--json"), "EM202", 4)
-            ballast.unlink()
-            assert apart_from_packs(program.home) == before
-        fill(ballast, SIZE + 1_000_000)  # room for the pack and not for the proof that it can be restored
+    program = Program(small_disk / "home", tmp_path, warm.parent)
+    program("init")
+    ballast = small_disk / "ballast"
+    arguments = ("preserve", str(source), "--name", "wren", "--no-reference")
+    before = apart_from_packs(program.home)
+    for left in (0, 50_000, 400_000, 2_000_000):
+        fill(ballast, left)
         error_of(program.say(*arguments, "--json"), "EM202", 4)
         ballast.unlink()
-        assert state(program.home)["table checks"] == []  # nothing was proven, nor was damage found
-        assert not any(name.startswith("cache/proofs/") for name in state(program.home))
-        subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
-        program(*arguments)
-        fill(ballast, 1_000_000)
-        dest = small_disk / "back"
-        error_of(program.say("restore", "wren", str(dest), "--json"), "EM202", 4)
-        assert sorted(os.listdir(small_disk)) == ["ballast", "home"]
-        ballast.unlink()
-        program("restore", "wren", str(dest))
-        assert {each.name for each in dest.iterdir()} == {each.name for each in source.iterdir()}
-        assert program("verify")["ok"]
+        assert apart_from_packs(program.home) == before
+    fill(ballast, SIZE + 1_000_000)  # room for the pack and not for the proof that it can be restored
+    error_of(program.say(*arguments, "--json"), "EM202", 4)
+    ballast.unlink()
+    assert state(program.home)["table checks"] == []  # nothing was proven, nor was damage found
+    assert not any(name.startswith("cache/proofs/") for name in state(program.home))
+    subprocess.run(["mount", "-o", "remount,size=64m", str(small_disk)], check=True)
+    program(*arguments)
+    fill(ballast, 1_000_000)
+    dest = small_disk / "back"
+    error_of(program.say("restore", "wren", str(dest), "--json"), "EM202", 4)
+    assert sorted(os.listdir(small_disk)) == ["ballast", "home"]
+    ballast.unlink()
+    program("restore", "wren", str(dest))
+    assert {each.name for each in dest.iterdir()} == {each.name for each in source.iterdir()}
+    assert program("verify")["ok"]

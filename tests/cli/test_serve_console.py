@@ -13,6 +13,8 @@ from pathlib import Path
 from refused import Program
 from served import serving
 
+from warm_program import Warm
+
 PASSWORD = "four words one remembers"
 
 
@@ -43,32 +45,30 @@ class Visitor:
         return answer
 
 
-def test_a_coder_sets_a_password_signs_in_and_is_named(tmp_path: Path) -> None:
+def test_a_coder_sets_a_password_signs_in_and_is_named(tmp_path: Path, warm: Warm) -> None:
     """The link works once; the password opens the console until the account is disabled."""
-    with Program.warm(tmp_path / "home", tmp_path) as program:
-        program("init")
-        added = program("people", "add", "ana", "--display", "Ana Example", "--role", "coder")
-        link = urllib.parse.urlsplit(added["setup_link"])
-        with serving(program.home) as served:
-            ana = Visitor(served.port)
-            ana.submit(ana.get(f"{link.path}?{link.query}"), password=PASSWORD, again=PASSWORD)
-            page = ana.submit(ana.get("/console/sign-in"), name="ana", password=PASSWORD)
-            assert "Ana Example" in page
-            assert "(ana, coder)" in ana.get("/console")
+    program = Program(tmp_path / "home", tmp_path, warm.parent)
+    program("init")
+    added = program("people", "add", "ana", "--display", "Ana Example", "--role", "coder")
+    link = urllib.parse.urlsplit(added["setup_link"])
+    with serving(program.home) as served:
+        ana = Visitor(served.port)
+        ana.submit(ana.get(f"{link.path}?{link.query}"), password=PASSWORD, again=PASSWORD)
+        page = ana.submit(ana.get("/console/sign-in"), name="ana", password=PASSWORD)
+        assert "Ana Example" in page
+        assert "(ana, coder)" in ana.get("/console")
 
-            again = Visitor(served.port)
-            try:
-                refused = again.submit(
-                    again.get(f"{link.path}?{link.query}"), password="other words", again="other words"
-                )
-            except urllib.error.HTTPError as error:
-                refused = error.read().decode()
-            assert "(ana, coder)" not in refused
-            try:
-                wrong = again.submit(again.get("/console/sign-in"), name="ana", password="other words")
-            except urllib.error.HTTPError as error:
-                wrong = error.read().decode()
-            assert "(ana, coder)" not in wrong + again.get("/console")
+        again = Visitor(served.port)
+        try:
+            refused = again.submit(again.get(f"{link.path}?{link.query}"), password="other words", again="other words")
+        except urllib.error.HTTPError as error:
+            refused = error.read().decode()
+        assert "(ana, coder)" not in refused
+        try:
+            wrong = again.submit(again.get("/console/sign-in"), name="ana", password="other words")
+        except urllib.error.HTTPError as error:
+            wrong = error.read().decode()
+        assert "(ana, coder)" not in wrong + again.get("/console")
 
-            assert program.say("people", "disable", "ana").code == 0
-            assert "(ana, coder)" not in ana.get("/console")
+        assert program.say("people", "disable", "ana").code == 0
+        assert "(ana, coder)" not in ana.get("/console")

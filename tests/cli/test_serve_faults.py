@@ -17,6 +17,8 @@ import pytest
 from refused import Program, state
 from served import CHAT, NOWHERE, Far, Reply, Served, serving
 
+from warm_program import Warm
+
 MAX_BODY = 20_000
 RULES = [
     {"match": "die at once", "answer": "never said", "fault": "die", "after": 0},
@@ -42,29 +44,29 @@ class House:
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
+def house(tmp_path_factory: pytest.TempPathFactory, warm: Warm) -> Iterator[House]:
     """`own` is a server we start, `far` a model behind an address, `gone` an address where nobody is."""
     folder = tmp_path_factory.mktemp("served")
     script = folder / "script.json"
     script.write_text(json.dumps(SCRIPT))
     far = Far(script)
     command = f"{{python}} -m emeritus.engines.scripted --port {{port}} --script {shlex.quote(str(script))}"
-    with Program.warm(folder / "home", folder) as program:
-        program("init")
-        program("register", "own", "--engine", "command", "-o", f"command={command}", "-o", "model=far-model")
-        program("register", "far", "-o", f"base_url={far.address}", "-o", "model=far-model")
-        program("register", "gone", "-o", f"base_url={NOWHERE}", "-o", "model=far-model")
-        for name in ("own", "far", "gone"):
-            program.say("access", "tier", name, "on-demand", "--access", "entitled", "--reason", "a test")
-        keys = [program("access", "grant", name, "--to", "ann@example.org") for name in ("*", "far", "*")]
-        assert program.say("access", "revoke-key", keys[2]["key"].split("_")[1]).code == 0
-        far.start()
-        try:
-            with serving(program.home, "--max-body-bytes", str(MAX_BODY)) as served:
-                yield House(program, served, far, *(each["key"] for each in keys))
-            assert "Traceback (most recent call last)" not in unexpected(served.log)
-        finally:
-            far.stop()
+    program = Program(folder / "home", folder, warm.parent)
+    program("init")
+    program("register", "own", "--engine", "command", "-o", f"command={command}", "-o", "model=far-model")
+    program("register", "far", "-o", f"base_url={far.address}", "-o", "model=far-model")
+    program("register", "gone", "-o", f"base_url={NOWHERE}", "-o", "model=far-model")
+    for name in ("own", "far", "gone"):
+        program.say("access", "tier", name, "on-demand", "--access", "entitled", "--reason", "a test")
+    keys = [program("access", "grant", name, "--to", "ann@example.org") for name in ("*", "far", "*")]
+    assert program.say("access", "revoke-key", keys[2]["key"].split("_")[1]).code == 0
+    far.start()
+    try:
+        with serving(program.home, "--max-body-bytes", str(MAX_BODY)) as served:
+            yield House(program, served, far, *(each["key"] for each in keys))
+        assert "Traceback (most recent call last)" not in unexpected(served.log)
+    finally:
+        far.stop()
 
 
 def unexpected(log: Path) -> str:
@@ -207,36 +209,36 @@ def test_a_port_in_use(house: House) -> None:
         pass
 
 
-def test_an_interview_whose_engine_dies(tmp_path: Path) -> None:
+def test_an_interview_whose_engine_dies(tmp_path: Path, warm: Warm) -> None:
     """The failed attempts stay in the journal, nothing is recorded as held; with the engine healed, it is finished."""
     script = tmp_path / "script.json"
     voice = {"match": "^A voice", "answer": "A place to publish essays would be preferred.", "fault": "die", "after": 2}
     script.write_text(json.dumps({"model": "m", "default": "A plain answer.", "rules": [voice]}))
     command = f"{shlex.quote(sys.executable)} -m emeritus.engines.scripted --port {{port}} --script {script}"
-    with Program.warm(tmp_path / "home", tmp_path) as program:
-        program("init")
-        program("register", "own", "--engine", "command", "-o", f"command={command}", "-o", "model=m")
-        arguments = ("interview", "run", "own")
-        said = program.say(*arguments, "--json")
-        assert (said.code, said.err) == (6, "")
-        assert said.json["error"]["code"] == "EM403"
-        text = program.say(*arguments)
-        assert (text.code, text.out) == (6, "")
-        assert text.err.startswith("error EM403: ")
-        assert text.err.count("\n") == 2
-        assert state(program.home)["table interview_sessions"] == []
-        (journal,) = (program.home / "journals").glob("*.jsonl")
-        kept = [json.loads(line) for line in journal.read_text().splitlines()]
-        failed = [line for line in kept if line.get("outcome") == "failed"]
-        assert [line["error"]["code"] for line in failed] == ["EM403"] * 4
-        assert len({line["turn"] for line in failed}) == 1
-        before = journal.read_bytes()
+    program = Program(tmp_path / "home", tmp_path, warm.parent)
+    program("init")
+    program("register", "own", "--engine", "command", "-o", f"command={command}", "-o", "model=m")
+    arguments = ("interview", "run", "own")
+    said = program.say(*arguments, "--json")
+    assert (said.code, said.err) == (6, "")
+    assert said.json["error"]["code"] == "EM403"
+    text = program.say(*arguments)
+    assert (text.code, text.out) == (6, "")
+    assert text.err.startswith("error EM403: ")
+    assert text.err.count("\n") == 2
+    assert state(program.home)["table interview_sessions"] == []
+    (journal,) = (program.home / "journals").glob("*.jsonl")
+    kept = [json.loads(line) for line in journal.read_text().splitlines()]
+    failed = [line for line in kept if line.get("outcome") == "failed"]
+    assert [line["error"]["code"] for line in failed] == ["EM403"] * 4
+    assert len({line["turn"] for line in failed}) == 1
+    before = journal.read_bytes()
 
-        script.write_text(json.dumps({"model": "m", "default": "A plain answer.", "rules": [voice | {"fault": None}]}))
-        held = program(*arguments)
-        assert [each["status"] for each in held] == ["complete", "complete"]
-        assert journal.read_bytes().startswith(before)
-        turns = program("interview", "show", held[0]["id"])["turns"]
-        turn = next(each for each in turns if each["turn"] == failed[0]["turn"])
-        assert turn["answer"] == voice["answer"]
-        assert program("verify")["ok"]
+    script.write_text(json.dumps({"model": "m", "default": "A plain answer.", "rules": [voice | {"fault": None}]}))
+    held = program(*arguments)
+    assert [each["status"] for each in held] == ["complete", "complete"]
+    assert journal.read_bytes().startswith(before)
+    turns = program("interview", "show", held[0]["id"])["turns"]
+    turn = next(each for each in turns if each["turn"] == failed[0]["turn"])
+    assert turn["answer"] == voice["answer"]
+    assert program("verify")["ok"]

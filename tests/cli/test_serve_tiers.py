@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,19 +13,21 @@ import pytest
 from refused import Program
 from served import Served, serving
 
+from warm_program import Warm
+
 ALWAYS = "mon-sun 00:00-00:00"
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Iterator[Program]:
+def program(tmp_path: Path, warm: Warm) -> Program:
     """A home with one resident, whose server we start ourselves."""
     script = tmp_path / "script.json"
     script.write_text(json.dumps({"model": "own", "default": "A plain answer."}))
     command = f"{{python}} -m emeritus.engines.scripted --port {{port}} --script {shlex.quote(str(script))}"
-    with Program.warm(tmp_path / "home", tmp_path) as program:
-        program("init")
-        program("register", "own", "--engine", "command", "-o", f"command={command}", "-o", "model=own")
-        yield program
+    program = Program(tmp_path / "home", tmp_path, warm.parent)
+    program("init")
+    program("register", "own", "--engine", "command", "-o", f"command={command}", "-o", "model=own")
+    return program
 
 
 def set_tier(program: Program, tier: str, *more: str) -> None:

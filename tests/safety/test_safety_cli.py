@@ -10,7 +10,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -42,14 +42,6 @@ def command(home: Path, *arguments: str) -> list[str]:
 
 
 Call = Callable[..., str]
-
-
-@pytest.fixture(scope="module")
-def warm(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Warm]:
-    """The program, imported once."""
-    folder = tmp_path_factory.mktemp("warm")
-    with Warm.warm(folder / "home", folder) as warm:
-        yield warm
 
 
 @pytest.fixture

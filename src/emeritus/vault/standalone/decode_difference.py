@@ -50,6 +50,8 @@ def read_runs(stored: bytes, at: int, shared: int) -> tuple[list[int], int]:
     while group < groups:
         run = shift = 0
         while True:
+            if shift > 28:
+                raise ValueError(DAMAGED + "its runs")
             byte = stored[at]
             at += 1
             run |= (byte & 127) << shift
@@ -76,7 +78,7 @@ class Table:
             self.slots.extend((token, place) for place in range(frequency))
 
 
-def read_tables(stored: bytes, at: int) -> tuple[list[Table], int]:
+def read_tables(stored: bytes, at: int, width: int) -> tuple[list[Table], int]:
     """(the table of each of the 256 exponents, where the tables end)."""
     bits = int.from_bytes(stored[at : at + (1 << 17)], "little")
     taken = 0
@@ -99,20 +101,25 @@ def read_tables(stored: bytes, at: int) -> tuple[list[Table], int]:
             frequencies += [0] * (take(4) + 1) if size == 0 else [(1 << (size - 1)) + take(size - 1)]
             if len(frequencies) > 256:
                 raise ValueError(DAMAGED + "a table")
-        if sum(frequencies) != TOTAL:
+        tokens = 256 if kind else 32 + 8 * (8 * width - 5)
+        if sum(frequencies) != TOTAL or any(frequencies[tokens:ESCAPE]):
             raise ValueError(DAMAGED + "a table")
         tables += [Table(kind, frequencies)] * more
-    return tables, at + (taken + 7) // 8
+    if take(-taken % 8) or taken > 8 * (len(stored) - at):
+        raise ValueError(DAMAGED + "the end of its tables")
+    return tables, at + taken // 8
 
 
 def read_stream(stored: bytes, at: int, width: int, bases: list[int]) -> tuple[list[int], int]:
     """(the numbers that stand beside `bases`, where the stream ends)."""
     (size,) = struct.unpack_from("<I", stored, at)
-    tables, start = read_tables(stored, at + 4)
+    tables, start = read_tables(stored, at + 4, width)
     end = start + size
     if end > len(stored) or size < 4 * LANES or size % 2:
         raise ValueError(DAMAGED + "its length")
     states: list[int] = list(struct.unpack_from(f"<{LANES}I", stored, start))
+    if min(states) < LEAST:
+        raise ValueError(DAMAGED + "a state")
     words = iter(struct.unpack(f"<{size // 2 - 2 * LANES}H", stored[start + 4 * LANES : end]))
     numbers: list[int] = []
     for first in range(0, len(bases), LANES):
@@ -159,8 +166,6 @@ def meaning(token: int, kind: int, bits: int) -> tuple[int, int]:
         return token, 0
     if token == ESCAPE:
         return 0, bits
-    if token >= 32 + 8 * (bits - 5):
-        raise ValueError(DAMAGED + "a token")
     raw = (token - 32) // 8 + 2
     return (8 + token % 8) << raw, raw
 

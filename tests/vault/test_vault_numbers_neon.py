@@ -15,7 +15,7 @@ from emeritus.vault.codec import kernel as kernel_package
 from emeritus.vault.codec import numbers
 
 COMPILER, EMULATOR = "aarch64-linux-gnu-gcc", "qemu-aarch64"
-SOURCES = ("numbers.c", "rans.c", "rans_scalar.c", "rans_neon.c", "level.c")
+SOURCES = ("numbers.c", "planes.c", "rans.c", "rans_scalar.c", "rans_neon.c", "level.c")
 SCALAR, NEON = 0, 1
 
 pytestmark = pytest.mark.skipif(

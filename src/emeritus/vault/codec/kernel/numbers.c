@@ -4,10 +4,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "planes.h"
 #include "rans.h"
 
 enum { RAW = 0, CONSTANT = 1, RANS = 2 };
-enum { STRETCHES = 16, STRETCH = 256, MOST_PLANES = 8, PIECE = 2 * RANS_BLOCK };
+enum { STRETCHES = 16, STRETCH = 256, PIECE = 2 * RANS_BLOCK };
 
 int numbers_fit(size_t length, int layout)
 {
@@ -24,24 +25,6 @@ static size_t at_most(size_t most, size_t count)
     return count < most ? count : most;
 }
 
-/* One plane of `count` numbers: the bytes from the lowest up, then of the highest two the rest and the symbol. */
-static void extract(const uint8_t *data, size_t count, int layout, int plane, uint8_t *out)
-{
-    const uint8_t *top = data + layout - 2;
-    size_t step = (size_t)layout;
-    if (layout == 1)
-        memcpy(out, data, count);
-    else if (plane < layout - 2)
-        for (size_t at = 0; at < count; at++)
-            out[at] = data[at * step + (size_t)plane];
-    else if (plane == layout - 2)
-        for (size_t at = 0; at < count; at++)
-            out[at] = (uint8_t)((top[at * step + 1] & 0x80) | (top[at * step] & 0x7f));
-    else
-        for (size_t at = 0; at < count; at++)
-            out[at] = (uint8_t)(top[at * step + 1] << 1 | top[at * step] >> 7);
-}
-
 /* What a plane looks like, from 4096 of each block's symbols: CONSTANT (perhaps), RAW (noise), or RANS.
  * Noise: two of the symbols are equal hardly more often than two of 256 at random, so that less than 1.1 % is to gain. */
 static int judge(const uint8_t *data, size_t count, int layout, int plane)
@@ -53,12 +36,12 @@ static int judge(const uint8_t *data, size_t count, int layout, int plane)
     for (size_t start = 0; start < count; start += RANS_BLOCK) {
         size_t length = at_most(RANS_BLOCK, count - start), taken = 0;
         if (length <= sizeof sample) {
-            extract(data + start * (size_t)layout, length, layout, plane, sample);
+            planes_split(data + start * (size_t)layout, length, layout, plane, sample);
             taken = length;
         }
         else
             for (size_t each = 0; each < STRETCHES; each++, taken += STRETCH)
-                extract(data + (start + each * (length / STRETCHES)) * (size_t)layout, STRETCH, layout, plane,
+                planes_split(data + (start + each * (length / STRETCHES)) * (size_t)layout, STRETCH, layout, plane,
                         sample + taken);
         rans_count(sample, taken, part, NULL); /* too few for pairs */
         for (int symbol = 0; symbol < 256; symbol++)
@@ -96,7 +79,7 @@ static int is_constant(const uint8_t *data, size_t count, int layout, int plane,
     for (size_t start = 0; start < count; start += RANS_BLOCK) {
         size_t length = at_most(RANS_BLOCK, count - start);
         uint8_t before = room->symbols[0];
-        extract(data + start * (size_t)layout, length, layout, plane, room->symbols);
+        planes_split(data + start * (size_t)layout, length, layout, plane, room->symbols);
         if ((start && room->symbols[0] != before) || memcmp(room->symbols, room->symbols + 1, length - 1) != 0)
             return 0;
     }
@@ -115,7 +98,7 @@ static uint8_t *encode_plane(const uint8_t *data, size_t count, int layout, int 
         uint8_t *at = out + 1;
         for (size_t start = 0; start < count && at; start += RANS_BLOCK) {
             size_t length = at_most(RANS_BLOCK, count - start);
-            extract(data + start * (size_t)layout, length, layout, plane, room->symbols);
+            planes_split(data + start * (size_t)layout, length, layout, plane, room->symbols);
             at = append(room, length, at, out + count);
         }
         if (at) {
@@ -124,7 +107,7 @@ static uint8_t *encode_plane(const uint8_t *data, size_t count, int layout, int 
         }
     }
     *out = RAW;
-    extract(data, count, layout, plane, out + 1);
+    planes_split(data, count, layout, plane, out + 1);
     return out + 1 + count;
 }
 
@@ -226,20 +209,9 @@ static const uint8_t *next(struct plane *plane, size_t length, uint8_t *room)
     return decode_plane(plane, length, NULL, room) ? room : NULL;
 }
 
-static void merge(const uint8_t *const *from, size_t count, int layout, uint8_t *out)
-{
-    size_t step = (size_t)layout;
-    for (int plane = 0; plane < layout - 2; plane++)
-        for (size_t at = 0; at < count; at++)
-            out[at * step + (size_t)plane] = from[plane][at];
-    const uint8_t *rest = from[layout - 2], *symbols = from[layout - 1];
-    for (size_t at = 0; at < count; at++)
-        rans_merge16(out + at * step + step - 2, symbols[at], rest[at]);
-}
-
 static int decode_piece(struct plane *planes, size_t length, int layout, uint8_t *room, uint8_t *out)
 {
-    const uint8_t *from[MOST_PLANES];
+    const uint8_t *from[PLANES_MOST];
     struct plane *last = &planes[layout - 1];
     if (layout == 2 && planes[0].method == RAW && last->method == RANS)
         return decode_plane(last, length, next(&planes[0], length, NULL), out);
@@ -251,13 +223,13 @@ static int decode_piece(struct plane *planes, size_t length, int layout, uint8_t
     for (int plane = 0; plane < layout; plane++)
         if ((from[plane] = next(&planes[plane], length, room + (size_t)plane * PIECE)) == NULL)
             return 0;
-    merge(from, length, layout, out);
+    planes_merge(from, length, layout, out);
     return 1;
 }
 
 int numbers_decode(const uint8_t *stored, size_t size, uint8_t *out, size_t length)
 {
-    struct plane planes[MOST_PLANES];
+    struct plane planes[PLANES_MOST];
     int layout = size ? stored[0] : 0, right = 1;
     if (!numbers_fit(length, layout))
         return 0;

@@ -121,27 +121,26 @@ static inline void rans_advance(struct rans_stream *stream, size_t rounds)
         stream->rest += RANS_LANES * rounds;
 }
 
+/* Without branches, which chance would take: two bytes at `words` are read, needed or not. */
 static inline uint8_t rans_decode_one(const struct rans_decoder *with, uint32_t *state, const uint8_t **words)
 {
     uint32_t slot = with->slots[*state & (RANS_TOTAL - 1)];
     uint32_t x = (slot >> 20) * (*state >> RANS_BITS) + ((slot >> 8) & (RANS_TOTAL - 1));
-    if (x < RANS_LOW) {
-        x = x << 16 | (uint32_t)((*words)[0] | (*words)[1] << 8);
-        *words += 2;
-    }
-    *state = x;
+    uint32_t wanting = x < RANS_LOW, word = (uint32_t)((*words)[0] | (*words)[1] << 8);
+    *state = x << 16 * wanting | (word & -wanting);
+    *words += 2 * wanting;
     return (uint8_t)slot;
 }
 
+/* The same way: two bytes before `end` are written, needed or not. */
 static inline void rans_encode_one(const struct rans_coder *with, uint32_t *state, uint8_t **end, uint8_t symbol)
 {
     uint32_t packed = with->packed[symbol], frequency = packed & 0xffff, x = *state;
-    if (x >= frequency << 20) {
-        *end -= 2;
-        (*end)[0] = (uint8_t)x;
-        (*end)[1] = (uint8_t)(x >> 8);
-        x >>= 16;
-    }
+    uint32_t full = x >= frequency << (32 - RANS_BITS);
+    (*end)[-2] = (uint8_t)x;
+    (*end)[-1] = (uint8_t)(x >> 8);
+    *end -= 2 * full;
+    x >>= 16 * full;
     uint32_t quotient = (uint32_t)(x * with->exact[symbol] >> 44);
     *state = x + quotient * (RANS_TOTAL - frequency) + (packed >> 16);
 }

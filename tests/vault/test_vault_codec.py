@@ -82,7 +82,7 @@ def test_bombs_are_not_followed() -> None:
 def test_a_codec_that_lies_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
     """The proof before commit can fail: an encoder that loses a bit is refused, and nothing is stored."""
     good = codec_numbers.encode
-    monkeypatch.setattr(codec_numbers, "encode", lambda data, layout: good(bytes([data[0] ^ 1]) + data[1:], layout))
+    monkeypatch.setattr(codec_numbers, "encode", lambda data, *rest: good(bytes([data[0] ^ 1]) + data[1:], *rest))
     with pytest.raises(IntegrityError, match="did not give back"):
         table.encode(numbers(1000, "BF16", 1), 2)
 

@@ -93,6 +93,14 @@ class Fetcher:
             self._store.prefetch(run.key, run.start, run.stored)
         return self._pool.submit(self._fetch, run, outs)
 
+    def part(self, segment: Segment, start: int, out: memoryview) -> Future[None]:
+        """Fill `out` with bytes of the segment from `start` on: all of it is decoded and verified for that."""
+        return self._pool.submit(self._part, segment, start, out)
+
+    def _part(self, segment: Segment, start: int, out: memoryview) -> None:
+        data = memoryview(self._index.read(bytes.fromhex(segment[0])))
+        out[:] = data[start : start + len(out)]
+
     def _place(self, segment: Segment) -> tuple[str, Entry | None]:
         """One place of the segment, best one where it stands alone."""
         places = self._index.places(bytes.fromhex(segment[0]))

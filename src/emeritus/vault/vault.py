@@ -14,6 +14,7 @@ from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.ingest import Ingest
 from emeritus.vault.manifest import FORMAT, Manifest
+from emeritus.vault.opened import OpenResident
 from emeritus.vault.progress import Progress
 from emeritus.vault.repair import Repair, RepairReport
 from emeritus.vault.replicas import ReplicaReport, Replication
@@ -99,6 +100,10 @@ class Vault:
         manifest = self.manifest(name, role, version)
         restore(self._index, manifest, Path(dest), self._disk, progress)
         return manifest
+
+    def open(self, name: str, *, role: str = "weights", version: int | None = None) -> OpenResident:
+        """A resident's tensors by name, to be read straight into memory. Raises NotFound, BadName, IntegrityError."""
+        return OpenResident(self._index, self.manifest(name, role, version))
 
     def read_file(self, name: str, path: str, *, role: str = "weights", version: int | None = None) -> bytes:
         """One file's bytes, verified; held in memory whole. Raises NotFound, IntegrityError."""

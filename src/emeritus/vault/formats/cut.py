@@ -1,4 +1,4 @@
-"""One piece of a file: what the formats give and ingest encodes."""
+"""One piece of a file, and one tensor in it: what the formats give, ingest encodes and readers ask for."""
 
 from __future__ import annotations
 
@@ -18,6 +18,18 @@ class Cut:
     offset: int
     length: int
     layout: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """Bytes [offset, offset + length) of the file `path`: numbers of type `dtype` (safetensors' names) and `shape`."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    path: str
+    offset: int
+    length: int
 
 
 def slices(offset: int, length: int, layout: int = 0) -> Iterator[Cut]:

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from emeritus.errors import BadTensorFile
-from emeritus.vault.formats.cut import Cut, slices
+from emeritus.vault.formats.cut import Cut, Tensor, slices
 
 MAX_HEADER = 100_000_000  # bytes; the limit of the reference implementation
 _LENGTH = struct.Struct("<Q")
@@ -45,8 +45,13 @@ def cuts(file: BinaryIO, size: int, path: str) -> Iterator[Cut]:
     yield from slices(position, size - position)
 
 
-def _read(file: BinaryIO, size: int, path: str) -> tuple[int, list[tuple[int, int, int]]]:
-    """(where the data begins, [(begin, end, layout)] in file offsets, sorted, apart from each other)."""
+def tensors(file: BinaryIO, size: int, path: str) -> list[Tensor]:
+    """Every tensor that the header names, in its order. Raises BadTensorFile as `cuts` does, save for overlaps."""
+    return _header(file, size, path)[1]
+
+
+def _header(file: BinaryIO, size: int, path: str) -> tuple[int, list[Tensor]]:
+    """(where the data begins, the tensors)."""
     if size < _LENGTH.size:
         raise _bad(path, f"it is {size} bytes long and has no room for a header")
     file.seek(0)
@@ -56,16 +61,24 @@ def _read(file: BinaryIO, size: int, path: str) -> tuple[int, list[tuple[int, in
     start = _LENGTH.size + length
     if start > size:
         raise _bad(path, f"it is truncated: the header claims {length} bytes and {size - _LENGTH.size} follow")
-    header = _parse(file.read(length), path)
+    found = []
+    for name, tensor in _parse(file.read(length), path).items():
+        if name != "__metadata__":
+            begin, end = _tensor(name, tensor, size - start, path)
+            found.append(Tensor(name, tensor["dtype"], tuple(tensor["shape"]), path, start + begin, end - begin))
+        elif not isinstance(tensor, dict) or not all(isinstance(value, str) for value in tensor.values()):
+            raise _bad(path, "its __metadata__ is not a table of texts")
+    return start, found
+
+
+def _read(file: BinaryIO, size: int, path: str) -> tuple[int, list[tuple[int, int, int]]]:
+    """(where the data begins, [(begin, end, layout)] in file offsets, sorted, apart from each other)."""
+    start, named = _header(file, size, path)
     ranges: dict[tuple[int, int], tuple[str, int]] = {}
-    for name, tensor in header.items():
-        if name == "__metadata__":
-            if not isinstance(tensor, dict) or not all(isinstance(value, str) for value in tensor.values()):
-                raise _bad(path, "its __metadata__ is not a table of texts")
-            continue
-        begin, end, layout = _tensor(name, tensor, size - start, path)
-        if end > begin:  # tied tensors share a range; a disagreement on the type only costs compression
-            ranges.setdefault((start + begin, start + end), (name, layout))
+    for tensor in named:
+        if tensor.length:  # tied tensors share a range; a disagreement on the type only costs compression
+            where = (tensor.offset, tensor.offset + tensor.length)
+            ranges.setdefault(where, (tensor.name, LAYOUTS.get(tensor.dtype, 0)))
     found: list[tuple[int, int, int]] = []
     last, last_name = start, ""
     for (begin, end), (name, layout) in sorted(ranges.items()):
@@ -92,8 +105,8 @@ def _parse(text: bytes, path: str) -> dict[str, Any]:
     return header
 
 
-def _tensor(name: str, tensor: Any, room: int, path: str) -> tuple[int, int, int]:
-    """(begin, end, layout) of one tensor, relative to the data, checked against `room` bytes of data."""
+def _tensor(name: str, tensor: Any, room: int, path: str) -> tuple[int, int]:
+    """(begin, end) of one tensor, relative to the data, checked against `room` bytes of data."""
     label = f"tensor {name[:100]!r}"
     if not isinstance(tensor, dict) or not {"dtype", "shape", "data_offsets"} <= tensor.keys():
         raise _bad(path, f"{label} lacks dtype, shape or data_offsets")
@@ -112,7 +125,7 @@ def _tensor(name: str, tensor: Any, room: int, path: str) -> tuple[int, int, int
         if bits != 8 * (end - begin):
             claim = f"{dtype}{shape[:8]}"
             raise _bad(path, f"{label} is {claim}, which does not fill the {end - begin} bytes it is given")
-    return begin, end, LAYOUTS.get(dtype, 0)
+    return begin, end
 
 
 def _product(shape: list[int], limit: int) -> int:

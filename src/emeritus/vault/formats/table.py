@@ -6,9 +6,18 @@ from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from emeritus.vault.formats import other, safetensors
-from emeritus.vault.formats.cut import Cut
+from emeritus.vault.formats.cut import Cut, Tensor
 
 FORMATS: dict[str, Callable[[BinaryIO, int, str], Iterator[Cut]]] = {".safetensors": safetensors.cuts}
+TENSORS: dict[str, Callable[[BinaryIO, int, str], list[Tensor]]] = {".safetensors": safetensors.tensors}
+
+
+def tensors(file: BinaryIO, size: int, path: str) -> list[Tensor]:
+    """The tensors a file names, none where its format names none. Raises BadTensorFile."""
+    for ending, read in TENSORS.items():
+        if path.lower().endswith(ending):
+            return read(file, size, path)
+    return []
 
 
 def cuts(file: BinaryIO, size: int, path: str) -> list[Cut]:

@@ -53,7 +53,7 @@ async def walk(app: App, number: int) -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_the_database_deleted_after_each_step_is_rebuilt_as_it_was(fresh_home: Callable[[], Path]) -> None:
-    """Every row of every projected table comes back, fifteen times, and the walk goes on from the rebuilt rows."""
+    """Every row of every projected table comes back, after each step, and the walk goes on from the rebuilt rows."""
     home = fresh_home()
     app = make(home)
     steps = len(Walkthrough(app, trained(home / "demo" / "model")[0], quiet=True).steps())

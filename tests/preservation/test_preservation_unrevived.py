@@ -3,9 +3,10 @@
 import pytest
 from kept_folders import Mind
 
-from emeritus.errors import EngineDied, NotFound
+from emeritus.errors import CanaryFailed, EmeritusError, EngineDied, IntegrityError, NotFound
+from emeritus.preservation import certificate
 from emeritus.preservation.drills import Drills
-from feature_home import STEWARD
+from feature_home import STEWARD, FeatureHome
 
 
 def test_a_resident_that_cannot_be_revived_is_a_failed_drill(drills: Drills) -> None:
@@ -14,6 +15,25 @@ def test_a_resident_that_cannot_be_revived_is_a_failed_drill(drills: Drills) -> 
     assert not act.public["ok"]
     assert act.public["summary"] == f"could not be revived: {EngineDied.code}"
     assert "/srv" not in str(act.public)
+
+
+@pytest.mark.parametrize(
+    ("error", "verdict"),
+    [
+        (EngineDied("gone"), certificate.ASLEEP),
+        (IntegrityError("packs/ab is damaged"), certificate.LOST),
+        (CanaryFailed("wren woke and differs from its reference"), certificate.DIFFERS),
+        (NotFound("none", build_digest="a" * 64), certificate.UNCOMPARED),
+    ],
+)
+def test_the_certificate_says_why_nothing_was_compared(
+    home: FeatureHome, drills: Drills, error: EmeritusError, verdict: str
+) -> None:
+    """Not woken, damaged, woken but different, or without a reference: each is its own verdict, and none is good."""
+    act = drills.record_failed_drill("wren", error, STEWARD)
+    said = certificate.read(act.read(certificate.FILE), home.ledger.verify_key)
+    assert (said["verdict"], said["ok"], said["error"]) == (verdict, False, error.code)
+    assert act.public["detail"]["verdict"] == verdict
 
 
 async def test_a_missing_reference_is_not_called_a_failed_revival(drills: Drills, mind: Mind) -> None:

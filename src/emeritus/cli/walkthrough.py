@@ -102,6 +102,7 @@ class Walkthrough:
             ("Invite essays", self.invite),
             ("Review and publish", self.publish),
             ("Follow through", self.follow),
+            ("Rehearse a revival", self.drill),
         ]
 
     # -- 1 to 4: announce, preserve, prove, revive --------------------------------------------------------------------
@@ -252,6 +253,16 @@ class Walkthrough:
                     )
                 done += 1
         return f"{done} commitment verified by someone other than its owner"
+
+    # -- 16: a drill --------------------------------------------------------------------------------------------------
+
+    async def drill(self) -> str:
+        """Revive it once more, bit for bit and by behaviour, and certify what was found."""
+        if self._check("drill") is None:
+            await self._app.retirement.drill(self._who.name, STEWARD_ACTOR)
+        with self._app.database.reading() as session:
+            (newest,) = preservation_queries.certificates(session, self._who.name, limit=1)
+        return f"{newest.verdict}; certificate signed, entry {newest.source.entry}"
 
     # -- what is there already ----------------------------------------------------------------------------------------
 

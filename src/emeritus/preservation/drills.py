@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
 from emeritus.engines.base import Awake, Build
-from emeritus.errors import CanaryFailed, EmeritusError, NotFound
+from emeritus.errors import CanaryFailed, EmeritusError, IntegrityError, NotFound
 from emeritus.preservation import behaviour, calibrating, calibration, certificate
 from emeritus.preservation.behaviour import Json, build_digest
 from emeritus.preservation.calibrating import Gathering
@@ -155,8 +155,10 @@ class Drills:
 
     def record_failed_drill(self, resident: str, error: EmeritusError, actor: Actor) -> Act:
         """Record and certify a drill that came to no comparison; where only a reference lacked, it says that."""
-        verdict = certificate.ASLEEP
+        verdict = certificate.LOST if isinstance(error, IntegrityError) else certificate.ASLEEP
         summary = f"could not be revived: {error.code}"  # the message may name files of this machine
+        if isinstance(error, CanaryFailed):  # it woke, and the first probes gave it away
+            verdict, summary = certificate.DIFFERS, error.message
         if isinstance(error, NotFound) and "build_digest" in error.facts:
             verdict, summary = certificate.UNCOMPARED, f"{_NOTHING}, so nothing was compared"
         return self._certify(Drilled(resident, verdict, summary, error=error.code), [summary], actor)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
+import threading
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,7 @@ REST_RAW, REST_NUMBERS = 0, 3  # encodings that what is longer than the base may
 _RUN_COST = 24.0  # bits that a run of unchanged groups takes, with the run of changed ones after it
 _HOPELESS = 256  # it takes one in so many numbers to be worth a second count
 _PIECES, _PIECE = 16, 4096  # of a tensor, in numbers, that an estimate looks at
+_own = threading.local()
 
 Buffer = bytes | bytearray | memoryview
 Numbers = npt.NDArray[Any]  # uint16 or uint32
@@ -42,15 +44,14 @@ def encode(data: Buffer, base: Buffer, layout: int) -> bytes | None:
     """
     if layout not in LAYOUTS:
         raise ValueError(f"differences are of numbers of 2 or 4 bytes, not of layout {layout}")
+    data, base = memoryview(data).cast("B"), memoryview(base).cast("B")
     shared = min(len(data), len(base)) // layout
     form, numbers, bases = _numbers(data, base, layout, shared)
     changed = _changed(numbers, bases)
     stream = _encode(_pick(numbers, changed), _pick(bases, changed), len(data)) if changed.any() else b""
     if stream is None:
         return None
-    stored = b"".join(
-        (bytes([form]), _pack_runs(changed), stream, _pack_rest(memoryview(data)[shared * layout :], layout))
-    )
+    stored = b"".join((bytes([form]), _pack_runs(changed), stream, _pack_rest(data[shared * layout :], layout)))
     return stored if len(stored) < len(data) else None
 
 
@@ -87,6 +88,7 @@ def estimate(data: Buffer, base: Buffer, layout: int) -> float:
     """
     if layout not in LAYOUTS:
         raise ValueError(f"differences are of numbers of 2 or 4 bytes, not of layout {layout}")
+    data, base = memoryview(data).cast("B"), memoryview(base).cast("B")
     total, shared = len(data) // layout, min(len(data), len(base)) // layout
     if not shared:
         return 8.0 * layout
@@ -265,10 +267,18 @@ def _count_tokens(width: int, kind: int, bases: Numbers, numbers: Numbers, wante
 def _encode_stream(width: int, tables: Tables, bases: Numbers, numbers: Numbers, room: int) -> bytes | None:
     if kernel is None:
         return twin.encode(width, tables, bases.astype(np.int64), numbers.astype(np.int64))
-    out = np.empty(room + 1024, np.uint8)
+    out = _room(room + 1024)
     frequencies = np.ascontiguousarray(tables.frequencies, "<u2")
     size = kernel.difference_encode(width, tables.map, tables.kinds, frequencies, bases, numbers, out)
-    return out[len(out) - size :].tobytes() if size >= 0 else None
+    return bytes(out[len(out) - size :]) if size >= 0 else None
+
+
+def _room(length: int) -> memoryview:
+    """Memory of this thread to encode into, kept: fresh pages cost as much as encoding does."""
+    room: bytearray = getattr(_own, "room", bytearray())
+    if len(room) < length:
+        room = _own.room = bytearray(length)
+    return memoryview(room)[:length]
 
 
 def _decode_stream(width: int, tables: Tables, bases: Numbers, stream: memoryview, found: Numbers) -> bool:

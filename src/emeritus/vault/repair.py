@@ -39,8 +39,8 @@ OTHER = "it is not the manifest that the ledger names"
 class Repaired:
     """One object brought back: what was wrong, where its bytes came from, and the sha256 of what had lain there.
 
-    `how`: `parity`, `moved` (they lay under another name), `packs` (parity made again), `copy` (of a manifest, in a
-    pack), `package` (the program's own text), or the address of a replica.
+    `how`: `parity`, `moved` (they lay under another name), `packs` (parity made again), `copy` (a manifest from the
+    copy in a pack, or that pack from the manifest), `package` (the program's own text), or a replica's address.
     """
 
     key: str
@@ -111,9 +111,9 @@ class Repair:
         What is missing is always noticed, as far as a manifest, the ledger, parity or a replica tells of it.
         """
         self._examine(list(self._store.list()) if only is None else list(only), progress or silent)
-        while self._pass():
+        while self._pass() or self._copy_manifests():
             pass
-        self._copy_manifests()
+        self._index.refresh()
         covered = self._cover()
         return RepairReport(
             self._seen.examined,
@@ -310,8 +310,8 @@ class Repair:
 
     # -- afterwards -------------------------------------------------------------------------------------------------
 
-    def _copy_manifests(self) -> None:
-        """A copy in a pack for each manifest that has none there any more."""
+    def _copy_manifests(self) -> bool:
+        """A copy in a pack for each manifest that has none there any more; whether that brought a lost pack back."""
         self._index.refresh()
         copied = {Manifest.from_bytes(data, pack_key(pack)).key for pack, data in self._index.copies()}
         for manifest in self._sound_manifests():
@@ -320,6 +320,10 @@ class Repair:
                     data = manifest.to_bytes()
                     writer.add(Encoded(blake3_of(data), len(data), *encode(data, 0), kind=MANIFEST))
                     writer.flush()
+        back = [key for key in map(pack_key, self._wrong_packs()) if self._look_at(key)[2] is None]
+        for key in back:
+            self._repaired.append(Repaired(key, self._seen.wrong.pop(key), "copy", self._seen.holds.pop(key, None)))
+        return bool(back)
 
     def _cover(self) -> list[str]:
         """Parity for sound packs that a manifest needs, or that hold a manifest's copy, and that have none.
@@ -344,7 +348,7 @@ class Repair:
 
     def _lost(self) -> list[Damage]:
         """What is still wrong, with the segments and files that go with it."""
-        blamed = Scrub(self._store, self._index, None).run(None, self._wrong_packs(), {}, parity=False).damages
+        blamed = Scrub(self._store, self._index, None).run(None, self._wrong_packs(), {}).damages
         named = {damage.key for damage in blamed}
         left = [key for key in sorted(self._seen.wrong) if key not in named]
         return [*blamed, *(Damage(key, self._seen.wrong[key], _all_of(key)) for key in left)]

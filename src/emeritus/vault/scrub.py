@@ -112,13 +112,11 @@ class Scrub:
         self._shelf = Shelf(store)
         self._progress = progress or silent
 
-    def run(
-        self, name: str | None, deep: bool | Collection[str], standalone: dict[str, str], parity: bool = True
-    ) -> VerifyReport:
+    def run(self, name: str | None, deep: bool | Collection[str], standalone: dict[str, str]) -> VerifyReport:
         """Check everything, or what `name` needs. `deep` reads every byte, else indexes and presence only.
 
         `deep` may also name the packs (sha256 hex) that are to be read whole. `standalone`: sha256 hex of the files
-        that explain the vault, by key. Without `parity` that is passed over. Raises NotFound for an unknown resident.
+        that explain the vault, by key. Raises NotFound for an unknown resident.
         """
         whole = (lambda pack: deep) if isinstance(deep, bool) else frozenset(deep).__contains__
         keys = self._shelf.all_keys(name)
@@ -131,7 +129,7 @@ class Scrub:
         needed = {pack for manifest in manifests for pack in packs_needed(self._index, manifest)}
         packs = sorted(needed | listed if name is None else needed)
         groups = Groups(self._store).refresh()
-        shards = [key for group in groups.all() for key in group.keys] if name is None and parity else []
+        shards = [key for group in groups.all() for key in group.keys] if name is None else []
         in_all = len(packs) + len(shards)
         with ThreadPoolExecutor(THREADS) as pool:
             checked: dict[str, _Checked] = {}
@@ -220,7 +218,10 @@ class Scrub:
         gone: dict[str, set[bytes]] = {name: set() for name in touched}
         nowhere: dict[str, list[Touched]] = {}
         for manifest in manifests:
-            unreadable = [p for p in manifest.packs if p in checked and not checked[p].readable]
+            damaged = [
+                p for p in manifest.packs if p in touched
+            ]  # or another pack lies there, with an index of its own
+            unreadable = [p for p in damaged if not checked[p].readable] or damaged
             for file in manifest.files:
                 lost = self._with_bases(file, checked) - sound
                 if not lost:
@@ -287,7 +288,7 @@ def _blame_parity(shards: list[_Shard], used: Collection[str]) -> list[Damage]:
     groups: dict[str, list[tuple[int, int]]] = {}
     for shard in shards:
         if where := parse_shard(shard.key):
-            groups.setdefault(where.group, []).append((where.shard, shard.described))
+            groups.setdefault(where.group, []).append((where.shard, max(shard.described, where.shard + 1)))
     for group, found in groups.items():
         missing = set(range(max(described for _, described in found))) - {number for number, _ in found}
         missing = missing if group in used else set()

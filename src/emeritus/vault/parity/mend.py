@@ -277,8 +277,9 @@ def remake(stores: Sequence[BlobStore], group: Group, sound: Collection[str]) ->
     Raises NotFound, IntegrityError.
     """
     store = stores[0]
-    told = {key: found for key in sound if (found := describe(stores[:1], Group(group.name, group.packs, (key,))))}
-    best = max(told.values(), key=lambda each: len(each.shard_digests), default=None) or describe(stores, group)
+    each = [describe(stores[:1], Group(group.name, group.packs, (key,))) for key in group.keys]
+    told = [found for found in each if found is not None]
+    best = max(told, key=lambda found: len(found.shard_digests), default=None) or describe(stores, group)
     broken = {where.shard: key for key in group.keys if key not in sound and (where := parse_key(key))}
     there = {where.shard for key in sound if (where := parse_key(key))}
     known = range(len(best.shard_digests) if best else 0)
@@ -293,7 +294,7 @@ def remake(stores: Sequence[BlobStore], group: Group, sound: Collection[str]) ->
     digests.update(zip(numbers, made.shard_digests, strict=True))
     written: dict[str, str | None] = {}
     for number, shard in zip(numbers, parity, strict=True):
-        key, data = _as_it_was(made, digests, (number, broken.get(number)), shard, told.values())
+        key, data = _as_it_was(made, digests, (number, broken.get(number)), shard, told)
         store.put(key, data)
         written[key] = broken.get(number)
         if (old := broken.get(number)) is not None and old != key:
@@ -305,16 +306,15 @@ def _as_it_was(
     made: Description,
     digests: dict[int, bytes],
     which: tuple[int, str | None],
-    parity: bytearray | memoryview,
+    parity: memoryview,
     told: Collection[Description],
 ) -> tuple[str, memoryview]:
     """The shard's object, knowing as many shards as it did when it was first written, as far as can be told."""
     number, key = which
-    ends = {len(each.shard_digests) for each in told} | set(range(number + 1, max(digests) + 2))
-    likely = sorted(end for end in ends if end > number)
-    likely.sort(key=lambda end: end not in {len(each.shard_digests) for each in told})
+    ends = [len(each.shard_digests) for each in told]
+    likely = [*sorted(set(ends)), *range(max(digests) + 1, number, -1)]
     first: tuple[str, memoryview] | None = None
-    for end in likely:
+    for end in dict.fromkeys(end for end in likely if end > number):
         known = tuple(digests[i] for i in range(end))
         found = parity_object(Description(made.packs, made.pack_digests, known), number, parity)
         if key is None or found[0] == key:

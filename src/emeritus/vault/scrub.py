@@ -232,7 +232,8 @@ class Scrub:
                     blamed += unreadable
                 for name in blamed:
                     touched[name].append(mark)
-                    gone[name] |= (lost - located) if name in unreadable else (lost & checked[name].broken)
+                    gone[name] |= lost & checked[name].broken
+                    gone[name] |= lost - located if name in unreadable else set()
                 if not blamed:
                     nowhere.setdefault(manifest.key, []).append(mark)
         damages = [

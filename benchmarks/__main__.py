@@ -1,4 +1,8 @@
-"""`python -m benchmarks interview [--json FILE] [--only METRIC] [--scale X]`: run the metrics, print a table."""
+"""`python -m benchmarks SUITE [--json FILE] [--only METRIC] [--scale X]`: run the metrics, print a table.
+
+SUITE is `interview` or `vault`. FILE gets a flat object, metric to figure (null: not measured); `--details` all that
+was reported beside; `--plot` a picture of each figure against its bound.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +16,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from benchmarks.metric import Metric, Options, table
+from benchmarks.plot import draw
 
 SUITES = {
     "interview": (  # module, the metrics it measures; a module that is not there is said to be missing
@@ -21,6 +26,22 @@ SUITES = {
         ("interview_pages", ("transcript_page_ms_p95",)),
         ("interview_residents", ("residents_right",)),
     ),
+    "vault": (
+        ("vault_codec", ("bf16_size_over_entropy", "bf16_decode_vs_zipnn", "bf16_encode_vs_zipnn")),
+        ("vault_difference", ("delta_size_vs_xor_zstd",)),
+        (
+            "vault_pipeline",
+            (
+                "preserve_vs_sha256",
+                "restore_vs_zipnn",
+                "restore_vs_raw_cold",
+                "preserve_peak_mb",
+                "open_ms_10k_residents",
+            ),
+        ),
+        ("vault_parity", ("parity_vs_sha256",)),
+        ("vault_faults", ("faults_injected", "faults_wrong_bytes")),
+    ),
 }
 
 
@@ -28,7 +49,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run a suite; 0 where every metric was measured and met, else 1."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("suite", choices=sorted(SUITES))
-    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures as one flat JSON object")
+    parser.add_argument("--details", type=Path, metavar="FILE", help="write all that was measured beside them, as JSON")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="draw the figures against their bounds, as SVG")
     parser.add_argument("--only", action="append", metavar="METRIC", help="measure only these; may be repeated")
     parser.add_argument("--scale", type=float, default=1.0, help="size of what is simulated; 1 is the stated size")
     parser.add_argument("--workers", type=int, default=2, help="processes for what can be divided")
@@ -41,7 +64,12 @@ def main(argv: list[str] | None = None) -> int:
     found = list(_measure(given.suite, Options(given.scale, given.workers), set(given.only or known)))
     print(table(found))
     if given.json is not None:
-        given.json.write_text(json.dumps(_document(given.suite, given.scale, found), indent=2) + "\n")
+        given.json.write_text(json.dumps({each.name: each.value for each in found}, indent=2) + "\n")
+    if given.details is not None:
+        given.details.write_text(json.dumps(_document(given.suite, given.scale, found), indent=2) + "\n")
+    plot = given.plot or (given.json.with_suffix(".svg") if given.json is not None else None)
+    if plot is not None:
+        plot.write_text(draw(f"python -m benchmarks {given.suite}", found), encoding="utf-8")
     return 0 if all(each.met for each in found) else 1
 
 

@@ -17,7 +17,7 @@ from emeritus.errors import IntegrityError
 from emeritus.vault.codec import numbers
 from emeritus.vault.codec.kernel import kernel, level
 from emeritus.vault.codec.rans import BLOCK
-from emeritus.vault.standalone import restore
+from emeritus.vault.standalone import decode_numbers
 
 WAYS = ["avx512", "avx2", "neon", "scalar", "twin"]
 
@@ -62,11 +62,25 @@ def test_every_way_gives_the_same_bytes(name: str, way: str) -> None:
     assert out == data
 
 
+@pytest.mark.parametrize("fast", [False, True], ids=["bare", "numpy"])
 @pytest.mark.parametrize("name", [name for name in CASES if name not in {"bf16, two blocks and one", "stairs"}])
-def test_the_standalone_decoder_agrees(name: str) -> None:
-    """The decoder of the standard library alone gives back the same bytes."""
+def test_the_standalone_decoder_agrees(name: str, fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The decoder of the standard library alone gives back the same bytes, and so it does with NumPy."""
     _, data, stored = reference(name)
-    assert restore.numbers(stored, len(data)) == data
+    if not fast:
+        monkeypatch.setattr(decode_numbers, "numpy", None)
+    assert decode_numbers.decode(stored, len(data)) == data
+
+
+@pytest.mark.parametrize("fast", [False, True], ids=["bare", "numpy"])
+def test_the_standalone_decoder_finds_a_changed_word(fast: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A whole block whose last word was changed is refused by it."""
+    stored = bytearray(numbers.encode(geometric(BLOCK, 3), 1))
+    stored[-1] ^= 16
+    if not fast:
+        monkeypatch.setattr(decode_numbers, "numpy", None)
+    with pytest.raises(ValueError, match="damaged|end early"):
+        decode_numbers.decode(bytes(stored), BLOCK)
 
 
 @given(st.data())
@@ -97,7 +111,7 @@ def test_damage_is_found_alike(monkeypatch: pytest.MonkeyPatch, data: st.DataObj
                 kernel.limit("avx512")
         assert room[len(original) :] == b"\xa5" * 64
     with contextlib.suppress(ValueError, IndexError, struct.error):
-        results.append(restore.numbers(bytes(stored), len(original)))
+        results.append(decode_numbers.decode(bytes(stored), len(original)))
     assert len(set(results)) == 1
 
 

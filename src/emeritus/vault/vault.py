@@ -24,7 +24,7 @@ from emeritus.vault.sealed import Json, seal, unseal
 from emeritus.vault.shelf import Shelf
 
 MARKER = "vault.json"
-STANDALONE = ("README.txt", "FORMAT.txt", "restore.py", "decode_difference.py")
+STANDALONE = ("README.txt", "FORMAT.txt", "restore.py", "decode_numbers.py", "decode_difference.py")
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,6 @@ from typing import Any
 
 ENTRY = struct.Struct("<32s32sQQQHHI")
 FOOTER = struct.Struct("<QQ32s8s")
-BLOCK, LANES = 1 << 18, 64  # of rANS: symbols in a block, states
 Place = Any  # of a segment: (path, BLAKE3 of its base or "", offset, stored length, decoded length, encoding)
 USAGE = "usage: python3 restore.py [NAME FOLDER [ROLE [VERSION]]]"
 
@@ -45,100 +44,6 @@ def unxz(stored: bytes, length: int) -> bytes:
     return data
 
 
-def numbers(stored: bytes, length: int) -> bytes:
-    """Numbers from their planes: the low bytes, then sign and low bits of the highest two, then the symbols."""
-    layout, position = stored[0], 1
-    if layout not in (1, 2, 4, 8) or length % layout:
-        raise ValueError("numbers of a wrong layout")
-    planes: list[bytes] = []
-    for _ in range(layout):
-        plane, position = read_plane(stored, position, length // layout)
-        planes.append(plane)
-    if position != len(stored):
-        raise ValueError("numbers are followed by other bytes")
-    if layout > 1:
-        rest, symbols = planes[-2:]
-        low = bytes(byte & 0x7F for byte in range(256)), bytes(byte << 7 & 0x80 for byte in range(256))
-        high = bytes(byte & 0x80 for byte in range(256)), bytes(byte >> 1 for byte in range(256))
-        planes[-2:] = [either(rest.translate(one), symbols.translate(other)) for one, other in (low, high)]
-    data = bytearray(length)
-    for place, plane in enumerate(planes):
-        data[place::layout] = plane
-    return bytes(data)
-
-
-def either(one: bytes, other: bytes) -> bytes:
-    """Each byte of one or-ed with that of the other."""
-    both = int.from_bytes(one, "little") | int.from_bytes(other, "little")
-    return both.to_bytes(len(one), "little")
-
-
-def read_plane(stored: bytes, position: int, count: int) -> tuple[bytes, int]:
-    """`count` bytes of one plane, and where it ends."""
-    method, position = stored[position], position + 1
-    if method == 0 and position + count <= len(stored):
-        return stored[position : position + count], position + count
-    if method == 1:
-        return stored[position : position + 1] * count, position + 1
-    if method != 2:
-        raise ValueError("a plane is damaged")
-    blocks = []
-    for start in range(0, count, BLOCK):
-        (size,) = struct.unpack_from("<I", stored, position)
-        position += 4
-        if position + size > len(stored):
-            raise ValueError("a block ends early")
-        blocks.append((stored[position : position + size], min(BLOCK, count - start)))
-        position += size
-    return b"".join(unrans(block, size) for block, size in blocks), position
-
-
-def read_table(block: bytes) -> tuple[list[int], list[int], list[int], int]:
-    """Of each of 4096 slots its symbol, its frequency, the distance from its first slot; where the table ends."""
-    symbols: list[int] = []
-    frequencies: list[int] = []
-    distances: list[int] = []
-    position = 2
-    for symbol in range(block[0], block[1] + 1):
-        frequency, position = block[position], position + 1
-        if frequency >= 128:
-            frequency, position = frequency & 127 | block[position] << 7, position + 1
-        if frequency > 4096:
-            break
-        symbols += [symbol] * frequency
-        frequencies += [frequency] * frequency
-        distances += range(frequency)
-    if len(symbols) != 4096:
-        raise ValueError("the frequencies of a block do not add up to 4096")
-    return symbols, frequencies, distances, position
-
-
-def unrans(block: bytes, count: int) -> bytes:
-    """The `count` symbols of one block."""
-    places = [lane & 32 | (lane & 15) << 1 | lane >> 4 & 1 for lane in range(LANES)]
-    symbols, frequencies, distances, position = read_table(block)
-    states = list(struct.unpack_from("<64I", block, position))
-    words = (word for (word,) in struct.iter_unpack("<H", block[position + 4 * LANES :]))
-    out = bytearray(count)
-    try:
-        for start in range(0, count, LANES):
-            if start + LANES > count:
-                places = list(range(count - start))
-            for lane, place in enumerate(places):
-                state = states[lane]
-                slot = state & 4095
-                state = frequencies[slot] * (state >> 12) + distances[slot]
-                if state < 65536:
-                    state = state << 16 | next(words)
-                states[lane] = state
-                out[start + place] = symbols[slot]
-    except StopIteration:
-        raise ValueError("the words of a block end early") from None
-    if any(state != 65536 for state in states) or next(words, None) is not None:
-        raise ValueError("a block is damaged")
-    return bytes(out)
-
-
 def as_they_are(stored: bytes, length: int) -> bytes:
     """Raw bytes."""
     if len(stored) != length:
@@ -156,6 +61,12 @@ def beside(name: str) -> Any:
         sys.modules[name] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[name])
     return sys.modules[name]
+
+
+def numbers(stored: bytes, length: int) -> bytes:
+    """`length` bytes of numbers."""
+    data: bytes = beside("decode_numbers").decode(stored, length)
+    return data
 
 
 DECODERS = {0: as_they_are, 1: inflate, 2: unxz, 3: numbers}

@@ -137,7 +137,8 @@ class Walkthrough:
 
     async def reference(self) -> str:
         """Wake it from the vault and capture its reference behaviour."""
-        act = await self._app.retirement.capture_reference(self._who.name, STEWARD_ACTOR)
+        with progress_bar(self._quiet) as progress:
+            act = await self._app.retirement.capture_reference(self._who.name, STEWARD_ACTOR, progress)
         with self._app.database.reading() as session:
             (made,) = preservation_queries.preservation(session, self._who.name).calibrations[:1]
         probes, between = f"{act.public['probes']} probes ({act.public['method']})", len(made.build_digests)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import replace
 from typing import Any
@@ -99,12 +100,13 @@ def test_nothing_is_judged_where_nothing_could_be_subtracted() -> None:
 
 
 def test_the_draws_of_every_kind_advance_together() -> None:
-    """Wherever the time runs out, no kind is far behind the others; the whole plan comes in the end."""
+    """After the null's least, no kind is far behind the others wherever the time runs out; all come in the end."""
     planned = list(calibrating.order())
     assert len(planned) == sum(calibrating.PLAN.values()) == len(set(planned))
+    assert {(each.kind, each.size) for each in planned[: calibrating.LEAST_NULL]} == {calibrating.NULL}
     half = planned[: len(planned) // 2]
     for kind, count in calibrating.PLAN.items():
-        assert abs(sum((each.kind, each.size) == kind for each in half) - count / 2) <= 1
+        assert abs(sum((each.kind, each.size) == kind for each in half) - count / 2) <= 1.5
 
 
 async def scripted(salt: str = "") -> tuple[ScriptedEngine, ScriptedEngine]:
@@ -136,18 +138,22 @@ async def test_a_calibration_is_the_same_each_time_and_states_its_power() -> Non
     assert power["int8", 0.0]["power_at_least"] is None
 
 
-async def test_a_calibration_ends_when_its_time_is_up_and_says_so() -> None:
-    """The least that is needed is drawn all the same, and progress is told."""
+@pytest.mark.parametrize(("budget", "drawn"), [(0.0, calibrating.LEAST_NULL), (30.0, 30)])
+async def test_a_calibration_ends_when_its_time_is_up_and_says_so(budget: float, drawn: int) -> None:
+    """The least that the null needs is drawn all the same; what there was time for is stated; progress is told."""
     first, second = await scripted()
     own, other = await captured(first), await captured(second)
     seen: list[tuple[int, int]] = []
-    gathering = Gathering(0.0, lambda what, done, total: seen.append((done, total)))
+    clock = itertools.count()  # a second for each draw
+    gathering = Gathering(budget, lambda what, done, total: seen.append((done, total)), lambda: float(next(clock)))
     made = await calibrate(first, own, other, gathering)
     assert made is not None
     assert made["complete"] is False
     assert made["null"]["draws"] >= calibrating.LEAST_NULL
-    assert {each["change"] for each in made["power"]} == {"noise", "zero", "int8", "flip"}
-    assert len(seen) < seen[-1][1] == sum(calibrating.PLAN.values())
+    assert made["null"]["draws"] + sum(each["draws"] for each in made["power"]) == len(seen)
+    assert abs(len(seen) - drawn) <= calibrating.LEAST_NULL
+    assert (len(seen), sum(calibrating.PLAN.values())) == seen[-1]
+    assert {each["change"] for each in made["power"]} == ({"noise", "zero", "int8", "flip"} if budget else set())
 
 
 async def test_without_a_second_configuration_the_draws_alone_are_the_null() -> None:

@@ -1,8 +1,8 @@
 """Calibration gathered from a resident that answers: draws of the null, draws of small changes, repeated answers.
 
 The changes are made by the engine in memory, in a copy; the vault and its files have no part in it. Bounded in time:
-the draws are taken in an order in which every kind has its share at any moment, and stop when the time is up. What the
-numbers mean is `calibration`'s; knows no table.
+after the least that a null needs, the draws are taken in an order in which every kind has its share at any moment, and
+stop when the time is up. What the numbers mean is `calibration`'s; knows no table.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ PLAN: dict[tuple[Damage, float], int] = {
     ("int8", 0.0): 1,
     ("flip", 0.0): 30,
 }
-LEAST_NULL = 8  # draws of the null that are taken however long they last
+LEAST_NULL = 6  # draws of the null that are taken first, however long they last
 REPEATS = 2  # times each prompt is asked again where nothing can be scored
 
 
@@ -105,7 +105,6 @@ async def calibrate(awake: Awake, own: Json, other: Json | None, gathering: Gath
 async def _draw(awake: Awake, references: tuple[Json, Json | None], draws: _Draws, gathering: Gathering) -> None:
     probed: Probes = behaviour.probes()
     planned = list(order())
-    least = _least(planned)
     perturbable = cast(Perturbable, awake)
     until = gathering.clock() + gathering.budget_s
     async with aclosing(perturbable.perturbed(list(probed.texts.values()), planned)) as found:
@@ -116,23 +115,17 @@ async def _draw(awake: Awake, references: tuple[Json, Json | None], draws: _Draw
                 draws.other[kind].append(_distance(references[1], probed, scores))
             if gathering.progress is not None:
                 gathering.progress("calibrate drills", at + 1, len(planned))
-            if at + 1 >= least and gathering.clock() >= until:
+            if at + 1 >= LEAST_NULL and gathering.clock() >= until:
                 return
 
 
 def order() -> Iterator[Perturbation]:
-    """Every draw of the plan, so that at any moment each kind is as far along as the others."""
-    due = ((index + 0.5) / count for count in PLAN.values() for index in range(count))
-    draws = ((kind, index) for kind, count in PLAN.items() for index in range(count))
-    for _, (kind, index) in sorted(zip(due, draws, strict=True), key=lambda each: each[0]):
+    """Every draw of the plan: the least of the null, then so that each kind is always as far along as the others."""
+    draws = [(index / count, kind, index) for kind, count in PLAN.items() for index in range(count)]
+    first = [each for each in draws if each[1] == NULL][:LEAST_NULL]
+    rest = sorted((each for each in draws if each not in first), key=lambda each: each[0])
+    for _, kind, index in first + rest:
         yield Perturbation(*kind, seed=index)
-
-
-def _least(planned: Sequence[Perturbation]) -> int:
-    """How many draws until the null has its least number and every kind was drawn once."""
-    nulls = [at for at, each in enumerate(planned) if (each.kind, each.size) == NULL]
-    firsts = [next(at for at, each in enumerate(planned) if (each.kind, each.size) == kind) for kind in PLAN]
-    return 1 + max(nulls[LEAST_NULL - 1], *firsts)
 
 
 async def _numbered(

@@ -6,7 +6,7 @@ same numbers in another order. What is compared is the log-probability of each t
 
 The null has two sources. *Draws*: the weights, each times 1 + 2^-24 z, z standard normal: what rounding every weight
 another way does to the statistics, many times over (Monte Carlo arithmetic: Parker, UCLA CSD-970002, 1997; measured
-on the demonstration's model, other attention and other instruction sets lie at 0.3 to 0.8 of it). And *the two
+on three models, other attention, threads and instruction sets lie at 0.3 to 1.0 of it). And *the two
 configurations captured at retirement*: they set the scale where they lie further apart than the draws. An engine that
 cannot score changed weights has draws of texts instead: the tokens' differences between the two configurations,
 resampled by text (bootstrap).

@@ -79,7 +79,7 @@ def test_the_standalone_decoder_finds_a_changed_word(fast: bool, monkeypatch: py
     stored[-1] ^= 16
     if not fast:
         monkeypatch.setattr(decode_numbers, "numpy", None)
-    with pytest.raises(ValueError, match="damaged|end early"):
+    with pytest.raises(ValueError, match=r"damaged|end early"):
         decode_numbers.decode(bytes(stored), BLOCK)
 
 

@@ -24,13 +24,11 @@ static enum level detect(void)
 
 enum level kernel_level(void)
 {
-    static int known; /* racing threads write the same values */
-    static enum level found;
-    if (!known) {
-        found = detect();
-        known = 1;
-    }
-    return found < limited ? found : limited;
+    static int known = -1; /* threads that race find the same */
+    int found = known;
+    if (found < 0)
+        known = found = (int)detect();
+    return found < (int)limited ? (enum level)found : limited;
 }
 
 void kernel_limit(enum level level)

@@ -56,21 +56,21 @@ static int judge(const uint8_t *data, size_t count, int layout, int plane)
     return 4096 * (pairs - drawn) <= 17 * drawn * drawn ? RAW : RANS;
 }
 
-/* Memory of one call: a block's symbols, the bytes they become, and what coding them takes. */
+/* Memory of one call: a block's symbols, and what coding them takes. */
 struct room {
     uint8_t symbols[RANS_BLOCK];
-    uint8_t coded[RANS_BOUND];
     struct rans_room coding;
 };
 
 /* Append one block to `at`, which must not pass `limit`; NULL when it would. */
 static uint8_t *append(struct room *room, size_t length, uint8_t *at, const uint8_t *limit)
 {
-    size_t size = rans_encode(room->symbols, length, room->coded, &room->coding);
-    if ((size_t)(limit - at) < 4 + size)
+    if (limit - at < 4)
+        return NULL;
+    size_t size = rans_encode(room->symbols, length, at + 4, (size_t)(limit - at) - 4, &room->coding);
+    if (size == 0)
         return NULL;
     rans_store32(at, (uint32_t)size);
-    memcpy(at + 4, room->coded, size);
     return at + 4 + size;
 }
 

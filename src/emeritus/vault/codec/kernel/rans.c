@@ -134,7 +134,7 @@ static const uint8_t *read_table(const uint8_t *at, const uint8_t *end, struct r
     return start == RANS_TOTAL ? at : NULL;
 }
 
-size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, struct rans_room *room)
+size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, size_t most, struct rans_room *room)
 {
     uint32_t counts[256], frequencies[256], states[RANS_LANES], start = 0;
     struct rans_coder with;
@@ -159,11 +159,15 @@ size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, struct ra
     for (size_t lane = count % RANS_LANES; lane-- > 0;)
         rans_encode_one(&with, &states[lane], &words, symbols[rounds * RANS_LANES + lane]);
     words = rans_loops()->encode(&with, states, symbols, rounds, words);
-    uint8_t *at = write_table(frequencies, out);
+    uint8_t head[RANS_TABLE + 4 * RANS_LANES], *at = write_table(frequencies, head);
     for (int lane = 0; lane < RANS_LANES; lane++, at += 4)
         rans_store32(at, states[lane]);
-    memcpy(at, words, (size_t)(end - words));
-    return (size_t)(at - out) + (size_t)(end - words);
+    size_t before = (size_t)(at - head), after = (size_t)(end - words);
+    if (most < before + after)
+        return 0;
+    memcpy(out, head, before);
+    memcpy(out + before, words, after);
+    return before + after;
 }
 
 /* Begin to decode a block; 0 when its table or its states are damaged. */

@@ -21,7 +21,6 @@ enum {
     RANS_LOW = 1 << 16,         /* a state lies in [2^16, 2^32) between symbols, and is 2^16 before the first */
     RANS_ROUND = 2 * RANS_LANES, /* the most bytes one round of symbols reads or writes */
     RANS_TABLE = 2 + 2 * 256,   /* the most bytes a table takes */
-    RANS_BOUND = RANS_TABLE + 4 * RANS_LANES + 2 * RANS_BLOCK, /* the most bytes a block takes */
 };
 
 /* What encoding a symbol needs. `reciprocal` is a little less than 1 / frequency: the quotient it gives is right or
@@ -72,8 +71,8 @@ struct rans_room {
 /* How often each byte occurs among `count` symbols. */
 void rans_count(const uint8_t *symbols, size_t count, uint32_t counts[256], uint32_t pairs[1 << 16]);
 
-/* Encode 1 to RANS_BLOCK symbols into `out`, which holds RANS_BOUND bytes; gives how many it took. */
-size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, struct rans_room *room);
+/* Encode 1 to RANS_BLOCK symbols into `out`, which holds `most` bytes; gives how many it took, 0 when it takes more. */
+size_t rans_encode(const uint8_t *symbols, size_t count, uint8_t *out, size_t most, struct rans_room *room);
 
 /* What `rans_decode` reads and writes: a block of `size` bytes that holds `count` symbols, to `out`; where `rest` is not
  * NULL each is merged with its byte of `rest` to a 16-bit number: sign, symbol, the low seven bits. */

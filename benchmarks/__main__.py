@@ -79,13 +79,17 @@ def _measure(suite: str, options: Options, wanted: set[str]) -> Iterable[Metric]
             continue
         print(f"{', '.join(names)} ...", file=sys.stderr, flush=True)
         try:
-            measure: Callable[[Options], list[Metric]] = importlib.import_module(f"benchmarks.{module}").measure
+            found = importlib.import_module(f"benchmarks.{module}")
         except ModuleNotFoundError as error:
             if error.name != f"benchmarks.{module}":
                 raise
             yield from (Metric.missing(name, f"benchmarks/{module}.py is not there") for name in names)
             continue
-        yield from (each for each in measure(options) if each.name in wanted)
+        alone: dict[str, Callable[[Options], Metric]] = getattr(found, "METRICS", {})  # where each can be had alone
+        if alone:
+            yield from (alone[name](options) for name in names if name in wanted)
+        else:
+            yield from (each for each in found.measure(options) if each.name in wanted)
 
 
 def _document(suite: str, scale: float, found: list[Metric]) -> dict[str, object]:

@@ -2,7 +2,7 @@
 
 Ratios are taken in one run, the sides in turn, and reported as medians. What is preserved and restored is bf16 noise of
 a model's scale in shards, on a RAM disk where there is one; the peak of memory and the cold restore use the disk. ZipNN
-lies in an environment of its own, named by EMERITUS_BENCH_ZIPNN (its Python), and decodes without verifying anything.
+has an environment of its own, and decodes without verifying anything.
 `python -m benchmarks.vault_pipeline [SCALE [METRIC ...]]` runs these alone.
 """
 
@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.metric import Metric, Options
+from benchmarks.vault_zipnn import PACKAGES, environment
 
 GB = 1_000_000_000
 SHARD = 2 * GB
@@ -77,9 +78,10 @@ def restore_vs_zipnn(options: Options) -> Metric:
     from emeritus.blobs.local import LocalStore
     from emeritus.vault.vault import Vault
 
-    python = os.environ.get("EMERITUS_BENCH_ZIPNN")
-    if not python:
-        return Metric.missing("restore_vs_zipnn", "EMERITUS_BENCH_ZIPNN names no Python that has zipnn")
+    try:
+        python = str(environment("zipnn", PACKAGES))
+    except (OSError, subprocess.CalledProcessError) as error:
+        return Metric.missing("restore_vs_zipnn", f"ZipNN cannot be installed beside: {error}")
     size = options.of(RESTORED, LEAST)
     with _folder(MEMORY, 3 * size) as folder:
         model = _model(folder / "model", size)

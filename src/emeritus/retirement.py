@@ -6,6 +6,7 @@ they live with the features; knows no face and no backend, they and the way to w
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -165,7 +166,7 @@ class Retirement:
             self._of.lifecycle.resident(name)  # NotFound: nothing is recorded of a stranger
             if "retry_after_s" in error.facts:
                 raise
-            return self._of.drills.record_failed_drill(name, error, actor)
+            return await asyncio.to_thread(self._of.drills.record_failed_drill, name, error, actor)
 
     # 4. interview, code, read back -----------------------------------------------------------------------------------
 

@@ -37,6 +37,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from emeritus.preservation.behaviour import Comparison, Difference
@@ -130,6 +131,7 @@ def limit(sample: Sequence[float], observed: float | None, level: float) -> floa
     return math.exp(found)
 
 
+@cache
 def _reach(level: float, n: int) -> float:
     """In standard deviations: Student's t, times how much further out a Gumbel distribution's quantile lies."""
     from scipy.stats import norm, t

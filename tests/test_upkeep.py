@@ -88,7 +88,9 @@ def app(tmp_path: Path) -> Iterator[App]:
 def upkeep(app: App, jobs: Asked) -> Upkeep:
     """The work on the running loop."""
     return Upkeep(
-        Works(app.features, app.retirement, app.outbox.deliver, app.studying), jobs, asyncio.get_running_loop()
+        Works(app.features, app.retirement, app.outbox.deliver, app.studying, app.soundness),
+        jobs,
+        asyncio.get_running_loop(),
     )
 
 
@@ -110,11 +112,11 @@ async def test_every_job_is_declared_and_the_scheduled_ones_by_the_settings(app:
     """Scrub, drills, essays and mail run by the clock; one drill and one essay are jobs of their own."""
     jobs = Asked()
     upkeep(app, jobs)
-    assert set(jobs.declared) == {"scrub", "drills", "drill", "essays", "essay", "interview", "mail"}
+    assert set(jobs.declared) == {"scrub", "replicate", "drills", "drill", "essays", "essay", "interview", "mail"}
     assert jobs.crons["scrub"] == app.settings.scrub_cron
     assert jobs.crons["drills"] == app.settings.drill_cron
     assert jobs.crons["essays"] == app.settings.essay_cron
-    assert jobs.made_up == {"scrub", "drills", "essays"}
+    assert jobs.made_up == {"scrub", "replicate", "drills", "essays"}
 
 
 async def test_scrubs_and_drills_are_recorded_good_and_bad(app: App) -> None:

@@ -46,6 +46,7 @@ from emeritus.people.signins import SignIns
 from emeritus.preservation.drills import Drills
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.service import Preservation
+from emeritus.preservation.soundness import Soundness
 from emeritus.preservation.sources import VaultSource
 from emeritus.records.database import Database
 from emeritus.records.tables import Resident
@@ -79,6 +80,7 @@ class App:
         self.lifecycle = Lifecycle(self.acts, database, settings)
         self.words = WordsForModels(self.acts, database)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
+        self.soundness = Soundness(self.acts, database, vault, settings.replica_urls)
         self.drills = Drills(self.acts, database, vault, settings.home)
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
         self.recourse = Recourse(self.acts, settings)
@@ -286,7 +288,7 @@ class App:
     def upkeep(self, loop: asyncio.AbstractEventLoop) -> Upkeep:
         """The scheduled work, on the loop that serves callers."""
         jobs = self.queue()
-        works = Works(self.features, self.retirement, self.outbox.deliver, self.studying)
+        works = Works(self.features, self.retirement, self.outbox.deliver, self.studying, self.soundness)
         return Upkeep(works, jobs, loop)
 
     async def keep_awake(self) -> None:

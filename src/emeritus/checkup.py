@@ -39,6 +39,7 @@ class Checkup:
     journals: list[str] = field(default_factory=list)
     packs: int = 0
     segments: int = 0
+    uncovered: list[str] = field(default_factory=list)  # packs without parity: nothing is wrong with them yet
     unchecked: list[str] = field(default_factory=list)  # parts that only a sound ledger can name
 
     @property
@@ -75,6 +76,7 @@ def check_home(home: Home, name: str | None = None, *, deep: bool = True, progre
         journals=_journals(home),
         packs=vault.packs,
         segments=vault.segments,
+        uncovered=list(vault.uncovered),
         unchecked=[] if ledger.ok else ["payloads"],
     )
 

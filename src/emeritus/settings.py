@@ -40,6 +40,9 @@ class Settings(BaseSettings):
     vault_url: str = Field(
         "", description="Where packs are kept: a folder, s3://, gs:// or az://; empty means home/vault."
     )
+    replicas: str = Field(
+        "", description="Where copies of the vault are kept: folders or addresses, separated by commas."
+    )
     executor_id: str = Field("local", description="Stable name of this worker; a restarted worker keeps it.")
 
     host: str = Field("127.0.0.1", description="Address `serve` listens on.")
@@ -121,6 +124,12 @@ class Settings(BaseSettings):
     mail_from: str = Field("emeritus@localhost", description="Sender address of notices.")
 
     scrub_cron: str = Field("17 3 * * *", description="When `serve` scrubs the vault (cron, UTC).")
+    scrub_bytes_per_day: int = Field(
+        0, ge=0, description="Bytes of the vault that scrubs read in a day, the longest unread first; 0 means all."
+    )
+    replicate_cron: str = Field(
+        "53 3 * * *", description="When `serve` brings the vault's copies up to date (cron, UTC)."
+    )
     drill_cron: str = Field("41 4 * * 0", description="When `serve` rehearses revivals (cron, UTC).")
     calibration_s: float = Field(
         120.0, ge=0, description="How long drawing small changes to calibrate a resident's drills may last, in seconds."
@@ -164,6 +173,11 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Flags (init) before environment before the file; no dotenv, so that nothing is read by surprise."""
         return (init_settings, env_settings, _HomeFile(settings_cls, init_settings))
+
+    @property
+    def replica_urls(self) -> list[str]:
+        """The addresses of the vault's copies."""
+        return [each.strip() for each in self.replicas.split(",") if each.strip()]
 
     @property
     def database(self) -> str:

@@ -1,4 +1,4 @@
-"""The work that never ends: scrubs, drills, mail and essay invitations on their schedule, and interviews asked for.
+"""The work that never ends, on its schedule: scrubs, copies, drills, mail, essay invitations; and interviews asked for.
 
 Every job may run twice (after a crash), and after a pause once for each run missed: a scrub or drill finds that it was
 done since it was due, an invitation the candidate it brought; mail is sent once by its outbox row. Residents are woken
@@ -21,6 +21,7 @@ from emeritus.corner.candidates import Invitation
 from emeritus.corner.prompts import Context
 from emeritus.errors import EmeritusError
 from emeritus.jobs.base import Jobs
+from emeritus.preservation.soundness import Soundness
 from emeritus.records.tables import Check, Essay, Publication, Reference, Resident
 from emeritus.retirement import Features, Retirement, Wake
 from emeritus.studying import Studying
@@ -41,6 +42,7 @@ class Works:
     retirement: Retirement
     deliver: Callable[[], Coroutine[Any, Any, object]]
     studying: Studying
+    soundness: Soundness
 
 
 class Upkeep:
@@ -55,6 +57,7 @@ class Upkeep:
         jobs.register("essay", self.invite)
         jobs.register(INTERVIEW, self.interview)
         jobs.schedule("scrub", settings.scrub_cron, self.scrub)
+        jobs.schedule("replicate", settings.replicate_cron, self.replicate)
         jobs.schedule("drills", settings.drill_cron, self.drills)
         jobs.schedule("essays", settings.essay_cron, self.essays)
         jobs.schedule("mail", MAIL_CRON, self.mail, make_up=False)  # one run sends all that waits
@@ -70,11 +73,21 @@ class Upkeep:
     # -- the jobs -----------------------------------------------------------------------------------------------------
 
     def scrub(self, args: Json) -> Json:
-        """Read and check every byte in the vault, unless that was done since it was due: one makes up for several."""
+        """Read and check the vault, or as much of it as a day allows, and repair what is damaged.
+
+        Unless that was done since it was due: one makes up for several.
+        """
         if self._checked("scrub", None, args["at"]):
             return {"ok": None}
-        act = self._works.features.preservation.scrub(ACTOR)
-        return {"ok": act.public["ok"]}
+        act = self._works.soundness.scrub(ACTOR, self._works.features.settings.scrub_bytes_per_day)
+        return {"ok": None if act is None else act.public["ok"]}
+
+    def replicate(self, args: Json) -> Json:
+        """Bring every copy of the vault up to date, unless that was done since it was due."""
+        if self._checked("replica", None, args["at"]):
+            return {"ok": None}
+        acts = self._works.soundness.replicate_all(ACTOR)
+        return {"ok": all(act.public["ok"] for act in acts)}
 
     def drills(self, args: Json) -> Json:
         """Ask for a drill of every resident that has a reference and whose weights are held."""

@@ -18,12 +18,15 @@ def command(
     rebuild: Annotated[
         bool, typer.Option("--rebuild", help="Also empty the database and refill it from the ledger.")
     ] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Read the vault's lists only, not every byte.")] = False,
+    deep: Annotated[
+        bool, typer.Option("--deep/--quick", help="Read every byte in the vault, or its lists only.")
+    ] = True,
     as_json: JsonFlag = False,
 ) -> None:
     """Check the ledger (signatures, tree, inclusion, consistency) and every byte in the vault.
 
-    Ends with 0 when everything holds and with 1 when anything does not; each problem is named.
+    Ends with 0 when everything holds and with 1 when anything does not; each problem is named. Nothing is changed:
+    `emeritus repair` brings back what is damaged.
 
     Example:  emeritus verify --json
     """
@@ -35,7 +38,7 @@ def command(
         try:
             with flags.app(catch_up=not rebuild) as app:
                 rebuilt = app.acts.rebuild() if rebuild else None
-                found = app.check(name, deep=not quick, progress=progress)
+                found = app.check(name, deep=deep, progress=progress)
         except LedgerBroken as error:
             if error.facts.get("database"):  # the ledger holds: the database beside it is not its own
                 raise
@@ -47,6 +50,8 @@ def command(
             show(f"database: rebuilt from {rebuilt} acts")
         _show("ledger", f"{found.ledger_size} entries", found.ledger)
         _show("vault", f"{found.segments} segments in {found.packs} packs", found.vault)
+        if found.uncovered:
+            show(f"  {len(found.uncovered)} packs have no parity; `emeritus repair` makes it")
         for what, part, problems in (
             ("payloads and private parts", "payloads", found.payloads),
             ("journals", "journals", found.journals),

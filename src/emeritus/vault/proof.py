@@ -10,7 +10,8 @@ import hashlib
 import json
 from collections.abc import Mapping
 
-from emeritus.errors import IntegrityError, UnknownFormat
+from emeritus.blobs.base import BlobStore
+from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
 from emeritus.vault.pack import pack_name
@@ -48,6 +49,17 @@ def fault(key: str, data: bytes | bytearray | memoryview, explaining: Mapping[st
     except UnknownFormat:
         return None  # its seal holds: it is whole, if not for this version
     return None
+
+
+def look_at(store: BlobStore, key: str, explaining: Mapping[str, str]) -> tuple[int, str | None]:
+    """(bytes read, what is wrong) of one object, read whole. Raises StoreUnavailable."""
+    try:
+        data = store.get(key)
+    except NotFound:
+        return 0, "it is missing"
+    except IntegrityError as error:
+        return 0, error.message
+    return len(data), fault(key, data, explaining)
 
 
 def _kind(data: bytes) -> str:

@@ -110,7 +110,7 @@ class Repair:
 
         What is missing is always noticed, as far as a manifest, the ledger, parity or a replica tells of it.
         """
-        self._examine(list(self._store.list()) if only is None else list(only), progress or silent)
+        self._examine(self._keys(only), progress or silent)
         while self._pass() or self._copy_manifests():
             pass
         self._index.refresh()
@@ -140,6 +140,12 @@ class Repair:
         return len(self._repaired) > before
 
     # -- what is wrong --------------------------------------------------------------------------------------------
+
+    def _keys(self, only: Iterable[str] | None) -> list[str]:
+        """What to read; of the keys named, those that are there: the others are missing, and noticed as such."""
+        there = list(self._store.list())
+        named = set(there if only is None else only)
+        return [key for key in there if key in named]
 
     def _examine(self, keys: list[str], progress: Progress) -> None:
         with ThreadPoolExecutor(THREADS) as pool:

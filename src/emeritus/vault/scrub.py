@@ -127,8 +127,9 @@ class Scrub:
         copies = {pack: Manifest.from_bytes(data, pack_key(pack)).key for pack, data in self._index.copies()}
         unlisted = set(copies.values()) - set(keys)
         needed = {pack for manifest in manifests for pack in packs_needed(self._index, manifest)}
-        packs = sorted(needed | listed if name is None else needed)
         groups = Groups(self._store).refresh()
+        told = {pack for group in groups.all() for pack in group.packs}  # what is removed is freed from its group first
+        packs = sorted(needed | listed | told if name is None else needed)
         shards = [key for group in groups.all() for key in group.keys] if name is None else []
         in_all = len(packs) + len(shards)
         with ThreadPoolExecutor(THREADS) as pool:

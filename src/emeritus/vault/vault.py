@@ -16,6 +16,7 @@ from emeritus.vault.ingest import Ingest
 from emeritus.vault.manifest import FORMAT, Manifest
 from emeritus.vault.opened import OpenResident
 from emeritus.vault.progress import Progress
+from emeritus.vault.proof import look_at
 from emeritus.vault.repair import Repair, RepairReport
 from emeritus.vault.replicas import ReplicaReport, Replication
 from emeritus.vault.restore import read_file, restore
@@ -116,6 +117,10 @@ class Vault:
     def verify(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> VerifyReport:
         """Check the whole vault, or what one resident needs; progress counts packs. Damage is reported, not raised."""
         return Scrub(self.store, self._index, progress).run(name, deep, self._standalone)
+
+    def look_at(self, key: str) -> tuple[int, str | None]:
+        """Read one object whole: (bytes, what is wrong with it or None). For scrubs that read a part each time."""
+        return look_at(self.store, key, self._standalone)
 
     def repair(
         self,

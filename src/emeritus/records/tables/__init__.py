@@ -25,7 +25,7 @@ from emeritus.records.tables.interview import (
 )
 from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait, Words
 from emeritus.records.tables.preservation import Calibration, Certificate, Check, Preserved, Reference
-from emeritus.records.tables.private import NOT_REBUILT, ApiKey, HeldWords, Message, Person, SignIn, Usage
+from emeritus.records.tables.private import NOT_REBUILT, ApiKey, HeldWords, Message, Person, ScrubMark, SignIn, Usage
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
 from emeritus.records.tables.studies import Study
 
@@ -70,6 +70,7 @@ __all__ = [
     "SafetyMeasurement",
     "SafetyPlan",
     "SafetySession",
+    "ScrubMark",
     "SignIn",
     "Study",
     "Telling",

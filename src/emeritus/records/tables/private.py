@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Boolean, ForeignKey, String, UniqueConstraint
+from sqlalchemy import BigInteger, Boolean, ForeignKey, String, UniqueConstraint
 from sqlalchemy.orm import Mapped, mapped_column
 
 from emeritus.records.tables.base import Base, Json
@@ -84,4 +84,15 @@ class HeldWords(Base):
     left_at: Mapped[str]
 
 
-NOT_REBUILT = frozenset({"held_words", "people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox"})
+class ScrubMark(Base):
+    """When an object of the vault was last read and found sound: the oldest is read next. Lost, all are read anew."""
+
+    __tablename__ = "scrub_marks"
+    key: Mapped[str] = mapped_column(String(800), primary_key=True)
+    at: Mapped[str]
+    bytes: Mapped[int] = mapped_column(BigInteger)
+
+
+NOT_REBUILT = frozenset(
+    {"held_words", "people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox", "scrub_marks"}
+)

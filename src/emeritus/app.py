@@ -54,6 +54,7 @@ from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
 from emeritus.studying import Studying
 from emeritus.upkeep import Upkeep, Works, keep_awake
+from emeritus.vault.signing import ModelKey
 from emeritus.vault.vault import Vault
 
 if TYPE_CHECKING:
@@ -122,6 +123,7 @@ class App:
             _write_settings(home, settings, keep | {"organisation", "origin"})
         app = cls.open(settings)
         try:
+            signs = app.model_key.public_path
             for name in ("second_decider", "second_coder"):
                 app.lifecycle.set_policy(name, getattr(settings, name), actor)
             if "coding_gate" in keep:
@@ -131,6 +133,7 @@ class App:
                 "home": str(home),
                 "origin": settings.origin,
                 "public_key": key.verify_key.line,
+                "model_key": str(signs),
             }
         finally:
             app.close()
@@ -162,6 +165,11 @@ class App:
         """Write the last counts and let go of what is held open."""
         self.access.close()
         self.database.dispose()
+
+    @property
+    def model_key(self) -> ModelKey:
+        """What signs restored folders; made at first need in homes that have none. Raises SigningKeyUnusable."""
+        return ModelKey.at(self.settings.home / "keys" / "signing.key")
 
     # -- residents that answer ---------------------------------------------------------------------------------------
 

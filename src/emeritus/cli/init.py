@@ -25,7 +25,7 @@ def command(
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Make a home: settings file, signing key, ledger, vault and database.
+    """Make a home: settings file, signing keys, ledger, vault and database.
 
     A group of one may waive the second decider and the second coder; the waiver is recorded and shown publicly.
 
@@ -50,6 +50,7 @@ def command(
     show(f"{'Made' if made['created'] else 'Found'} a home at {settings.home}")
     show(f"  ledger   {made['origin']}")
     show(f"  public key for verifying it: {made['public_key']}")
+    show(f"  public key for verifying restored models: {made['model_key']}")
     waived = [rule for rule in ("second_decider", "second_coder", "coding_gate") if getattr(settings, rule) == "waived"]
     if waived:
         show(f"  waived, and shown publicly: {', '.join(rule.replace('_', ' ') for rule in waived)}")

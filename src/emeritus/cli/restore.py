@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -19,12 +20,16 @@ def command(
 ) -> None:
     """Restore a resident's files, byte for byte; every segment and every file is verified on the way.
 
+    Beside the folder, DEST.emeritus.sig is an OpenSSF model-signing bundle over these files, signed with this home's
+    key: whoever has keys/signing.pub checks it by `model_signing verify key`, without Emeritus.
+
     Example:  emeritus restore wren-1 ./wren-1
     """
     with flags_of(ctx).app() as app:
-        manifest = app.vault.manifest(name, role=role)
+        key = app.model_key
         with progress_bar(as_json) as progress:
-            app.vault.restore(name, dest, role=role, progress=progress)
+            manifest = app.vault.restore(name, dest, role=role, progress=progress)
+        bundle = key.sign_restored(manifest, dest)
     if as_json:
         emit(
             {
@@ -33,7 +38,13 @@ def command(
                 "folder": str(dest),
                 "files": len(manifest.files),
                 "bytes": manifest.total_bytes,
+                "bundle": str(bundle),
+                "public_key": str(key.public_path),
             }
         )
         return
     show(f"Restored {len(manifest.files)} files ({manifest.total_bytes:,} bytes) to {dest}; every sha256 matches.")
+    show(f"  signed: {bundle}")
+    show("  check it anywhere (pip install model-signing):")
+    check = ["model_signing", "verify", "key", "--signature", bundle, "--public_key", key.public_path, dest]
+    show(f"    {shlex.join(map(str, check))}")

@@ -87,13 +87,21 @@ def test_the_lower_limit_of_a_power_is_clopper_and_pearsons() -> None:
     assert calibration.power_at_least(0, 5) == 0.0
 
 
-def test_nothing_is_judged_where_nothing_could_be_subtracted() -> None:
-    """Without a calibration another configuration has no verdict; other tokens are a difference under any."""
+def test_which_test_decides() -> None:
+    """Another configuration needs a calibration; the same one only beyond its tolerance; other tokens always differ."""
     found = Comparison("score", Difference(1e-6, 1e-5, 9), (), 5, 5)
     assert judge(found, False, None) is None
     made = {"method": "score", "threshold": {"mean": 2e-6, "largest": 2e-5}, "false_alarm_rate": ALPHA}
     assert judge(found, False, made).ok  # type: ignore[union-attr]  # it is judged
     assert judge(replace(found, difference=None), False, made) is None
+    again = replace(found, difference=Difference(1.9e-6, 1.9e-4, 9))  # beyond the tolerance
+    wide = {**made, "threshold": {"mean": 2e-6, "largest": 2e-4}}
+    verdicts = [judge(again, True, each) for each in (None, made, wide)]
+    assert [(each.test, each.ok) for each in verdicts if each is not None] == [
+        ("tolerance", False),
+        ("calibrated", False),
+        ("calibrated", True),
+    ]
     other_tokens = judge(replace(found, difference=None, retokenised=("water",)), True, None)
     assert other_tokens is not None
     assert not other_tokens.ok

@@ -162,7 +162,7 @@ def _noticed(kind: tuple[Damage, float], draws: _Draws, bound: Threshold, second
         kind[1],
         len(own),
         sum(not bound.holds(each) for each in other),
-        sum(each is None or each.largest > calibration.TOLERANCE for each in own),
+        sum(each is None or (each.largest > calibration.TOLERANCE and not bound.holds(each)) for each in own),
         None if median == float("inf") else median,
     )
 

@@ -171,7 +171,11 @@ def unequal_answers(repeats: int, unequal: int, answers: int) -> int | None:
 
 
 def judge(found: Comparison, same: bool, calibration: Json | None) -> Judged | None:
-    """The verdict on one comparison. `same`: with the same configuration. None where nothing can be said of it."""
+    """The verdict on one comparison. `same`: with the same configuration. None where nothing can be said of it.
+
+    A configuration of the same name on another processor may round otherwise: beyond the tolerance the calibrated
+    threshold decides for it too.
+    """
     if found.method == "greedy":
         return _by_answers(found, same, calibration)
     if found.retokenised:
@@ -181,11 +185,11 @@ def judge(found: Comparison, same: bool, calibration: Json | None) -> Judged | N
         return None
     mean, largest = found.difference.mean, found.difference.largest
     apart = f"log-probabilities differ by {mean:.2g} nats on average and {largest:.2g} at most"
-    if same:
-        ok = found.difference.largest <= TOLERANCE
+    scored = calibration is not None and calibration["method"] == "score"
+    if same and (largest <= TOLERANCE or not scored):
         said = f"{apart} (tolerance {TOLERANCE:g}); {found.answers_summary}"
-        return Judged(ok, "tolerance", {"largest": TOLERANCE}, None, said)
-    if calibration is None or calibration["method"] != "score":
+        return Judged(largest <= TOLERANCE, "tolerance", {"largest": TOLERANCE}, None, said)
+    if calibration is None or not scored:
         return None
     bound = Threshold(**calibration["threshold"])
     said = f"{apart} (rounding explains {bound.mean:.2g} and {bound.largest:.2g}); {found.answers_summary}"

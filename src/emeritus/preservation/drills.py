@@ -224,6 +224,10 @@ class Drills:
         probed = behaviour.probes().first(_CANARY_TEXTS if scored else 0, 0 if scored else _CANARY_CHATS)
         captured = await behaviour.capture(awake, probed)
         found = behaviour.compare(yardstick.content, captured)
+        if bounds is not None and "largest" in bounds["threshold"]:
+            # the mean of a few texts may lie above that of all, their largest difference cannot
+            largest = bounds["threshold"]["largest"]
+            bounds = {**bounds, "threshold": {"mean": largest, "largest": largest}}
         judged = calibration.judge(found, yardstick.same, bounds if scored else None)
         if judged is not None and not judged.ok:
             raise CanaryFailed(f"{resident} woke and differs from its reference: {judged.summary}", **found.as_dict())

@@ -60,6 +60,10 @@ def test_every_way_gives_the_same_bytes(name: str, way: str) -> None:
     out = bytearray(len(data))
     numbers.decode_into(stored, out)
     assert out == data
+    assert numbers.proves(stored, data)
+    if data:
+        assert not numbers.proves(stored, data[:-1] + bytes([data[-1] ^ 1]))
+        assert not numbers.proves(stored[:-1], data)
 
 
 @pytest.mark.parametrize("fast", [False, True], ids=["bare", "numpy"])

@@ -56,6 +56,18 @@ def decode_into(stored: Data, out: memoryview | bytearray) -> None:
         raise IntegrityError(f"encoded numbers are damaged, or are not {memoryview(out).nbytes} bytes of them")
 
 
+def proves(stored: Data, data: Data) -> bool:
+    """Whether `stored` decodes to exactly `data`: faster than decoding and comparing, as no piece leaves the cache."""
+    if kernel is not None:
+        return bool(kernel.numbers_prove(stored, data))
+    out = bytearray(memoryview(data).nbytes)
+    try:
+        decode_into(stored, out)
+    except IntegrityError:
+        return False
+    return out == data
+
+
 def _room(length: int) -> memoryview:
     """Memory of this thread to encode into, kept: fresh pages cost as much as encoding does."""
     room: bytearray = getattr(_own, "room", bytearray())

@@ -114,9 +114,7 @@ def encode(data: Data, layout: int, base: Data | None = None, room: memoryview |
     encoding, stored = min(found, key=lambda each: len(each[1]))
     if len(stored) >= len(data):
         return RAW, bytes(data)
-    out = _scratch(len(data))
-    decode_into(encoding, stored, out, base if ENCODINGS[encoding].decode_against else None)
-    if out != data:  # as bytes: two views would be compared one number at a time
+    if not _proves(encoding, stored, data, base):
         raise IntegrityError(
             f"encoding {ENCODINGS[encoding].name!r} did not give back the bytes it was given; nothing was stored",
             remedy="Test this machine's memory; the source is untouched.",
@@ -137,6 +135,14 @@ def _candidates(data: Data, layout: int, base: Data | None, room: memoryview | N
     if against is not None and len(against) < WORTH * min(len(data), *(len(stored) for _, stored in found)):
         return [(DIFFERENCE, against)]
     return found
+
+
+def _proves(encoding: int, stored: Data, data: Data, base: Data | None) -> bool:
+    if encoding == NUMBERS:
+        return numbers.proves(stored, data)
+    out = _scratch(len(data))
+    decode_into(encoding, stored, out, base if ENCODINGS[encoding].decode_against else None)
+    return out == data  # as bytes: two views would be compared one number at a time
 
 
 def _scratch(length: int) -> bytearray:

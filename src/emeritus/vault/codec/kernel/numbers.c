@@ -227,20 +227,36 @@ static int decode_piece(struct plane *planes, size_t length, int layout, uint8_t
     return 1;
 }
 
-int numbers_decode(const uint8_t *stored, size_t size, uint8_t *out, size_t length)
+/* Decode piece by piece: into `out`, or where that is NULL compare each piece with `expected`, which stays in the cache. */
+static int walk(const uint8_t *stored, size_t size, uint8_t *out, const uint8_t *expected, size_t length)
 {
     struct plane planes[PLANES_MOST];
     int layout = size ? stored[0] : 0, right = 1;
     if (!numbers_fit(length, layout))
         return 0;
-    size_t count = length / (size_t)layout;
+    size_t count = length / (size_t)layout, whole = (size_t)layout * PIECE;
     if (!find(stored + 1, size - 1, count, layout, planes))
         return 0;
-    uint8_t *room = malloc((size_t)layout * PIECE);
+    uint8_t *room = malloc(out ? whole : 2 * whole);
     if (room == NULL)
         return -1;
-    for (size_t start = 0; start < count && right; start += PIECE)
-        right = decode_piece(planes, at_most(PIECE, count - start), layout, room, out + start * (size_t)layout);
+    for (size_t start = 0; start < count && right; start += PIECE) {
+        size_t piece = at_most(PIECE, count - start), at = start * (size_t)layout;
+        uint8_t *target = out ? out + at : room + whole;
+        right = decode_piece(planes, piece, layout, room, target) &&
+                (out || memcmp(target, expected + at, piece * (size_t)layout) == 0);
+    }
     free(room);
     return right;
+}
+
+int numbers_decode(const uint8_t *stored, size_t size, uint8_t *out, size_t length)
+{
+    uint8_t nothing;
+    return walk(stored, size, length ? out : &nothing, NULL, length);
+}
+
+int numbers_prove(const uint8_t *stored, size_t size, const uint8_t *data, size_t length)
+{
+    return walk(stored, size, NULL, data, length);
 }

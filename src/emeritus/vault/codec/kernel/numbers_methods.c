@@ -39,8 +39,23 @@ static PyObject *decode(PyObject *self, PyObject *args)
     return right < 0 ? PyErr_NoMemory() : PyBool_FromLong(right);
 }
 
+static PyObject *prove(PyObject *self, PyObject *args)
+{
+    Py_buffer stored, data;
+    if (!PyArg_ParseTuple(args, "y*y*", &stored, &data))
+        return NULL;
+    int right;
+    Py_BEGIN_ALLOW_THREADS
+    right = numbers_prove(stored.buf, (size_t)stored.len, data.buf, (size_t)data.len);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&stored);
+    PyBuffer_Release(&data);
+    return right < 0 ? PyErr_NoMemory() : PyBool_FromLong(right);
+}
+
 PyMethodDef numbers_methods[] = {
     {"numbers_encode", encode, METH_VARARGS, "numbers_encode(data, layout, out) -> int: how many bytes of `out` it took."},
     {"numbers_decode", decode, METH_VARARGS, "numbers_decode(stored, out) -> bool: whether all of `out` was filled."},
+    {"numbers_prove", prove, METH_VARARGS, "numbers_prove(stored, data) -> bool: whether it decodes to the data."},
     {NULL, NULL, 0, NULL},
 };

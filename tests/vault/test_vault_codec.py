@@ -90,7 +90,7 @@ def test_a_codec_that_lies_is_caught(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_slices() -> None:
     """Slices are full but for the last, and none for nothing."""
     assert list(slices(7, 0)) == []
-    assert list(slices(7, SEGMENT_BYTES + 1, 2)) == [Cut(7, SEGMENT_BYTES, 2), Cut(7 + SEGMENT_BYTES, 1, 2)]
+    assert list(slices(7, SEGMENT_BYTES + 1, 2)) == [Cut(7, SEGMENT_BYTES, 2, 7), Cut(7 + SEGMENT_BYTES, 1, 2, 7)]
 
 
 def cut(data: bytes, path: str = "model.safetensors") -> list[Cut]:

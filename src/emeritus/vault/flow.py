@@ -23,7 +23,7 @@ from emeritus.vault.workers import THREADS
 
 _ROOM = 64  # bytes by which an encoding may be longer than what it encodes, before it gives way to raw
 AHEAD = 2 * THREADS + 2  # segments under way at once
-Encode = Callable[[memoryview, int, memoryview], Encoded]  # a segment's bytes, their layout, room for what they become
+Encode = Callable[[memoryview, Cut, memoryview], Encoded]  # a segment's bytes, what they are, room for what they become
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +78,7 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> It
                         data = whole[: cut.length]
                         _fill(opened.fileno(), data, cut.offset, file)
                         hashed = hasher.submit(digest.update, data)
-                        encoded = encoders.submit(encode, data, cut.layout, room)
+                        encoded = encoders.submit(encode, data, cut, room)
                         waiting.append(_Waiting(file, encoded, hashed, (whole, room)))
                 waiting.append(_End(file, digest))
             while waiting:

@@ -27,6 +27,7 @@ class SegmentIndex:
         self.store = store
         self._places: dict[bytes, list[tuple[str, Entry]]] = {}
         self._copies: list[tuple[str, Entry]] = []  # of manifests
+        self._needed: set[bytes] = set()  # segments from which others are differences
         self._loaded: set[str] = set()
         self.unreadable: dict[str, StoreError] = {}  # pack name -> why
         self._lock = threading.RLock()
@@ -69,11 +70,26 @@ class SegmentIndex:
                     self._copies.append((name, entry))
                 elif entry.kind == DATA:
                     self._places.setdefault(entry.blake3, []).append((name, entry))
+                if entry.base is not None:
+                    self._needed.add(entry.base)
 
     def places(self, blake3: bytes) -> list[tuple[str, Entry]]:
         """Every (pack name, entry) known to hold a segment."""
         with self._lock:
             return list(self._places.get(blake3, ()))
+
+    def is_base(self, blake3: bytes) -> bool:
+        """Whether another segment is stored as a difference from this one, which must then stand alone."""
+        with self._lock:
+            return blake3 in self._needed
+
+    def stands_alone(self, blake3: bytes) -> bool:
+        """Whether a segment lies somewhere without a base."""
+        return any(entry.base is None for _, entry in self.places(blake3))
+
+    def read_alone(self, blake3: bytes) -> Data:
+        """A segment's bytes as `read` gives them, from a place where it has no base."""
+        return self._read(blake3, None, alone=True)
 
     def read(self, blake3: bytes) -> Data:
         """A segment's bytes, verified, from whichever place is sound. Raises IntegrityError naming the damaged pack."""

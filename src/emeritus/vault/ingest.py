@@ -13,7 +13,8 @@ from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import AlreadyExists, IntegrityError, NotFound
-from emeritus.vault.codec.table import encode
+from emeritus.vault.basefinder import BaseFinder
+from emeritus.vault.codec.table import DIFFERENCE, encode
 from emeritus.vault.digests import blake3_of
 from emeritus.vault.flow import Whole, flow
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
@@ -23,7 +24,7 @@ from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
 from emeritus.vault.pack import MANIFEST, Encoded, target
 from emeritus.vault.pages import pages
 from emeritus.vault.parity.build import SHARDS, GroupBuilder, sound_pack
-from emeritus.vault.parity.groups import Groups
+from emeritus.vault.parity.groups import Groups, reinforce, wanted_shards
 from emeritus.vault.parity.mend import remake
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
@@ -40,9 +41,11 @@ class Ingest:
         self._store = store
         self._index = index
         self._shelf = Shelf(store)
+        self._finder = BaseFinder(store, index)
         self._progress = progress or silent
         self._kept: set[bytes] = set()  # segments this run has put into packs
         self._protected: set[str] = set()  # packs this run has written, with their parity
+        self._rests_on: dict[str, set[str]] = {}  # residents whose segments are bases, and the packs of these
 
     def run(self, source: Path, name: str, role: str) -> Manifest:
         """Preserve `source` as `name` in `role`; the same bytes again give the manifest that exists.
@@ -57,16 +60,21 @@ class Ingest:
         existing = self._shelf.newest(name, role)
         if existing is not None and self._holds(existing, tree, role):
             return existing
+        if role == "weights":
+            plan = self._finder.choose(plan, name)
         files = self._store_files(plan, tree.total_bytes)
         while True:
             manifest = self._manifest(name, role, files, tree, 1 if existing is None else existing.version + 1)
             self._protect(manifest)
+            self._reinforce(manifest)
             if existing is not None and existing.same_tree(manifest):
                 return existing  # its lost packs are stored again, or another process was first
             if existing is not None and role == "weights":
                 raise _taken(existing, "other files")
             self._store_copy(manifest)
             if self._shelf.add(manifest):
+                if role == "weights":
+                    self._finder.keep(manifest)
                 return manifest
             existing = self._shelf.get(name, role)
 
@@ -127,33 +135,56 @@ class Ingest:
         parity.finish()
         return tuple(files)
 
-    def _encode(self, data: memoryview, layout: int, room: memoryview) -> Encoded:
+    def _encode(self, data: memoryview, cut: Cut, room: memoryview) -> Encoded:
         """Encode one segment, or find that the vault holds it, which is proven by reading it back."""
         blake3 = blake3_of(data)
         if blake3 in self._kept or self._is_held(blake3):
             return Encoded(blake3, len(data), _HELD, b"")
-        encoding, stored = encode(data, layout, room=room)
-        return Encoded(blake3, len(data), encoding, stored)
+        base = None
+        if cut.base is not None and not self._index.is_base(blake3):  # a base must not need another
+            with contextlib.suppress(IntegrityError):  # damaged since it was chosen: do without
+                base = self._index.base(cut.base)
+        encoding, stored = encode(data, cut.layout, base, room)
+        return Encoded(blake3, len(data), encoding, stored, base=cut.base if encoding == DIFFERENCE else None)
 
     def _is_held(self, blake3: bytes) -> bool:
         if not self._index.places(blake3):
             return False
         try:
-            self._index.read(blake3)
+            (self._index.read_alone if self._index.is_base(blake3) else self._index.read)(blake3)
         except IntegrityError:
             return False  # what is stored is damaged: store it again, beside
         return True
 
     def _manifest(self, name: str, role: str, files: tuple[FileEntry, ...], tree: Tree, version: int) -> Manifest:
         packs: set[str] = set()
+        needed: set[bytes] = set()
         stored = 0
         for digest in {digest for file in files for digest, _ in file.segments}:
             pack, entry = self._index.places(bytes.fromhex(digest))[-1]  # the newest known: one stored again is sound
             packs.add(pack)
             stored += entry.stored
             if entry.base is not None:
-                packs.add(self._index.places(entry.base)[-1][0])
-        return Manifest(name, role, version, files, tree.folders, tree.left_out, tuple(sorted(packs)), stored)
+                needed.add(entry.base)
+                packs.add(self._base_pack(entry.base))
+        self._rests_on = {}
+        for base, owner in self._finder.owners(needed).items():
+            if owner != name:
+                self._rests_on.setdefault(owner, set()).add(self._base_pack(base))
+        bases = tuple(sorted(self._rests_on))
+        held = tuple(sorted(packs))
+        return Manifest(name, role, version, files, tree.folders, tree.left_out, held, stored, bases)
+
+    def _base_pack(self, base: bytes) -> str:
+        """The newest pack where a base stands alone."""
+        return [name for name, entry in self._index.places(base) if entry.base is None][-1]
+
+    def _reinforce(self, manifest: Manifest) -> None:
+        """Give the packs of the bases more parity, the more residents rest on them."""
+        for resident, packs in self._rests_on.items():
+            shards = wanted_shards(self._finder.dependants(resident) + 1)
+            with contextlib.suppress(IntegrityError, NotFound):  # what is damaged is repaired first, never protected
+                reinforce(self._store, packs, shards)
 
     def _protect(self, manifest: Manifest) -> None:
         """See to it that no pack is without parity: those that an interrupted run left have none, or half of it."""

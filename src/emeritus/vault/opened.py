@@ -131,6 +131,10 @@ class OpenResident:
                 future.result()
         return out
 
+    def file(self, path: str) -> BinaryIO:
+        """One file, to be read from anywhere; every read is verified. Raises NotFound."""
+        return cast("BinaryIO", _File(self, self._file(path)))
+
     # -- how -------------------------------------------------------------------------------------------------------
 
     def _tensor(self, name: str) -> Tensor:
@@ -146,7 +150,7 @@ class OpenResident:
         return file
 
     def _tensors(self, file: FileEntry) -> list[Tensor]:
-        return tensors(cast("BinaryIO", _File(self, file)), file.size, file.path)
+        return tensors(self.file(file.path), file.size, file.path)
 
     def _weight_map(self) -> dict[str, str]:
         if self.manifest.file(INDEX) is None:

@@ -6,7 +6,6 @@ of the interpreter's lock. Memory: a few buffers of a segment's length, used aga
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -16,6 +15,7 @@ from io import FileIO
 
 from emeritus.errors import InputError
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
+from emeritus.vault.hashing import Hasher, Sha256
 from emeritus.vault.pack import Encoded
 from emeritus.vault.pages import pages
 from emeritus.vault.source import SourceFile
@@ -53,10 +53,10 @@ class _Waiting:
 @dataclass(frozen=True, slots=True)
 class _End:
     file: SourceFile
-    digest: hashlib._Hash
+    digest: Sha256
 
 
-def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> Iterator[Piece | Whole]:
+def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode, hasher: Hasher) -> Iterator[Piece | Whole]:
     """Every segment of every file, in order, each file followed by its Whole. `encode` runs in several threads.
 
     Raises InputError when a file is not the one that was planned, or changed before the last was read; and whatever
@@ -65,10 +65,10 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> It
     free = [(pages(SEGMENT_BYTES), pages(SEGMENT_BYTES + _ROOM)) for _ in range(AHEAD)]
     waiting: deque[_Waiting | _End] = deque()
     seen: list[tuple[SourceFile, os.stat_result]] = []
-    with ThreadPoolExecutor(1) as hasher, ThreadPoolExecutor(THREADS) as encoders:
+    with ThreadPoolExecutor(THREADS) as encoders:
         try:
             for file, cuts in plan:
-                digest = hashlib.sha256()
+                digest = Sha256()
                 with _opened(file) as opened:
                     seen.append((file, os.fstat(opened.fileno())))
                     for cut in cuts:
@@ -77,7 +77,7 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode) -> It
                         whole, room = free.pop()
                         data = whole[: cut.length]
                         _fill(opened.fileno(), data, cut.offset, file)
-                        hashed = hasher.submit(digest.update, data)
+                        hashed = hasher.soon(digest, data)
                         encoded = encoders.submit(encode, data, cut, room)
                         waiting.append(_Waiting(file, encoded, hashed, (whole, room)))
                 waiting.append(_End(file, digest))

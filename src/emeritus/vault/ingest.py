@@ -19,6 +19,7 @@ from emeritus.vault.digests import blake3_of
 from emeritus.vault.flow import Whole, flow
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
 from emeritus.vault.formats.table import cuts
+from emeritus.vault.hashing import Hasher
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
 from emeritus.vault.pack import MANIFEST, Encoded, target
@@ -116,8 +117,11 @@ class Ingest:
         segments: list[tuple[str, int]] = []
         done = 0
         parity = GroupBuilder(self._store)
-        with PackWriter(self._store, self._index, target(total), parity.add) as writer:
-            for each in flow(plan, self._encode):
+        with (
+            Hasher() as hasher,
+            PackWriter(self._store, self._index, target(total), parity.add, hasher) as writer,
+        ):
+            for each in flow(plan, self._encode, hasher):
                 if isinstance(each, Whole):
                     file = each.file
                     files.append(FileEntry(file.path, file.size, each.sha256, file.executable, tuple(segments)))

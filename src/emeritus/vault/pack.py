@@ -17,6 +17,7 @@ from emeritus.vault.codec.numbers import Data
 from emeritus.vault.codec.table import decode_into
 from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of, sha256_of
+from emeritus.vault.hashing import Hasher, Sha256
 from emeritus.vault.pages import pages
 
 FORMAT = 0
@@ -83,14 +84,16 @@ def pack_name(key: str) -> str | None:
 class PackBuilder:
     """Collects encoded segments in memory until they measure `target_bytes`, enough for one pack. May be used again."""
 
-    def __init__(self, target_bytes: int = 0) -> None:
+    def __init__(self, target_bytes: int = 0, hasher: Hasher | None = None) -> None:
+        """`hasher`: takes the pack's sha256 meanwhile; without it, it is taken here, as the pack grows."""
         self._target = target_bytes
+        self._hasher = hasher
         self._room = pages(target_bytes + LEAST_BYTES)
         self.clear()
 
     def clear(self) -> None:
         """Begin anew, in the same memory."""
-        self._digest = hashlib.sha256()
+        self._digest = Sha256()
         self._used = 0
         self.entries: list[Entry] = []
         self._append(MAGIC)
@@ -115,6 +118,8 @@ class PackBuilder:
         )
         footer = FOOTER.pack(self._used, len(self.entries), sha256_of(index), END)
         self._append(index + footer)
+        if self._hasher is not None:
+            self._hasher.settle()
         return self._digest.hexdigest(), self._room[: self._used].toreadonly()
 
     def _append(self, data: Data) -> None:
@@ -124,7 +129,10 @@ class PackBuilder:
             more[: self._used] = self._room[: self._used]
             self._room = more
         self._room[self._used : end] = data
-        self._digest.update(data)  # while it is in the cache
+        if self._hasher is not None:
+            self._hasher.later(self._digest, self._room[self._used : end])
+        else:
+            self._digest.update(data)
         self._used = end
 
 

@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from emeritus.blobs.base import BlobStore
+from emeritus.vault.hashing import Hasher
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.pack import Encoded, PackBuilder, pack_key
 
@@ -21,13 +22,18 @@ class PackWriter:
     """Writes packs of `target_bytes`. A context: on leaving, what is under way ends; call `flush` to have it kept."""
 
     def __init__(
-        self, store: BlobStore, index: SegmentIndex, target_bytes: int, protect: Protect | None = None
+        self,
+        store: BlobStore,
+        index: SegmentIndex,
+        target_bytes: int,
+        protect: Protect | None = None,
+        hasher: Hasher | None = None,
     ) -> None:
         self._store = store
         self._index = index
         self._protect = protect
         self._thread = ThreadPoolExecutor(1)
-        self._filling, self._other = PackBuilder(target_bytes), PackBuilder(target_bytes)
+        self._filling, self._other = (PackBuilder(target_bytes, hasher) for _ in range(2))
         self._under_way: Future[None] | None = None
         self.written: set[str] = set()  # packs (sha256 hex) that are in the store because of this
 

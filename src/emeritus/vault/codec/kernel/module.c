@@ -28,6 +28,7 @@ static PyMethodDef own_methods[] = {
 extern PyMethodDef difference_methods[];
 extern PyMethodDef reed_solomon_methods[];
 extern PyMethodDef numbers_methods[];
+extern PyMethodDef sha256_methods[];
 
 /* One line per part. */
 static PyMethodDef *const parts[] = {
@@ -35,6 +36,7 @@ static PyMethodDef *const parts[] = {
     difference_methods,
     reed_solomon_methods,
     numbers_methods,
+    sha256_methods,
 };
 
 static int fill(PyObject *module)

@@ -62,7 +62,7 @@ def test_a_scrub_repairs_what_it_finds_and_says_both(home: FeatureHome, vault: V
 
 def test_a_budget_lets_everything_have_its_turn(home: FeatureHome, vault: Vault, soundness: Soundness) -> None:
     """A byte a day reads one object a day, the one read longest ago, until all were; and no second time on one day."""
-    objects = list(vault.store.list())
+    objects = [key for key in vault.store.list() if not key.startswith("sketches/")]  # nothing proves those
     seen = []
     for day in range(1, len(objects) + 2):
         home.clock.now = datetime(2026, 3, day, 3, tzinfo=UTC)

@@ -13,8 +13,12 @@ from parity_packs import Kept, flip, keep
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import InputError, IntegrityError, NotFound, UnknownFormat
-from emeritus.vault.pack import pack_key
+from emeritus.vault.digests import blake3_of
+from emeritus.vault.index import SegmentIndex
+from emeritus.vault.manifest import FileEntry, Manifest
+from emeritus.vault.pack import Encoded, PackBuilder, pack_key
 from emeritus.vault.parity.build import Encoder, GroupBuilder, protect, strengthen
+from emeritus.vault.parity.dependants import reinforce_bases
 from emeritus.vault.parity.form import BLOCK, TAIL, parity_object, parse_key, read_description
 from emeritus.vault.parity.groups import Groups, reinforce, release, wanted_shards
 from emeritus.vault.parity.mend import remake
@@ -234,3 +238,29 @@ def test_what_an_object_may_not_say(kept: Kept) -> None:
         read_description(kept.store, kept.parity[0])
     for key in ("parity/ab/0.cd.parity", kept.parity[0].replace("/0.", "/00."), kept.parity[0] + "x"):
         assert parse_key(key) is None
+
+
+def test_packs_that_differences_rest_on_get_more(tmp_path: Path) -> None:
+    """The first dependant's difference gives the base's pack a third shard, and no other pack; a second run nothing."""
+    store = LocalStore(tmp_path)
+    made = {}
+    for name, bases in (("alder", ()), ("birch", ("alder",)), ("cedar", ())):
+        data = name.encode()
+        builder = PackBuilder(1 << 20)
+        base = blake3_of(b"alder") if bases else None
+        builder.add(Encoded(blake3_of(data), len(data), 4 if bases else 0, data, base=base))
+        pack, whole = builder.finish()
+        store.put(pack_key(pack), whole)
+        protect(store, [pack])
+        file = FileEntry(
+            "w.bin", len(data), hashlib.sha256(data).hexdigest(), False, ((blake3_of(data).hex(), len(data)),)
+        )
+        made[name] = (pack, Manifest(name, "weights", 1, (file,), (), (), (pack,), len(data), bases))
+    index = SegmentIndex(store)
+    index.refresh()
+    manifests = [manifest for _, manifest in made.values()]
+    (added,) = reinforce_bases(store, index, manifests)
+    groups = {group.packs[0]: group.shards for group in Groups(store).refresh().all()}
+    assert groups == {made["alder"][0]: 3, made["birch"][0]: 2, made["cedar"][0]: 2}
+    assert parse_key(added) is not None
+    assert reinforce_bases(store, index, manifests) == []

@@ -43,7 +43,8 @@ class Soundness:
         """Read and check what was read longest ago, up to `budget_bytes` a day (UTC), or, with 0, everything.
 
         What is missing is noticed either way. Damage is repaired and the repair recorded after the scrub. One object is
-        read however large it is, so that every one has its turn. None when the day's budget is used up.
+        read however large it is, so that every one has its turn. In a sound vault, packs that others' differences rest
+        on are given more parity. None when the day's budget is used up.
         """
         left = budget_bytes - self._read_today() if budget_bytes else 0
         if budget_bytes and left <= 0:
@@ -62,8 +63,8 @@ class Soundness:
             what = f"damaged or missing: {len(lines)}; first: {lines[0]}"
         detail = {"bytes_read": size, "budget": budget_bytes, "objects": read if read is not None else report.packs}
         act = self._record("scrub", what, {**detail, **problems(lines)}, actor)
-        if damaged:
-            self.repair(actor, only=damaged)
+        if not damaged or self.repair(actor, only=damaged)[1].ok:
+            self._vault.reinforce()
         return act
 
     def _read_some(self, left: int, damaged: dict[str, str], progress: Progress | None) -> tuple[int, int]:

@@ -15,6 +15,7 @@ from emeritus.vault.index import SegmentIndex
 from emeritus.vault.ingest import Ingest
 from emeritus.vault.manifest import FORMAT, Manifest
 from emeritus.vault.opened import OpenResident
+from emeritus.vault.parity.dependants import reinforce_bases
 from emeritus.vault.progress import Progress
 from emeritus.vault.proof import look_at
 from emeritus.vault.repair import Repair, RepairReport
@@ -135,6 +136,15 @@ class Vault:
         `only`: the keys known to be damaged, else every object is read; progress counts objects.
         """
         return Repair(self.store, self._index, self._standalone, replicas, expected).run(progress, only)
+
+    def reinforce(self) -> list[str]:
+        """Give packs that other residents' differences rest on more parity; the keys of the objects added.
+
+        One shard more than others for the first dependant, another for each doubling. Raises IntegrityError for a
+        damaged pack: repair first.
+        """
+        self._index.refresh()
+        return reinforce_bases(self.store, self._index, self.manifests())
 
     def replicate(self, to: BlobStore, *, deep: bool = True, progress: Progress | None = None) -> ReplicaReport:
         """Copy every object that is missing or different in another store; progress counts objects.

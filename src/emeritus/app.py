@@ -232,7 +232,10 @@ class App:
         options, threads = row.engine.get("options", {}), self.settings.engine_threads
         if otherwise:
             options, threads = self._others[f"{name}{OTHERWISE}"]
-        source = VaultSource(self.vault, name, self.settings.home / "cache") if row.weights_held else None
+        source = None
+        if row.weights_held:
+            near = isinstance(self.vault.store, LocalStore)
+            source = VaultSource(self.vault, name, self.settings.home / "cache", self.settings.loading, near=near)
         return await open_engine(
             row.engine["kind"],
             options,

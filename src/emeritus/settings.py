@@ -62,6 +62,12 @@ class Settings(BaseSettings):
     )
     engine_threads: int = Field(0, ge=0, description="Threads of one embedded engine; 0 means one per core.")
 
+    loading: Literal["auto", "cache", "memory"] = Field(
+        "auto",
+        description="Where embedded engines find weights: cache restores files into home/cache, memory decodes them "
+        "straight from the vault, auto chooses (docs/loading.md).",
+    )
+
     second_decider: Literal["required", "waived"] = Field(
         "required", description="Whether a cheap decline and a veto need a second person; a waiver is shown publicly."
     )

@@ -30,6 +30,9 @@ class FolderSource:
         """The folder itself."""
         return self.path
 
+    def shared(self) -> None:
+        """Never: the files are there."""
+
 
 def byte_tokenizer(folder: Path, template: str | None) -> None:
     """A byte-level tokenizer of 256 bytes and five special tokens: every text has ids, ids split characters."""

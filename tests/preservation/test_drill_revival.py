@@ -38,6 +38,9 @@ class Files:
         """It."""
         return self.path
 
+    def shared(self) -> None:
+        """Never: the files are there."""
+
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory: pytest.TempPathFactory, demo_model: Path) -> Iterator[App]:

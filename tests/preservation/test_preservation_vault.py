@@ -131,4 +131,4 @@ async def test_references_and_reports_lie_beside_the_weights(
         reference.payloads["reference.json"]
     )
     vault.restore("wren", tmp_path / "out")
-    assert differences(tmp_path / "out", vault.manifest("wren")) == []
+    assert differences(tmp_path / "out", vault.manifest("wren").files) == []

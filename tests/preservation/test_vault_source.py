@@ -27,7 +27,7 @@ def test_the_files_are_restored_once(kept: FolderKeeper, tmp_path: Path) -> None
     folder = source.folder()
     assert source.folder() == folder
     assert kept.restores == 1
-    assert differences(folder, kept.manifest("wren")) == []
+    assert differences(folder, kept.manifest("wren").files) == []
     assert source.weights_digest == kept.manifest("wren").weights_digest
 
 
@@ -51,7 +51,7 @@ def test_a_damaged_cache_is_restored_again(kept: FolderKeeper, tmp_path: Path, d
         weights.symlink_to("/etc/hostname")
     else:
         weights.parent.parent.rename(tmp_path / "away")
-    assert differences(source.folder(), kept.manifest("wren")) == []
+    assert differences(source.folder(), kept.manifest("wren").files) == []
     assert kept.restores == 2
 
 
@@ -109,7 +109,7 @@ def test_threads_that_come_at_once_share_one_restore(kept: FolderKeeper, tmp_pat
 def _restore(kept: FolderKeeper, cache: Path, begin: threading.Event, results: object) -> None:
     begin.wait()
     folder = VaultSource(kept, "wren", cache).folder()
-    results.put((kept.restores, differences(folder, kept.manifest("wren"))))  # type: ignore[attr-defined]  # a queue
+    results.put((kept.restores, differences(folder, kept.manifest("wren").files)))  # type: ignore[attr-defined]  # a queue
 
 
 def test_processes_that_come_at_once_share_one_restore(kept: FolderKeeper, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from vault_models import numbers, safetensors, tensor
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import BadTensorFile, InputError, IntegrityError, NotFound
+from emeritus.vault.formats.cut import Tensor
 from emeritus.vault.pack import pack_key, read_index
 from emeritus.vault.vault import Vault
 
@@ -123,3 +124,46 @@ def test_damage_is_never_loaded(vault: Vault, model: Path, store: LocalStore, sm
     with pytest.raises(IntegrityError, match=name):
         fresh.read_all()
     assert np.array_equal(fresh.read("s"), whole["s"])
+
+
+def test_the_tensors_that_model_libraries_load(vault: Vault, tmp_path: Path) -> None:
+    """`model.safetensors` alone, or the files of its index; never the copies beside them."""
+    one, other = numbers(100, "BF16", 1), numbers(100, "BF16", 2)
+    files = {
+        "model.safetensors": safetensors({"w": tensor("BF16", [100], 0, 200)}, one),
+        "consolidated.safetensors": safetensors({"w": tensor("BF16", [100], 0, 200)}, other),
+    }
+    keep(vault, tmp_path / "m", files)
+    with pytest.raises(InputError):
+        _ = vault.open("wren").tensors
+    assert vault.open("wren").checkpoint().read("w").tobytes() == one
+    index = {"weight_map": {"w": "consolidated.safetensors"}}
+    del files["model.safetensors"]
+    keep(vault, tmp_path / "n", {**files, "model.safetensors.index.json": json.dumps(index).encode()}, "lark")
+    assert vault.open("lark").checkpoint().read("w").tobytes() == other
+    index["weight_map"]["v"] = "lost.safetensors"
+    keep(vault, tmp_path / "o", {**files, "model.safetensors.index.json": json.dumps(index).encode()}, "gone")
+    with pytest.raises(NotFound, match=r"lost\.safetensors"):
+        vault.open("gone").checkpoint()
+    keep(vault, tmp_path / "p", {"pytorch_model.bin": one}, "old")
+    with pytest.raises(NotFound, match=r"neither model\.safetensors"):
+        vault.open("old").checkpoint()
+
+
+def test_each_tensor_where_it_is_wanted(vault: Vault, model: Path) -> None:
+    """`room` is asked once for what is tied, and every byte comes to lie there."""
+    vault.preserve(model, "wren")
+    opened, asked = vault.open("wren"), []
+    block = np.zeros(sum(each.length for each in opened.tensors.values()), np.uint8)
+
+    def room(wanted: Tensor) -> np.ndarray:
+        begin = sum(each.length for each in asked)
+        asked.append(wanted)
+        return block[begin : begin + wanted.length]
+
+    found = dict(opened.each(room=room))
+    assert [each.name for each in asked].count("tied") + [each.name for each in asked].count("a.first") == 1
+    assert len(asked) == len(found) - 1
+    whole = opened.read_all()
+    assert all(found[name].tobytes() == whole[name].tobytes() for name in whole)
+    assert all(np.shares_memory(found[name], block) for name in whole if whole[name].nbytes)

@@ -7,6 +7,7 @@ floor, so that features can hand them to each other without importing each other
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -193,6 +194,35 @@ class Engine(Awake, Protocol):
         """End it and free what it holds. Safe to repeat."""
 
 
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A tensor and where it lies in shared memory; `dtype` is safetensors' name, `offset` and `length` are bytes."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    offset: int
+    length: int
+
+
+class SharedWeights:
+    """A model's tensors in memory without a name, to be mapped by other processes; freed when nobody holds it."""
+
+    def __init__(self, folder: Path, descriptor: int, tensors: Sequence[Placed]) -> None:
+        self.folder = folder  # every file of the resident that holds no weights
+        self.descriptor = descriptor  # ours: whoever sends it away closes this end
+        self.tensors = tuple(tensors)
+
+    def close(self) -> None:
+        """Let go of it. Safe to repeat."""
+        if self.descriptor >= 0:
+            os.close(self.descriptor)
+        self.descriptor = -1
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class WeightSource(Protocol):
     """Where an engine finds a resident's files; the vault's side provides it."""
 
@@ -202,6 +232,12 @@ class WeightSource(Protocol):
 
     def folder(self) -> Path:
         """A local folder with the resident's files, every byte verified. May take long; blocking."""
+
+    def shared(self) -> SharedWeights | None:
+        """The weights in memory, every byte verified; None where `folder` is the better way. May take long; blocking.
+
+        An engine that cannot map memory never asks.
+        """
 
 
 def check_request(messages: Sequence[Message], sampling: Sampling) -> None:

@@ -1,26 +1,41 @@
-"""A model's folder made into a network and a tokenizer, quickly: the weights stay mapped from their files.
+"""A model's folder made into a network and a tokenizer, quickly: the weights stay mapped where they lie.
 
-The network is built without memory (meta device) and the mapped tensors are put in place, so loading costs a page
-fault per page used and the weights stay clean pages that the system can drop. Whatever this cannot reproduce exactly
-goes through `from_pretrained` instead: the two give the same logits, bit for bit, or the quick way is not taken.
-Runs in a worker process; knows nothing of messages. No code from the model's folder is ever run.
+In their files that is, or in memory that was filled before (`map_shared`). The network is built without memory (meta
+device) and the mapped tensors are put in place, so loading costs a page fault per page used, and pages of files stay
+clean ones that the system can drop. Whatever this cannot reproduce exactly goes through `from_pretrained` instead: the
+two give the same logits, bit for bit, or the quick way is not taken. Knows no messages and no processes.
+No code from the model's folder is ever run.
 """
 
 from __future__ import annotations
 
 import json
+import mmap
+import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from transformers.generation.configuration_utils import GenerationConfig
 from transformers.models.auto.configuration_auto import AutoConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.models.auto.tokenization_auto import AutoTokenizer
 
+from emeritus.engines.base import Placed
 from emeritus.engines.tokenizers import TOKENIZER_FILES
 from emeritus.errors import EmeritusError, EngineFailed, MissingTokenizer
 
+State = dict[str, torch.Tensor]
+# safetensors' names. `vault.opened.DTYPES` has the same ones, in NumPy's words.
+DTYPES = {
+    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "U16": torch.uint16, "I16": torch.int16,
+    "U32": torch.uint32, "I32": torch.int32, "U64": torch.uint64, "I64": torch.int64, "F16": torch.float16,
+    "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "C64": torch.complex64,
+    "F8_E5M2": torch.float8_e5m2, "F8_E4M3": torch.float8_e4m3fn, "F8_E8M0": torch.float8_e8m0fnu,
+}  # fmt: skip
+GENERATION = "generation_config.json"
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -32,13 +47,35 @@ class Loaded:
     tokenizer: Any
     end_ids: frozenset[int]
     context: int | None  # most tokens of prompt and answer together; None when the configuration names no limit
-    way: str  # "mapped" or "from_pretrained"
+    way: str  # "mapped" or "from_pretrained"; whether it was a file or memory that was mapped changes no bit
 
 
-def load(folder: Path, dtype: str, attention: str = "auto") -> Loaded:
+def map_shared(descriptor: int, tensors: Sequence[Placed]) -> State:
+    """Tensors as they lie in shared memory: nothing is copied until written to, and what is written stays here.
+
+    Takes the descriptor over.
+    """
+    size = os.fstat(descriptor).st_size
+    room = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY) if size else b""
+    os.close(descriptor)
+    return {each.name: as_tensor(room, each.dtype, each.shape, each.offset, each.length) for each in tensors}
+
+
+def as_tensor(room: Any, dtype: str, shape: Sequence[int], offset: int, length: int) -> torch.Tensor:
+    """Bytes [offset, offset + length) of a buffer as a tensor, without a copy. Raises EngineFailed for another type."""
+    found = DTYPES.get(dtype)
+    if found is None:
+        raise EngineFailed(f"a tensor is of type {dtype}, which this engine cannot hold", dtype=dtype)
+    if length == 0:
+        return torch.empty(tuple(shape), dtype=found)
+    return torch.frombuffer(room, dtype=found, count=length // found.itemsize, offset=offset).reshape(tuple(shape))
+
+
+def load(folder: Path, dtype: str, attention: str = "auto", state: State | None = None) -> Loaded:
     """Load a causal language model. `dtype` is "auto" (as stored) or a torch dtype's name; `attention` the library's.
 
-    Raises MissingTokenizer; EngineFailed when the library does not know the architecture or the files do not fit it.
+    `state`: its tensors as stored, where they are not to be read from the folder. Raises MissingTokenizer; EngineFailed
+    when the library does not know the architecture or the files do not fit it.
     """
     if not any((folder / name).is_file() for name in TOKENIZER_FILES):
         raise MissingTokenizer(f"the model's folder has none of {', '.join(TOKENIZER_FILES)}")
@@ -47,9 +84,11 @@ def load(folder: Path, dtype: str, attention: str = "auto") -> Loaded:
         if attention != "auto":
             config._attn_implementation = attention
         tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL)
-        network, way = _mapped(folder, config) if dtype == "auto" else None, "mapped"
+        network, way = _mapped(folder, config, state) if dtype == "auto" else None, "mapped"
         if network is None:
-            network, way = _converted(folder, config, dtype), "from_pretrained"
+            network, way = _converted(folder, config, dtype, state), "from_pretrained"
+        if (folder / GENERATION).is_file():
+            network.generation_config = GenerationConfig.from_pretrained(folder, local_files_only=True)
     except EmeritusError:
         raise
     except Exception as error:  # the library raises almost anything for a damaged folder
@@ -70,10 +109,14 @@ def full_precision(network: Any) -> Any:
     return copy.deepcopy(network).float()
 
 
-def _converted(folder: Path, config: Any, dtype: str) -> Any:
+def _converted(folder: Path, config: Any, dtype: str, state: State | None) -> Any:
     """The library's own way. It fills absent tensors with random numbers, which is not the model: EngineFailed."""
-    from_pretrained: Any = AutoModelForCausalLM.from_pretrained  # typed without its loading information
-    network, told = from_pretrained(folder, config=config, dtype=dtype, output_loading_info=True, **LOCAL)
+    chosen = {"config": config, "dtype": dtype, "output_loading_info": True, **LOCAL}
+    if state is None:
+        from_pretrained: Any = AutoModelForCausalLM.from_pretrained  # typed without its loading information
+        network, told = from_pretrained(folder, **chosen)
+    else:
+        network, told = type(_empty(config)).from_pretrained(None, state_dict=state, **chosen)
     absent = sorted(told["missing_keys"])
     if absent:
         raise EngineFailed(
@@ -84,17 +127,22 @@ def _converted(folder: Path, config: Any, dtype: str) -> Any:
     return network
 
 
-def _mapped(folder: Path, config: Any) -> Any | None:
+def _empty(config: Any, **dtype: Any) -> Any:
+    """The network without its weights: it takes no memory."""
+    from_config: Any = AutoModelForCausalLM.from_config  # untyped in the library
+    with torch.device("meta"):
+        return from_config(config, trust_remote_code=False, **dtype)
+
+
+def _mapped(folder: Path, config: Any, state: State | None) -> Any | None:
     """The quick way, or None where it would not give exactly what `from_pretrained` gives."""
-    state = _mapped_tensors(folder)
+    state = _mapped_tensors(folder) if state is None else state
     if state is None or getattr(config, "quantization_config", None) is not None:
         return None
     stored = {tensor.dtype for tensor in state.values() if tensor.is_floating_point()}
     if len(stored) != 1 or stored != {config.dtype or next(iter(stored))}:
         return None  # mixed or converted: the library knows what to cast
-    from_config: Any = AutoModelForCausalLM.from_config  # untyped in the library
-    with torch.device("meta"):
-        network = from_config(config, dtype=stored.pop(), trust_remote_code=False)
+    network = _empty(config, dtype=stored.pop())
     if network._keep_in_fp32_modules or network._keep_in_fp32_modules_strict:
         return None
     expected = dict(network.named_parameters(remove_duplicate=False))
@@ -110,7 +158,7 @@ def _mapped(folder: Path, config: Any) -> Any | None:
     return None if any(tensor.is_meta for tensor in everything) else network
 
 
-def _mapped_tensors(folder: Path) -> dict[str, torch.Tensor] | None:
+def _mapped_tensors(folder: Path) -> State | None:
     """Every tensor of the folder's safetensors, mapped; None when the weights come in another format."""
     from safetensors.torch import load_file
 
@@ -121,7 +169,7 @@ def _mapped_tensors(folder: Path) -> dict[str, torch.Tensor] | None:
         names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
     else:
         return None
-    state: dict[str, torch.Tensor] = {}
+    state: State = {}
     for name in names:
         state.update(load_file(folder / name))
     return state

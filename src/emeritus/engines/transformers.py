@@ -12,8 +12,8 @@ import json
 import os
 import socket
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
-from dataclasses import asdict
+from contextlib import aclosing, closing
+from dataclasses import asdict, astuple
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -31,6 +31,7 @@ from emeritus.engines.base import (
     Piece,
     Sampling,
     Scored,
+    SharedWeights,
     TokenLogprob,
     WeightSource,
     check_request,
@@ -67,11 +68,12 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
     if any(find_spec(name) is None for name in ("torch", "transformers", "safetensors")):
         raise ExtraMissing("the embedded engine needs the extra 'local'", extra="local")
     starter = zygote.shared()  # first, so that it imports while the files are fetched
-    folder = await asyncio.to_thread(source.folder)
+    shared = await asyncio.to_thread(source.shared)
+    folder = await asyncio.to_thread(source.folder) if shared is None else shared.folder
     ours, theirs = socket.socketpair()
     try:
         log_path = log_dir / f"transformers-{source.weights_digest[:12]}.log"
-        pid = await asyncio.to_thread(_fork, starter, theirs, log_path)
+        pid = await asyncio.to_thread(_fork, starter, theirs, log_path, shared)
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
     except BaseException:
@@ -81,6 +83,7 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
     order = {
         "do": "open",
         "folder": str(folder.resolve()),
+        "tensors": None if shared is None else [astuple(each) for each in shared.tensors],
         "dtype": chosen.dtype,
         "threads": threads or _cores(),
         "onednn": chosen.onednn,
@@ -111,9 +114,12 @@ def other_configuration(build: Build) -> tuple[dict[str, Any], int]:
     return options, 2 if config["threads"] == 1 else 1
 
 
-def _fork(starter: zygote.Zygote, theirs: socket.socket, log_path: Path) -> int:
+def _fork(starter: zygote.Zygote, theirs: socket.socket, log_path: Path, shared: SharedWeights | None) -> int:
     with theirs, open_log(log_path) as log:
-        return starter.fork(theirs, log.fileno())
+        if shared is None:
+            return starter.fork(theirs, log.fileno())
+        with closing(shared):  # from here on the memory is the worker's: it goes when the worker does
+            return starter.fork(theirs, log.fileno(), shared.descriptor)
 
 
 def _cores() -> int:

@@ -1,7 +1,9 @@
 """The process that holds one model: takes calls over a socket, answers them in turns, ends when the socket does.
 
 Protocol: one JSON object a line, UTF-8, both ways.
-  to the worker    {"do": "open", "folder", "dtype", "threads", "onednn", "attention", "at_once"}   first, once
+  to the worker    {"do": "open", "folder", "tensors", "dtype", "threads", "onednn", "attention", "at_once"}
+                   first, once. `tensors`: null, or [name, dtype, shape, offset, length] of each in the memory that
+                   came with the fork
                    {"do": "stream", "call", "messages", "sampling"}    {"do": "score", "call", "texts"}
                    {"do": "perturbed", "call", "texts", "perturbations"}    {"do": "cancel", "call"}
   from the worker  {"ready": true, "config", "versions"}               after open
@@ -30,14 +32,17 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from emeritus.engines.base import Message, Perturbation, Sampling
+from emeritus.engines.base import Message, Perturbation, Placed, Sampling
 from emeritus.errors import EmeritusError, EngineFailed
 
 Json = dict[str, Any]
 
 
-def run(connection: socket.socket) -> None:
-    """Serve one model until the other end of the socket is gone; then end at once, whatever is being computed."""
+def run(connection: socket.socket, weights: int | None = None) -> None:
+    """Serve one model until the other end of the socket is gone; then end at once, whatever is being computed.
+
+    `weights`: a descriptor of memory that holds its tensors, where they are not to be read from files.
+    """
     inbox: queue.SimpleQueue[Json] = queue.SimpleQueue()
     lines = connection.makefile("rb")
 
@@ -53,7 +58,7 @@ def run(connection: socket.socket) -> None:
 
     threading.Thread(target=read, name="reader", daemon=True).start()
     try:
-        worker = _Worker(inbox.get(), send)
+        worker = _Worker(inbox.get(), weights, send)
     except EmeritusError as error:
         send({"call": None, "error": error.as_dict()})
         connection.shutdown(socket.SHUT_WR)
@@ -64,10 +69,10 @@ def run(connection: socket.socket) -> None:
 class _Worker:
     """One loaded model and the calls it is answering."""
 
-    def __init__(self, order: Json, send: Any) -> None:
+    def __init__(self, order: Json, weights: int | None, send: Any) -> None:
         import torch
 
-        from emeritus.engines.loading import load
+        from emeritus.engines.loading import load, map_shared
         from emeritus.engines.prompt import template_name
 
         self._send = send
@@ -78,7 +83,8 @@ class _Worker:
         torch.set_num_threads(order["threads"])
         set_flags: Any = torch.backends.mkldnn.set_flags  # untyped in the library
         set_flags(order["onednn"])
-        self._model = load(Path(order["folder"]), order["dtype"], order["attention"])
+        state = None if weights is None else map_shared(weights, [Placed(*each) for each in order["tensors"]])
+        self._model = load(Path(order["folder"]), order["dtype"], order["attention"], state)
         network = self._model.network
         config = {
             "dtype": str(network.dtype).removeprefix("torch."),

@@ -6,7 +6,8 @@ starts no thread, so that its forks are sound. It ends when the parent does, bec
 
 `python -m emeritus.engines.zygote FD` is the program; `shared()` is the parent's handle. Control messages are one JSON
 object each, and each is answered before the next is sent:
-  {"fork": true} with two descriptors (the worker's socket, its log) → {"pid": n} or {"error": text}
+  {"fork": true} with two or three descriptors (the worker's socket, its log, its weights in memory)
+                                                                      → {"pid": n} or {"error": text}
   {"end": pid}   kill it if it still runs and reap it                 → {"status": n}, negative for a signal, or null
 """
 
@@ -78,9 +79,12 @@ class Zygote:
         """Whether it still runs and belongs to this process (not to one that forked us)."""
         return self._owner == os.getpid() and self._process.poll() is None
 
-    def fork(self, connection: socket.socket, log: int) -> int:
-        """A new worker on that socket, its output going to descriptor `log`; its process id. Raises EngineFailed."""
-        reply = self._ask({"fork": True}, [connection.fileno(), log])
+    def fork(self, connection: socket.socket, log: int, *weights: int) -> int:
+        """A new worker on that socket, its output going to descriptor `log`; its process id. Raises EngineFailed.
+
+        `weights`: the descriptor of memory that it is to map, if there is one.
+        """
+        reply = self._ask({"fork": True}, [connection.fileno(), log, *weights])
         if "pid" not in reply:
             raise EngineFailed(f"no worker could be started: {reply['error']}")
         return int(reply["pid"])
@@ -161,7 +165,7 @@ def main(descriptor: int) -> None:
     gc.collect()
     gc.freeze()  # a worker's first collection then leaves these objects' pages shared
     while True:
-        data, descriptors, _, _ = socket.recv_fds(control, 65536, 2)
+        data, descriptors, _, _ = socket.recv_fds(control, 65536, 3)
         if not data:
             return
         order = json.loads(data)
@@ -170,21 +174,21 @@ def main(descriptor: int) -> None:
 
 
 def _fork(control: socket.socket, descriptors: list[int]) -> Json:
-    connection, log = descriptors
+    connection, log, *weights = descriptors
     try:
         pid = os.fork()
     except OSError as error:  # no memory or no process to be had
         reply: Json = {"error": str(error)}
     else:
         if pid == 0:
-            _be_worker(control, connection, log)
+            _be_worker(control, connection, log, weights)
         reply = {"pid": pid}
-    os.close(connection)
-    os.close(log)
+    for descriptor in descriptors:
+        os.close(descriptor)
     return reply
 
 
-def _be_worker(control: socket.socket, connection: int, log: int) -> NoReturn:
+def _be_worker(control: socket.socket, connection: int, log: int, weights: list[int]) -> NoReturn:
     """In the fork: become a worker and never return."""
     import faulthandler
     import traceback
@@ -198,7 +202,7 @@ def _be_worker(control: socket.socket, connection: int, log: int) -> NoReturn:
         faulthandler.enable()
         from emeritus.engines.worker import run
 
-        run(socket.socket(fileno=connection))
+        run(socket.socket(fileno=connection), *weights)
         status = 0
     except BaseException:
         traceback.print_exc()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
+
+from emeritus.vault.formats.cut import Tensor
+from emeritus.vault.opened import Array
 
 Role = Literal["weights", "reference", "report"]
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -74,6 +77,20 @@ class Verified(Protocol):
         """Everything that was not as it was stored; empty when all was."""
 
 
+class Opened(Protocol):
+    """A resident's tensors, to be read into memory."""
+
+    @property
+    def tensors(self) -> Mapping[str, Tensor]:
+        """Every tensor by its name. Raises BadTensorFile, InputError where two files have one of a name."""
+
+    def checkpoint(self) -> Opened:
+        """Only those that model libraries load. Raises NotFound where the weights come in another format."""
+
+    def each(self, *, room: Callable[[Tensor], Array] | None = None) -> Iterator[tuple[str, Array]]:
+        """(name, array) of every tensor, verified, where `room` says. Raises IntegrityError."""
+
+
 class Keeper(Protocol):
     """The vault, as far as preservation uses it. Every call is blocking."""
 
@@ -88,3 +105,9 @@ class Keeper(Protocol):
 
     def verify(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> Verified:
         """Read and check what is kept, of one name or of all."""
+
+    def open(self, name: str) -> Opened:
+        """The tensors of a resident's weights. Raises NotFound."""
+
+    def read_file(self, name: str, path: str) -> bytes:
+        """One file of a resident's, verified; held in memory whole. Raises NotFound, IntegrityError."""

@@ -47,7 +47,7 @@ def restore_compared(
         folder = proofs / f"proof-{secrets.token_hex(4)}"
         try:
             vault.restore(resident, folder, progress=progress)
-            return differences(folder, manifest), None
+            return differences(folder, manifest.files), None
         except (StoreFull, StoreUnavailable):
             raise
         except StoreError as error:

@@ -10,7 +10,7 @@ import io
 import json
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from functools import cached_property
 from itertools import accumulate
@@ -41,15 +41,17 @@ DTYPES: Mapping[str, type[np.generic]] = MappingProxyType(
     }
 )  # fmt: skip
 INDEX = "model.safetensors.index.json"
+WHOLE = "model.safetensors"
 
 
 class OpenResident:
     """The tensors of one resident. Safe in threads; nothing is held open."""
 
-    def __init__(self, index: SegmentIndex, manifest: Manifest) -> None:
-        """Use `Vault.open`."""
+    def __init__(self, index: SegmentIndex, manifest: Manifest, files: Collection[FileEntry] | None = None) -> None:
+        """Use `Vault.open`. `files`: those whose tensors are meant; all when None."""
         index.load(manifest.packs)
         self._index = index
+        self._files = manifest.files if files is None else files
         self.manifest = manifest
         self._starts: dict[str, list[int]] = {}  # of each file: where its segments begin, and its end
 
@@ -62,7 +64,7 @@ class OpenResident:
         """
         wanted = self._weight_map()
         found: dict[str, Tensor] = {}
-        for file in self.manifest.files:
+        for file in self._files:
             for tensor in self._tensors(file):
                 other = found.setdefault(tensor.name, tensor)
                 if other is tensor or wanted.get(tensor.name) == other.path:
@@ -74,6 +76,23 @@ class OpenResident:
                     )
                 found[tensor.name] = tensor
         return MappingProxyType(found)
+
+    def checkpoint(self) -> OpenResident:
+        """The same with the tensors alone that model libraries load: of `model.safetensors`, or of its index's files.
+
+        Raises NotFound where there is neither, as for weights in another format, and for a file the index only names.
+        """
+        if self.manifest.file(WHOLE) is not None:
+            paths = {WHOLE}
+        elif self.manifest.file(INDEX) is not None:
+            paths = set(self._weight_map().values())
+        else:
+            raise NotFound(
+                f"{self.manifest.name!r} has neither {WHOLE} nor {INDEX}",
+                remedy="Restore its files and load them as their format asks.",
+                name=self.manifest.name,
+            )
+        return OpenResident(self._index, self.manifest, [self._file(path) for path in sorted(paths)])
 
     def read(self, name: str, out: Array | None = None) -> Array:
         """One tensor, verified, in `out` (contiguous, of its length in bytes) or in memory of its own.
@@ -90,10 +109,16 @@ class OpenResident:
         """These tensors, or all, by name. Tensors that are tied share their memory. Raises as `read` does."""
         return dict(self.each(names, threads))
 
-    def each(self, names: Iterable[str] | None = None, threads: int = THREADS) -> Iterator[tuple[str, Array]]:
+    def each(
+        self,
+        names: Iterable[str] | None = None,
+        threads: int = THREADS,
+        room: Callable[[Tensor], Array] | None = None,
+    ) -> Iterator[tuple[str, Array]]:
         """(name, array) of these tensors, or of all, as they lie in their files, with the next ones under way.
 
-        Memory beyond what the taker keeps: a few segments ahead, or one tensor where that is more.
+        Memory beyond what the taker keeps: a few segments ahead, or one tensor where that is more. `room` says where a
+        tensor is to be put, as `read`'s `out`; of tensors that are tied it is asked for the first.
         """
         chosen = list(self.tensors.values()) if names is None else [self._tensor(name) for name in names]
         chosen.sort(key=lambda tensor: (tensor.path, tensor.offset, -tensor.length))
@@ -109,7 +134,7 @@ class OpenResident:
                 ):
                     waiting.append((tensor.name, _view(_bytes(last[1]), tensor), []))
                     continue
-                array, futures = self._begin(fetcher, tensor, None)
+                array, futures = self._begin(fetcher, tensor, None if room is None else room(tensor))
                 last = tensor, array
                 waiting.append((tensor.name, array, futures))
                 under_way += len(futures)

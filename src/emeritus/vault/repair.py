@@ -22,6 +22,7 @@ from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
 from emeritus.vault.pack import MANIFEST, Encoded, pack_key, pack_name
 from emeritus.vault.parity.build import protect
+from emeritus.vault.parity.dependants import reinforce_bases
 from emeritus.vault.parity.form import parse_key as parse_shard
 from emeritus.vault.parity.groups import Group, Groups
 from emeritus.vault.parity.mend import mend, remake
@@ -332,7 +333,7 @@ class Repair:
         return bool(back)
 
     def _cover(self) -> list[str]:
-        """Parity for sound packs that a manifest needs, or that hold a manifest's copy, and that have none.
+        """Parity for sound packs that a manifest needs, or that hold a manifest's copy; more for bases.
 
         Parity that can neither be read nor made again is removed once that is done: it covers nothing.
         """
@@ -350,6 +351,8 @@ class Repair:
                         self._store.delete(key)
                     was = self._seen.wrong.pop(key, "it cannot be read")
                     self._repaired.append(Repaired(key, was, "packs", self._seen.holds.pop(key, None)))
+        if not self._wrong_packs():
+            covered += reinforce_bases(self._store, self._index, self._sound_manifests())
         return covered
 
     def _lost(self) -> list[Damage]:

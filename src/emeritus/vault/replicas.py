@@ -122,7 +122,6 @@ class Replication:
 
 
 def _rank(key: str) -> int:
-    for rank, start in enumerate(_ORDER):
-        if key.startswith(start):
-            return rank
-    return len(_ORDER)  # the marker, last
+    if key == "vault.json":
+        return len(_ORDER) + 1
+    return next((rank for rank, start in enumerate(_ORDER) if key.startswith(start)), len(_ORDER))

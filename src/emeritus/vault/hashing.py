@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
+from threading import Condition
 from types import TracebackType
 
 from emeritus.vault.codec.kernel import kernel
@@ -50,7 +50,7 @@ class Hasher:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1)
         self._later: deque[tuple[Sha256, memoryview]] = deque()
-        self._lock = Lock()
+        self._changed = Condition()
 
     def __enter__(self) -> Hasher:
         return self
@@ -66,11 +66,13 @@ class Hasher:
 
     def later(self, digest: Sha256, data: memoryview) -> None:
         """Have `data` taken beside what comes soon; it must not change until `settle` returns."""
-        with self._lock:
+        with self._changed:
             self._later.append((digest, data))
 
-    def settle(self) -> None:
-        """Wait until everything given to `later` is taken."""
+    def settle(self, patience_s: float = 0.0) -> None:
+        """Return once everything given to `later` is taken; for so long it may wait for what comes soon."""
+        with self._changed:
+            self._changed.wait_for(lambda: not self._later, patience_s)
         self._thread.submit(self._take_rest).result()
 
     def _take(self, digest: Sha256, data: memoryview) -> None:
@@ -91,10 +93,12 @@ class Hasher:
 
     def _next(self, length: int) -> tuple[Sha256 | None, memoryview]:
         """At most that many bytes of what waits, and whose they are."""
-        with self._lock:
+        with self._changed:
             if not self._later:
                 return None, memoryview(b"")
             digest, data = self._later.popleft()
             if len(data) > length:
                 self._later.appendleft((digest, data[length:]))
+            elif not self._later:
+                self._changed.notify_all()
             return digest, data[:length]

@@ -110,8 +110,11 @@ class PackBuilder:
         )
         self._append(new.stored)
 
-    def finish(self) -> tuple[str, memoryview]:
-        """(sha256 hex, bytes) of the pack. The bytes are a view: release it before `clear`."""
+    def finish(self, patience_s: float = 0.0) -> tuple[str, memoryview]:
+        """(sha256 hex, bytes) of the pack. The bytes are a view: release it before `clear`.
+
+        For so many seconds the pack's sha256 may wait for other bytes to be taken beside.
+        """
         index = b"".join(
             ENTRY.pack(e.blake3, e.base or _NO_BASE, e.offset, e.stored, e.length, e.encoding, e.kind, 0)
             for e in self.entries
@@ -119,7 +122,7 @@ class PackBuilder:
         footer = FOOTER.pack(self._used, len(self.entries), sha256_of(index), END)
         self._append(index + footer)
         if self._hasher is not None:
-            self._hasher.settle()
+            self._hasher.settle(patience_s)
         return self._digest.hexdigest(), self._room[: self._used].toreadonly()
 
     def _append(self, data: Data) -> None:

@@ -15,6 +15,7 @@ from emeritus.vault.hashing import Hasher
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.pack import Encoded, PackBuilder, pack_key
 
+PATIENCE_S = 0.25  # for the sha256 of a full pack to be taken beside that of the file being read
 Protect = Callable[[str, memoryview], None]  # a pack's sha256 (hex) and bytes, once it is in the store
 
 
@@ -49,7 +50,7 @@ class PackWriter:
         """Take one segment; its bytes are copied. Raises what storing an earlier pack raised."""
         self._filling.add(new)
         if self._filling.full:
-            self._close()
+            self._close(PATIENCE_S)
 
     def flush(self) -> None:
         """Return once every segment taken is durable, and the index knows where it lies."""
@@ -57,19 +58,19 @@ class PackWriter:
             self._close()
         self._settle()
 
-    def _close(self) -> None:
+    def _close(self, patience_s: float = 0.0) -> None:
         self._settle()
         full, self._filling = self._filling, self._other
         self._other = full
-        self._under_way = self._thread.submit(self._store_pack, full)
+        self._under_way = self._thread.submit(self._store_pack, full, patience_s)
 
     def _settle(self) -> None:
         under_way, self._under_way = self._under_way, None
         if under_way is not None:
             under_way.result()
 
-    def _store_pack(self, builder: PackBuilder) -> None:
-        name, data = builder.finish()
+    def _store_pack(self, builder: PackBuilder, patience_s: float) -> None:
+        name, data = builder.finish(patience_s)
         key = pack_key(name)
         with data:
             if not self._store.put_if_absent(key, data) and not self._stored_soundly(name):

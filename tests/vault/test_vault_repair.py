@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -212,6 +215,29 @@ def test_verify_sees_parity(kept: Vault) -> None:
     assert kept.verify("wren").ok
     kept.store.delete(second)
     assert [damage.what for damage in kept.verify(deep=False).damages] == ["the shard is missing"]
+
+
+def test_a_sector_the_disk_cannot_read(kept: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input/output error while a pack is read is damage to that pack: named by verify, undone from parity."""
+    key = packs(kept.store)[0]
+    good = kept.store.get(key)
+    bad = (Path(kept.store.url) / key).stat().st_ino
+    true = {name: getattr(os, name) for name in ("pread", "preadv")}
+
+    def failing(name: str) -> Callable[..., object]:
+        def read(fd: int, *arguments: object) -> object:
+            if os.fstat(fd).st_ino == bad:
+                raise OSError(errno.EIO, os.strerror(errno.EIO))
+            return true[name](fd, *arguments)
+
+        return read
+
+    for name in true:
+        monkeypatch.setattr(os, name, failing(name))
+    (damage,) = Vault.at(kept.store).verify().damages
+    assert (damage.key, damage.what) == (key, "the disk cannot read it")
+    assert [each.key for each in Vault.at(kept.store).repair().repaired] == [key]
+    assert kept.store.get(key) == good
 
 
 def test_repair_restores(kept: Vault, model: Path, tmp_path: Path) -> None:

@@ -91,7 +91,7 @@ class LocalStore:
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Bytes of `key`, or `length` of them from `start`."""
-        with self._reporting(key), self._opened(key) as fd:
+        with self._reporting(key), _reading(key), self._opened(key) as fd:
             size = os.fstat(fd).st_size
             wanted = size - start if length is None else length
             if start < 0 or wanted < 0 or start + wanted > size:
@@ -105,7 +105,7 @@ class LocalStore:
 
     def read_into(self, key: str, start: int, out: memoryview) -> None:
         """Fill `out` with the bytes of `key` from `start` on."""
-        with self._reporting(key), self._opened(key) as fd:
+        with self._reporting(key), _reading(key), self._opened(key) as fd:
             if start < 0:
                 raise _short(key, start, len(out), os.fstat(fd).st_size)
             _fill(fd, out, key, start)
@@ -119,7 +119,7 @@ class LocalStore:
     def version(self, key: str) -> str | None:
         """sha256 of the bytes of `key`; None when there is none."""
         try:
-            with self._reporting(key), self._opened(key) as fd, os.fdopen(os.dup(fd), "rb") as file:
+            with self._reporting(key), _reading(key), self._opened(key) as fd, os.fdopen(os.dup(fd), "rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
         except NotFound:
             return None
@@ -262,6 +262,17 @@ class LocalStore:
             yield
         except OSError as error:
             raise _translated(error, f"{key} in {self.url}") from error
+
+
+@contextlib.contextmanager
+def _reading(key: str) -> Iterator[None]:
+    """A sector the disk cannot read is damage to this object, not a store that does not answer: repair can help."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise IntegrityError(f"{key}: the disk cannot read it", key=key) from error
 
 
 def _chunks(path: Path) -> Iterator[bytes]:

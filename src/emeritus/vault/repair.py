@@ -22,7 +22,7 @@ from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
 from emeritus.vault.pack import MANIFEST, Encoded, pack_key, pack_name
 from emeritus.vault.parity.build import protect
-from emeritus.vault.parity.dependants import reinforce_bases
+from emeritus.vault.parity.dependants import missing_shards, reinforce_bases
 from emeritus.vault.parity.form import parse_key as parse_shard
 from emeritus.vault.parity.groups import Group, Groups
 from emeritus.vault.parity.mend import mend, remake
@@ -360,7 +360,11 @@ class Repair:
         blamed = Scrub(self._store, self._index, None).run(None, self._wrong_packs(), {}).damages
         named = {damage.key for damage in blamed}
         left = [key for key in sorted(self._seen.wrong) if key not in named]
-        return [*blamed, *(Damage(key, self._seen.wrong[key], _all_of(key)) for key in left)]
+        found = [*blamed, *(Damage(key, self._seen.wrong[key], _all_of(key)) for key in left)]
+        if found:  # else bases have their further shards by now
+            short = missing_shards(self._store, self._index, self._sound_manifests())
+            found += [Damage(key, "the shard is missing") for key in short if key not in named]
+        return found
 
 
 def _all_of(key: str) -> tuple[Touched, ...]:

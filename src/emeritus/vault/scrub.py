@@ -141,7 +141,7 @@ class Scrub:
             found = [_Shard(key) for key in shards]
             for done, shard in enumerate(pool.map(partial(self._check_shard, deep=deep is True), found), 1):
                 self._progress(shard.key, len(packs) + done, in_all)
-        used = needed | {pack for pack, key in copies.items() if key in keys}
+        used = needed | {pack for pack, key in copies.items() if key in keys} | (told - listed)
         damages += _blame_parity(
             found, {group.name for group in groups.all() if not group.packs or used & set(group.packs)}
         )
@@ -202,6 +202,10 @@ class Scrub:
         try:
             data = self._store.get(pack_key(name))
         except NotFound:
+            return result
+        except IntegrityError as error:
+            result.wrong = result.wrong or [error.message.removeprefix(f"{pack_key(name)}: ")]
+            result.broken, result.sound = result.sound, set()  # a restore may still read some of them
             return result
         good: list[Entry]
         good, result.wrong = check_pack(pack_key(name), data, self._index.base)

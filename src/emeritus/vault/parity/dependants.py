@@ -10,7 +10,8 @@ from collections.abc import Iterable
 from emeritus.blobs.base import BlobStore
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import Manifest
-from emeritus.vault.parity.groups import reinforce, wanted_shards
+from emeritus.vault.parity.form import PREFIX, parse_key
+from emeritus.vault.parity.groups import Groups, reinforce, wanted_shards
 
 
 def dependants(index: SegmentIndex, manifests: Iterable[Manifest]) -> dict[str, set[str]]:
@@ -24,6 +25,18 @@ def dependants(index: SegmentIndex, manifests: Iterable[Manifest]) -> dict[str, 
                 for pack, _ in index.places(base):
                     found.setdefault(pack, set()).add(manifest.name)
     return found
+
+
+def missing_shards(store: BlobStore, index: SegmentIndex, manifests: Iterable[Manifest]) -> list[str]:
+    """parity/GROUP/NUMBER of the shards that `reinforce_bases` would have made and that are not there."""
+    groups = Groups(store).refresh()
+    found = set()
+    for pack, names in dependants(index, manifests).items():
+        for group in groups.covering([pack]):
+            there = {where.shard for key in group.keys if (where := parse_key(key))}
+            missing = set(range(wanted_shards(len(names)))) - there
+            found |= {f"{PREFIX}{group.name}/{number}" for number in missing}
+    return sorted(found)
 
 
 def reinforce_bases(store: BlobStore, index: SegmentIndex, manifests: Iterable[Manifest]) -> list[str]:

@@ -28,6 +28,7 @@ from emeritus.vault.formats.safetensors import BITS
 from emeritus.vault.formats.table import tensors
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest
+from emeritus.vault.pages import pages
 from emeritus.vault.workers import THREADS
 
 Array = npt.NDArray[np.generic]
@@ -40,6 +41,7 @@ DTYPES: Mapping[str, type[np.generic]] = MappingProxyType(
         "F64": np.float64, "C64": np.complex64, "F8_E5M2": np.uint8, "F8_E4M3": np.uint8, "F8_E8M0": np.uint8,
     }
 )  # fmt: skip
+LARGE = 4 << 20  # bytes from which a tensor has pages of its own
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"
 
@@ -189,7 +191,7 @@ class OpenResident:
     def _begin(self, fetcher: Fetcher, tensor: Tensor, out: Array | None) -> tuple[Array, list[Future[None]]]:
         """The array, and what fills it."""
         if out is None:
-            room = np.empty(tensor.length, np.uint8)
+            room = _room(tensor.length)
         elif out.nbytes == tensor.length and out.flags.c_contiguous and out.flags.writeable:
             room = _bytes(out)
         else:
@@ -243,6 +245,11 @@ class _File(io.RawIOBase):
         out[: len(found)] = found
         self._at += len(found)
         return len(found)
+
+
+def _room(length: int) -> npt.NDArray[np.uint8]:
+    """Fresh memory; much of it begins on a large page, which the allocator's does not."""
+    return np.frombuffer(pages(length), np.uint8) if length >= LARGE else np.empty(length, np.uint8)
 
 
 def _finished(waiting: tuple[str, Array, Sequence[Future[None]]]) -> tuple[str, Array]:

@@ -26,7 +26,7 @@ from emeritus.blobs.open import open_store
 from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
-from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
+from emeritus.errors import AlreadyExists, BadSettings, HomeMissing, LedgerBroken, NotFound
 from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
@@ -54,6 +54,7 @@ from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
 from emeritus.studying import Studying
 from emeritus.upkeep import Upkeep, Works, keep_awake
+from emeritus.vault.cipher import KEY_FILE_BYTES, Secret
 from emeritus.vault.signing import ModelKey
 from emeritus.vault.vault import Vault
 
@@ -98,9 +99,10 @@ class App:
     # -- making and opening ------------------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, settings: Settings, actor: Actor, keep: set[str]) -> dict[str, Any]:
+    def create(cls, settings: Settings, actor: Actor, keep: set[str], secret: Secret | None = None) -> dict[str, Any]:
         """Make a home, or finish making one; repeating it changes nothing. `keep` names settings to write to the file.
 
+        With a `secret` its vault is encrypted, or AlreadyExists where it has one that is not.
         The settings file is written last: a home without one was never finished, and making it again finishes it.
         """
         home = settings.home
@@ -117,8 +119,7 @@ class App:
         key = SigningKey.load(key_path, settings.origin)
         with suppress(AlreadyExists):  # from a first attempt that was cut short
             Ledger.create(LocalStore(home / "ledger"), key, settings.origin, home / "ledger.lock")
-        with suppress(AlreadyExists):
-            Vault.create(open_store(settings.vault_url or str(home / "vault")))
+        Vault.create(open_store(settings.vault_url or str(home / "vault")), secret=secret)
         if created or keep:
             _write_settings(home, settings, keep | {"organisation", "origin"})
         app = cls.open(settings)
@@ -149,7 +150,7 @@ class App:
             raise HomeMissing(f"there is no Emeritus home at {home}", home=str(home))
         key = SigningKey.load(home / "keys" / "ledger.key", settings.origin)
         ledger = Ledger.open(LocalStore(home / "ledger"), key, home / "ledger.lock")
-        vault = Vault.at(open_store(settings.vault_url or str(home / "vault")))
+        vault = _vault(settings)
         database = Database.open(settings.database)
         database.migrate()
         app = cls(settings, ledger, database, vault)
@@ -170,6 +171,11 @@ class App:
     def model_key(self) -> ModelKey:
         """What signs restored folders; made at first need in homes that have none. Raises SigningKeyUnusable."""
         return ModelKey.at(self.settings.home / "keys" / "signing.key")
+
+    def use_vault_secret(self, passphrase_file: str, key_file: str) -> None:
+        """Have the settings file name what opens the vault from now on; empty: not a file of that kind."""
+        chosen = {"vault_passphrase_file": passphrase_file, "vault_key_file": key_file}
+        _write_settings(self.settings.home, self.settings.model_copy(update=chosen), set(chosen))
 
     # -- residents that answer ---------------------------------------------------------------------------------------
 
@@ -321,7 +327,7 @@ class App:
     def check_broken(settings: Settings, found: LedgerBroken, progress: Progress | None = None) -> Checkup:
         """Check what can be checked of a home whose ledger cannot be opened, for the reason `found`."""
         home = settings.home
-        vault = Vault.at(open_store(settings.vault_url or str(home / "vault")))
+        vault = _vault(settings)
         return check_broken(LocalStore(home / "ledger"), home / "ledger.seen", vault, found, progress)
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
@@ -334,6 +340,31 @@ class App:
                 await self.close_residency()
 
         return asyncio.run(whole())
+
+
+def vault_secret(settings: Settings) -> Secret | None:
+    """What opens the vault, as the settings say; None where they name nothing. Raises BadSettings, InputError."""
+    if settings.vault_passphrase_file and settings.vault_key_file:
+        raise BadSettings("a passphrase file and a key file are both set; a vault has one of them")
+    if settings.vault_passphrase_file:
+        return Secret.passphrase(_read("vault_passphrase_file", settings.vault_passphrase_file))
+    if settings.vault_key_file:
+        return Secret.key_file(_read("vault_key_file", settings.vault_key_file))
+    given = os.environb.get(b"EMERITUS_VAULT_PASSPHRASE")
+    return None if given is None else Secret.passphrase(given)
+
+
+def _read(setting: str, path: str) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return file.read(KEY_FILE_BYTES + 1)
+    except OSError as error:
+        raise BadSettings(f"setting {setting!r}: {path} cannot be read: {error.strerror}", setting=setting) from error
+
+
+def _vault(settings: Settings) -> Vault:
+    store = open_store(settings.vault_url or str(settings.home / "vault"))
+    return Vault.at(store, secret=lambda: vault_secret(settings))
 
 
 def _write_settings(home: Path, settings: Settings, names: set[str]) -> None:

@@ -43,6 +43,11 @@ class Settings(BaseSettings):
     replicas: str = Field(
         "", description="Where copies of the vault are kept: folders or addresses, separated by commas."
     )
+    vault_passphrase_file: str = Field(
+        "",
+        description="File with an encrypted vault's passphrase; empty: the variable EMERITUS_VAULT_PASSPHRASE, if set.",
+    )
+    vault_key_file: str = Field("", description="Key file of an encrypted vault, instead of a passphrase.")
     executor_id: str = Field("local", description="Stable name of this worker; a restarted worker keeps it.")
 
     host: str = Field("127.0.0.1", description="Address `serve` listens on.")

@@ -37,6 +37,7 @@ from emeritus.cli import (
     serve,
     settings,
     status,
+    vault_key,
     verify,
     words,
 )
@@ -74,6 +75,7 @@ COMMANDS: tuple[tuple[str, object, str], ...] = (
     ("repair", repair, "Bring back what is damaged in the vault"),
     ("replicate", replicate, "Keep copies of the vault in other stores"),
     ("restore", restore, "Bring a resident's files back, byte for byte"),
+    ("vault-key", vault_key, "Keys of an encrypted vault: show, rotate"),
     ("people", people, "Local accounts"),
     ("settings", settings, "Every setting and its value in force"),
     ("demo", demo, "Train a small model and retire it from end to end"),

@@ -54,6 +54,7 @@ from emeritus.errors.stores import (
     StoreFull,
     StoreUnavailable,
     UnknownFormat,
+    VaultLocked,
 )
 
 __all__ = [
@@ -111,6 +112,7 @@ __all__ = [
     "TooManyTries",
     "UnknownFormat",
     "UpstreamRefused",
+    "VaultLocked",
     "VetoRefused",
     "walk",
 ]

@@ -40,6 +40,16 @@ class UnknownFormat(StoreError):
     default_remedy = "Use a version of Emeritus that knows this format; the vault's own README tells how to read it."
 
 
+class VaultLocked(StoreError):
+    """The vault is encrypted, and what was given does not open it."""
+
+    code, title = "EM206", "Vault locked"
+    default_remedy = (
+        "Give its passphrase (EMERITUS_VAULT_PASSPHRASE, or the setting vault_passphrase_file) or its key file (the "
+        "setting vault_key_file). Without either nothing in it can be read: there is no other way in."
+    )
+
+
 class DestinationNotEmpty(StoreError):
     """A restore would mix with files that are already there."""
 

@@ -135,7 +135,7 @@ class Fetcher:
         begin = entry.offset - run.start
         try:
             base = None if entry.base is None else self._index.base(entry.base)
-            open_into(entry, found[begin : begin + entry.stored], out, run.key, base)
+            open_into(entry, found[begin : begin + entry.stored], out, run.key, base, self._index.keys)
         except (IntegrityError, UnknownFormat):
             return False
         return True

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
 from emeritus.vault.codec.numbers import Data
+from emeritus.vault.keyring import Keyring
 from emeritus.vault.pack import DATA, MANIFEST, Entry, damaged, open_into, open_segment, pack_key, pack_name, read_index
 
 BASES_BYTES = 64 << 20  # decoded bases kept at hand: neighbouring differences often have neighbouring bases
@@ -23,8 +24,10 @@ READERS = 8  # packs' indexes read at once: object stores answer slowly, but man
 class SegmentIndex:
     """Segments by BLAKE3, each with every place it lies in. Safe in threads."""
 
-    def __init__(self, store: BlobStore) -> None:
+    def __init__(self, store: BlobStore, keys: Keyring | None = None) -> None:
         self.store = store
+        self.keys = keys
+        self.key_numbers: set[int] = set()  # of the keys that segments are encrypted under
         self._places: dict[bytes, list[tuple[str, Entry]]] = {}
         self._copies: list[tuple[str, Entry]] = []  # of manifests
         self._needed: set[bytes] = set()  # segments from which others are differences
@@ -66,6 +69,8 @@ class SegmentIndex:
                 return
             self._loaded.add(name)
             for entry in entries:
+                if entry.key:
+                    self.key_numbers.add(entry.key)
                 if entry.kind == MANIFEST:
                     self._copies.append((name, entry))
                 elif entry.kind == DATA:
@@ -136,7 +141,7 @@ class SegmentIndex:
                 try:
                     base = None if entry.base is None else self.base(entry.base)
                     stored = self.store.get(key, entry.offset, entry.stored)
-                    open_into(entry, stored, memoryview(room), key, base)
+                    open_into(entry, stored, memoryview(room), key, base, self.keys)
                     return room
                 except (IntegrityError, UnknownFormat) as error:
                     failures.append(error)

@@ -149,7 +149,8 @@ class Ingest:
             with contextlib.suppress(IntegrityError):  # damaged since it was chosen: do without
                 base = self._index.base(cut.base)
         encoding, stored = encode(data, cut.layout, base, room)
-        return Encoded(blake3, len(data), encoding, stored, base=cut.base if encoding == DIFFERENCE else None)
+        key, stored = self._index.keys.seal(blake3, stored) if self._index.keys else (0, stored)
+        return Encoded(blake3, len(data), encoding, stored, base=cut.base if encoding == DIFFERENCE else None, key=key)
 
     def _is_held(self, blake3: bytes) -> bool:
         if not self._index.places(blake3):

@@ -18,12 +18,13 @@ from emeritus.vault.codec.table import decode_into
 from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of, sha256_of
 from emeritus.vault.hashing import Hasher, Sha256
+from emeritus.vault.keyring import Keyring
 from emeritus.vault.pages import pages
 
 FORMAT = 0
 MAGIC = b"EMPACK" + FORMAT.to_bytes(2, "little")
 END = b"EMINDX" + FORMAT.to_bytes(2, "little")
-ENTRY = struct.Struct("<32s32sQQQHHI")  # blake3, base's blake3, offset, stored, length, encoding, kind, zero
+ENTRY = struct.Struct("<32s32sQQQHHI")  # blake3, base's blake3, offset, stored, length, encoding, kind, key
 FOOTER = struct.Struct("<QQ32s8s")  # offset of the index, entries, sha256 of the index, END
 DATA, MANIFEST = 0, 1  # kinds: bytes of a file, or the copy of a manifest
 MAX_SEGMENT = 256 << 20  # decoded bytes; an index that claims more lies, and must not cost the memory it claims
@@ -41,7 +42,8 @@ _NO_BASE = bytes(DIGEST)
 class Entry:
     """One segment in a pack. `blake3` is of its decoded bytes; `stored` and `length` count bytes.
 
-    `base`: the BLAKE3 of the segment from which it is a difference; None when it stands alone.
+    `base`: the BLAKE3 of the segment from which it is a difference; None when it stands alone. `key`: the number of the
+    data key that its stored bytes are encrypted under; 0 when they are not.
     """
 
     blake3: bytes
@@ -51,6 +53,7 @@ class Entry:
     length: int
     encoding: int
     kind: int = DATA
+    key: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +66,7 @@ class Encoded:
     stored: Data
     kind: int = DATA
     base: bytes | None = None
+    key: int = 0
 
 
 def target(total_bytes: int) -> int:
@@ -106,7 +110,7 @@ class PackBuilder:
     def add(self, new: Encoded) -> None:
         """Append one segment, by copying."""
         self.entries.append(
-            Entry(new.blake3, new.base, self._used, len(new.stored), new.length, new.encoding, new.kind)
+            Entry(new.blake3, new.base, self._used, len(new.stored), new.length, new.encoding, new.kind, new.key)
         )
         self._append(new.stored)
 
@@ -116,7 +120,7 @@ class PackBuilder:
         For so many seconds the pack's sha256 may wait for other bytes to be taken beside.
         """
         index = b"".join(
-            ENTRY.pack(e.blake3, e.base or _NO_BASE, e.offset, e.stored, e.length, e.encoding, e.kind, 0)
+            ENTRY.pack(e.blake3, e.base or _NO_BASE, e.offset, e.stored, e.length, e.encoding, e.kind, e.key)
             for e in self.entries
         )
         footer = FOOTER.pack(self._used, len(self.entries), sha256_of(index), END)
@@ -174,8 +178,8 @@ def parse_index(key: str, index: bytes, index_offset: int, digest: bytes) -> lis
         raise damaged(key, "its index does not have the sha256 that its footer states")
     entries = []
     for fields in ENTRY.iter_unpack(index):
-        entry = Entry(fields[0], None if fields[1] == _NO_BASE else fields[1], *fields[2:7])
-        if entry.offset < len(MAGIC) or entry.offset + entry.stored > index_offset or fields[7] != 0:
+        entry = Entry(fields[0], None if fields[1] == _NO_BASE else fields[1], *fields[2:])
+        if entry.offset < len(MAGIC) or entry.offset + entry.stored > index_offset:
             raise damaged(key, f"its index places segment {entry.blake3.hex()} outside the pack")
         if entry.length > MAX_SEGMENT:
             raise damaged(key, f"its index gives segment {entry.blake3.hex()} {entry.length} bytes")
@@ -185,16 +189,23 @@ def parse_index(key: str, index: bytes, index_offset: int, digest: bytes) -> lis
     return entries
 
 
-def open_into(entry: Entry, stored: Data, out: memoryview, key: str, base: Data | None = None) -> None:
+def open_into(
+    entry: Entry, stored: Data, out: memoryview, key: str, base: Data | None = None, keys: Keyring | None = None
+) -> None:
     """Decode a segment into `out`, of its decoded length, and verify it against its BLAKE3.
 
-    `base`: the decoded bytes of the segment that `entry.base` names; None where it names none. Raises UnknownFormat,
-    and IntegrityError naming segment and pack; `out` then holds anything.
+    `base`: the decoded bytes of the segment that `entry.base` names; None where it names none. `keys`: those of an
+    encrypted vault. Raises UnknownFormat, VaultLocked, and IntegrityError naming segment and pack; `out` then holds
+    anything.
     """
     where = f"segment {entry.blake3.hex()} at offset {entry.offset}"
     if len(out) != entry.length:
         raise damaged(key, f"{where} is given as {entry.length} bytes by the index, as {len(out)} by a manifest")
     try:
+        if entry.key:
+            if keys is None:
+                raise IntegrityError("it is encrypted, and may not be")
+            stored = keys.open(entry.key, entry.blake3, stored)
         decode_into(entry.encoding, stored, out, base)
     except IntegrityError as error:
         raise damaged(key, f"{where}: {error.message}") from error
@@ -202,18 +213,24 @@ def open_into(entry: Entry, stored: Data, out: memoryview, key: str, base: Data 
         raise damaged(key, f"{where} has another BLAKE3")
 
 
-def open_segment(entry: Entry, stored: Data, key: str, base: Data | None = None) -> bytearray:
+def open_segment(
+    entry: Entry, stored: Data, key: str, base: Data | None = None, keys: Keyring | None = None
+) -> bytearray:
     """The decoded bytes of a segment, verified. Raises as `open_into` does."""
     data = bytearray(entry.length)
-    open_into(entry, stored, memoryview(data), key, base)
+    open_into(entry, stored, memoryview(data), key, base, keys)
     return data
 
 
-def check_pack(key: str, data: bytes, base_of: Callable[[bytes], Data]) -> tuple[list[Entry], list[str]]:
+def check_pack(
+    key: str, data: bytes, base_of: Callable[[bytes], Data], keys: Keyring | None = None
+) -> tuple[list[Entry], list[str]]:
     """Everything that can be said of a whole pack: (entries that decode and verify, what is wrong).
 
     Bytes under no digest do not exist: the name covers them all. `base_of` gives the decoded bytes of a base by its
     BLAKE3, or raises IntegrityError: then nothing is known against this pack's difference, which counts as good here.
+    So does an encrypted segment of a pack whose sha256 holds, where its key cannot be had.
+    Raises VaultLocked when the secret is a wrong one.
     """
     wrong = []
     name = pack_name(key)
@@ -231,6 +248,10 @@ def check_pack(key: str, data: bytes, base_of: Callable[[bytes], Data]) -> tuple
     good, whole = [], memoryview(data)
     for entry in entries:
         base = None
+        if entry.key and keys is not None and not keys.can_open(entry.key):
+            if not wrong:
+                good.append(entry)
+            continue
         try:
             if entry.base is not None:
                 base = base_of(entry.base)
@@ -239,9 +260,9 @@ def check_pack(key: str, data: bytes, base_of: Callable[[bytes], Data]) -> tuple
                 good.append(entry)
             continue
         try:
-            open_segment(entry, whole[entry.offset : entry.offset + entry.stored], key, base)
+            open_segment(entry, whole[entry.offset : entry.offset + entry.stored], key, base, keys)
             good.append(entry)
-        except StoreError as error:  # an unknown encoding too
+        except (IntegrityError, UnknownFormat) as error:
             wrong.append(error.message.removeprefix(f"{key}: "))
     return good, wrong
 

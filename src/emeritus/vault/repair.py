@@ -18,6 +18,7 @@ from emeritus.errors import IntegrityError, NotFound, StoreUnavailable
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
 from emeritus.vault.index import SegmentIndex
+from emeritus.vault.keyring import key_key
 from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
 from emeritus.vault.pack import MANIFEST, Encoded, pack_key, pack_name
@@ -183,6 +184,9 @@ class Repair:
             needed |= packs_needed(self._index, manifest)
         for name in needed - there:
             self._seen.wrong.setdefault(pack_key(name), MISSING)
+        for key in map(key_key, self._index.key_numbers):
+            if self._store.size(key) is None:
+                self._seen.wrong.setdefault(key, MISSING)
 
     def _sound_manifests(self) -> list[Manifest]:
         found = []

@@ -11,6 +11,7 @@ from functools import partial
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.index import SegmentIndex
+from emeritus.vault.keyring import key_key
 from emeritus.vault.manifest import FileEntry, Manifest, parse_key
 from emeritus.vault.pack import Entry, check_pack, pack_key, read_index
 from emeritus.vault.parity.form import parse_key as parse_shard
@@ -145,6 +146,7 @@ class Scrub:
         damages += _blame_parity(
             found, {group.name for group in groups.all() if not group.packs or used & set(group.packs)}
         )
+        damages += self._check_keys(manifests)
         if name is None:
             damages += self._check_standalone(standalone)
         return VerifyReport(
@@ -208,7 +210,7 @@ class Scrub:
             result.broken, result.sound = result.sound, set()  # a restore may still read some of them
             return result
         good: list[Entry]
-        good, result.wrong = check_pack(pack_key(name), data, self._index.base)
+        good, result.wrong = check_pack(pack_key(name), data, self._index.base, self._index.keys)
         listed = result.sound
         result.sound = {entry.blake3 for entry in good}
         result.broken = listed - result.sound
@@ -263,6 +265,20 @@ class Scrub:
                 needed |= {entry.base for _, entry in places if entry.base}
         return needed
 
+    def _check_keys(self, manifests: list[Manifest]) -> list[Damage]:
+        """Data keys that are missing or damaged, as they lie: no secret is needed for that."""
+        damages = []
+        for number in sorted(self._index.key_numbers):
+            key = key_key(number)
+            try:
+                wrong = fault(key, self._store.get(key), {})
+            except NotFound:
+                wrong = "it is missing"
+            if wrong is not None:
+                under = [m for m in manifests if number in keys_needed(self._index, m)]
+                damages.append(Damage(key, wrong, tuple(Touched(m.name, m.role, m.version, None) for m in under)))
+        return damages
+
     def _check_standalone(self, standalone: dict[str, str]) -> list[Damage]:
         damages = []
         for key, digest in sorted(standalone.items()):
@@ -272,6 +288,12 @@ class Scrub:
             except NotFound:
                 damages.append(Damage(key, "it is missing"))
         return damages
+
+
+def keys_needed(index: SegmentIndex, manifest: Manifest) -> set[int]:
+    """The numbers of the data keys that a manifest's segments are encrypted under."""
+    digests = {bytes.fromhex(digest) for file in manifest.files for digest, _ in file.segments}
+    return {entry.key for digest in digests for _, entry in index.places(digest) if entry.key}
 
 
 def packs_needed(index: SegmentIndex, manifest: Manifest) -> set[str]:

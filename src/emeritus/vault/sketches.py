@@ -21,6 +21,7 @@ from emeritus.vault import sketch
 from emeritus.vault.formats.cut import SEGMENT_BYTES
 from emeritus.vault.formats.table import cuts
 from emeritus.vault.index import READERS, SegmentIndex
+from emeritus.vault.keyring import SealedObjects
 from emeritus.vault.manifest import FileEntry, Manifest, parse_key
 from emeritus.vault.opened import OpenResident
 from emeritus.vault.shelf import Shelf
@@ -47,7 +48,8 @@ class Sketches:
     """The sketches in a store. `load` before use. Memory: some 80 bytes for each tensor of the vault."""
 
     def __init__(self, store: BlobStore, index: SegmentIndex) -> None:
-        self._store = store
+        locked = index.keys is not None and index.keys.encrypted
+        self._store = SealedObjects(store, index.keys) if index.keys and locked else store
         self._index = index
         self._shelf = Shelf(store)
         self._names: list[str] = []

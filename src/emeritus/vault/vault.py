@@ -10,9 +10,11 @@ from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
 from emeritus.blobs.disk import Disk
-from emeritus.errors import IntegrityError, NotFound, UnknownFormat
+from emeritus.errors import AlreadyExists, IntegrityError, NotFound, UnknownFormat
+from emeritus.vault.cipher import CIPHER, Secret, SecretSource
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.ingest import Ingest
+from emeritus.vault.keyring import Keyring
 from emeritus.vault.manifest import FORMAT, Manifest
 from emeritus.vault.opened import OpenResident
 from emeritus.vault.parity.dependants import reinforce_bases
@@ -26,7 +28,14 @@ from emeritus.vault.sealed import Json, seal, unseal
 from emeritus.vault.shelf import Shelf
 
 MARKER = "vault.json"
-STANDALONE = ("README.txt", "FORMAT.txt", "restore.py", "decode_numbers.py", "decode_difference.py")
+STANDALONE = (
+    "README.txt",
+    "FORMAT.txt",
+    "restore.py",
+    "decode_numbers.py",
+    "decode_difference.py",
+    "decode_encrypted.py",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +49,56 @@ class RebuildReport:
 class Vault:
     """An archive of residents in a store. Safe in threads and beside other processes; everything blocks."""
 
-    def __init__(self, store: BlobStore, standalone: dict[str, str], disk: Disk | None = None) -> None:
+    def __init__(self, store: BlobStore, standalone: dict[str, str], keys: Keyring, disk: Disk | None = None) -> None:
         """Use `create` or `at`."""
         self.store = store
         self._standalone = standalone
         self._disk = disk or Disk()
-        self._index = SegmentIndex(store)
+        self.keys = keys
+        self._index = SegmentIndex(store, keys)
         self._shelf = Shelf(store)
 
     @classmethod
-    def create(cls, store: BlobStore, disk: Disk | None = None) -> Vault:
-        """Make a vault in `store`, or open the one that is there. The marker that makes it one is written last."""
+    def create(cls, store: BlobStore, disk: Disk | None = None, secret: Secret | None = None) -> Vault:
+        """Make a vault in `store`, or open the one that is there. The marker that makes it one is written last.
+
+        With a `secret` it is an encrypted one. Raises AlreadyExists where a vault without keys lies, VaultLocked where
+        one under another secret does.
+        """
+        source = None if secret is None else lambda: secret
+        keys = Keyring(store, secret is not None, source)
         try:
-            return cls.at(store, disk)
+            found = cls.at(store, disk, source)
         except NotFound:
             pass
+        else:
+            if secret is not None and not found.keys.encrypted:
+                raise AlreadyExists(
+                    f"the vault at {store.url} is not encrypted, and cannot become so",
+                    remedy="Make another home with `emeritus init --encrypt`, and preserve there what is to be kept.",
+                )
+            if secret is not None:
+                keys.make_first(secret)
+            return found
+        if secret is not None:
+            keys.make_first(secret)
         digests = {}
         for key in STANDALONE:
             data = files("emeritus.vault.standalone").joinpath(key).read_bytes()
             digests[key] = hashlib.sha256(data).hexdigest()
             store.put(key, data)
-        store.put_if_absent(MARKER, seal("emeritus_vault", {"format": FORMAT, "standalone": digests}))
-        return cls.at(store, disk)
+        body: Json = {"format": FORMAT, "standalone": digests}
+        if secret is not None:
+            body["cipher"] = CIPHER
+        store.put_if_absent(MARKER, seal("emeritus_vault", body))
+        return cls.at(store, disk, source)
 
     @classmethod
-    def at(cls, store: BlobStore, disk: Disk | None = None) -> Vault:
-        """The vault in `store`. Raises NotFound when there is none, UnknownFormat, IntegrityError."""
+    def at(cls, store: BlobStore, disk: Disk | None = None, secret: SecretSource | None = None) -> Vault:
+        """The vault in `store`. `secret` gives what opens an encrypted one, and is asked when that is needed.
+
+        Raises NotFound when there is none, UnknownFormat, IntegrityError.
+        """
         try:
             data = store.get(MARKER)
         except NotFound as error:
@@ -75,7 +108,9 @@ class Vault:
         body = unseal("emeritus_vault", data, MARKER)
         if body.get("format") != FORMAT:
             raise UnknownFormat(f"the vault at {store.url} is of format {body.get('format')!r}; known: {FORMAT}")
-        return cls(store, _digests(body), disk)
+        if body.get("cipher", CIPHER) != CIPHER:
+            raise UnknownFormat(f"the vault at {store.url} is encrypted by {body['cipher']!r}; known: {CIPHER}")
+        return cls(store, _digests(body), Keyring(store, "cipher" in body, secret), disk)
 
     def preserve(self, source: Path, name: str, *, role: str = "weights", progress: Progress | None = None) -> Manifest:
         """Keep every file of the folder `source` as `name`; progress counts bytes. See `ingest.Ingest.run`."""

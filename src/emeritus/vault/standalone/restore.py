@@ -19,7 +19,7 @@ from typing import Any
 
 ENTRY = struct.Struct("<32s32sQQQHHI")
 FOOTER = struct.Struct("<QQ32s8s")
-Place = Any  # of a segment: (path, BLAKE3 of its base or "", offset, stored length, decoded length, encoding)
+Place = Any  # of a segment: (path, its BLAKE3, its base's or "", offset, stored length, decoded length, encoding, key)
 USAGE = "usage: python3 restore.py [NAME FOLDER [ROLE [VERSION]]]"
 
 
@@ -111,9 +111,9 @@ def read_index(path: str) -> dict[str, Place]:
     if hashlib.sha256(index).digest() != digest:
         raise Damaged(f"{path} has a damaged index")
     places = {}
-    for blake3, base, *place, kind, _ in ENTRY.iter_unpack(index):
+    for blake3, base, *place, kind, key in ENTRY.iter_unpack(index):
         if kind == 0:
-            places[blake3.hex()] = (path, base.hex() if any(base) else "", *place)
+            places[blake3.hex()] = (path, blake3.hex(), base.hex() if any(base) else "", *place, key)
     return places
 
 
@@ -158,7 +158,7 @@ class Segments:
         tried: set[Place] = set()
         for _ in range(2):
             for place in self.places.get(blake3, []):
-                if place not in tried and not (alone and place[1]):
+                if place not in tried and not (alone and place[2]):
                     tried.add(place)
                     try:
                         return self.read_place(place)
@@ -172,7 +172,7 @@ class Segments:
 
     def read_place(self, place: Place) -> bytes:
         """A segment's bytes from one place."""
-        path, base, offset, stored, length, encoding = place
+        path, blake3, base, offset, stored, length, encoding, key = place
         if path not in self.sound:
             self.sound[path] = sound(path)
         if not self.sound[path]:
@@ -181,6 +181,8 @@ class Segments:
             file.seek(offset)
             found = file.read(stored)
         try:
+            if key:
+                found = beside("decode_encrypted").decode(self.vault, key, blake3, found, read_sealed)
             if base and encoding == 4:
                 return bytes(beside("decode_difference").decode(found, self.read(base, alone=True), length, DECODERS))
             if base:

@@ -19,13 +19,13 @@ def test_the_core_brings_neither_torch_nor_ray() -> None:
     """`pip install .` stays small: model runtimes come with extras alone."""
     core = {re.split(r"[<>=!~;\[ ]", each)[0] for each in requires("emeritus") or [] if "extra ==" not in each}
     assert {"typer", "sqlalchemy", "dbos"} <= core
-    assert not core & {"torch", "transformers", "ray", "inspect-ai", "obstore", "psycopg"}
+    assert not core & {"torch", "transformers", "ray", "inspect-ai", "vllm", "obstore", "psycopg"}
 
 
 def test_every_extra_exists() -> None:
     """The extras the README names."""
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    assert set(extras) == {"local", "s3", "postgres", "ray", "inspect", "dev"}
+    assert set(extras) == {"local", "s3", "postgres", "ray", "inspect", "vllm", "dev"}
 
 
 def test_every_pinned_name_is_pinned_once_and_needs_no_other_index() -> None:

@@ -134,7 +134,7 @@ def test_every_type_at_any_place(vault: Vault, tmp_path: Path) -> None:
     import torch
     from safetensors.torch import load_file, save_file
 
-    from emeritus.engines.loading import DTYPES, map_shared
+    from emeritus.engines.tensors import DTYPES, map_shared
 
     assert DTYPES.keys() == vault_opened.DTYPES.keys()
     bits = torch.arange(24, dtype=torch.uint8)

@@ -1,6 +1,6 @@
 """A model's folder made into a network and a tokenizer, quickly: the weights stay mapped where they lie.
 
-In their files that is, or in memory that was filled before (`map_shared`). The network is built without memory (meta
+In their files, or in memory that was filled before (`engines.tensors`). The network is built without memory (meta
 device) and the mapped tensors are put in place, so loading costs a page fault per page used, and pages of files stay
 clean ones that the system can drop. Whatever this cannot reproduce exactly goes through `from_pretrained` instead: the
 two give the same logits, bit for bit, or the quick way is not taken. Knows no messages and no processes.
@@ -10,9 +10,6 @@ No code from the model's folder is ever run.
 from __future__ import annotations
 
 import json
-import mmap
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,18 +20,10 @@ from transformers.models.auto.configuration_auto import AutoConfig
 from transformers.models.auto.modeling_auto import AutoModelForCausalLM
 from transformers.models.auto.tokenization_auto import AutoTokenizer
 
-from emeritus.engines.base import Placed
+from emeritus.engines.tensors import State
 from emeritus.engines.tokenizers import TOKENIZER_FILES
 from emeritus.errors import EmeritusError, EngineFailed, MissingTokenizer
 
-State = dict[str, torch.Tensor]
-# safetensors' names. `vault.opened.DTYPES` has the same ones, in NumPy's words.
-DTYPES = {
-    "BOOL": torch.bool, "U8": torch.uint8, "I8": torch.int8, "U16": torch.uint16, "I16": torch.int16,
-    "U32": torch.uint32, "I32": torch.int32, "U64": torch.uint64, "I64": torch.int64, "F16": torch.float16,
-    "BF16": torch.bfloat16, "F32": torch.float32, "F64": torch.float64, "C64": torch.complex64,
-    "F8_E5M2": torch.float8_e5m2, "F8_E4M3": torch.float8_e4m3fn, "F8_E8M0": torch.float8_e8m0fnu,
-}  # fmt: skip
 GENERATION = "generation_config.json"
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
 
@@ -48,27 +37,6 @@ class Loaded:
     end_ids: frozenset[int]
     context: int | None  # most tokens of prompt and answer together; None when the configuration names no limit
     way: str  # "mapped" or "from_pretrained"; whether it was a file or memory that was mapped changes no bit
-
-
-def map_shared(descriptor: int, tensors: Sequence[Placed]) -> State:
-    """Tensors as they lie in shared memory: nothing is copied until written to, and what is written stays here.
-
-    Takes the descriptor over.
-    """
-    size = os.fstat(descriptor).st_size
-    room = mmap.mmap(descriptor, size, access=mmap.ACCESS_COPY) if size else b""
-    os.close(descriptor)
-    return {each.name: as_tensor(room, each.dtype, each.shape, each.offset, each.length) for each in tensors}
-
-
-def as_tensor(room: Any, dtype: str, shape: Sequence[int], offset: int, length: int) -> torch.Tensor:
-    """Bytes [offset, offset + length) of a buffer as a tensor, without a copy. Raises EngineFailed for another type."""
-    found = DTYPES.get(dtype)
-    if found is None:
-        raise EngineFailed(f"a tensor is of type {dtype}, which this engine cannot hold", dtype=dtype)
-    if length == 0:
-        return torch.empty(tuple(shape), dtype=found)
-    return torch.frombuffer(room, dtype=found, count=length // found.itemsize, offset=offset).reshape(tuple(shape))
 
 
 def load(folder: Path, dtype: str, attention: str = "auto", state: State | None = None) -> Loaded:

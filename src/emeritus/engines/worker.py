@@ -72,8 +72,9 @@ class _Worker:
     def __init__(self, order: Json, weights: int | None, send: Any) -> None:
         import torch
 
-        from emeritus.engines.loading import load, map_shared
+        from emeritus.engines.loading import load
         from emeritus.engines.prompt import template_name
+        from emeritus.engines.tensors import map_shared
 
         self._send = send
         self._at_once: int = order["at_once"]

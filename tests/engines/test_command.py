@@ -14,10 +14,13 @@ from typing import Any
 import pytest
 from tiny_models import FolderSource
 
+from emeritus.blobs.local import LocalStore
 from emeritus.engines.base import Engine, Message, Sampling
 from emeritus.engines.open import open_engine
 from emeritus.errors import BadSettings, EngineDied, EngineFailed, UpstreamRefused
+from emeritus.preservation.sources import VaultSource
 from emeritus.testing.engine_contract import EngineContract
+from emeritus.vault.vault import Vault
 
 GREEDY = Sampling(max_tokens=24, temperature=0.0)
 SERVER = "{python} -m emeritus.engines.scripted --port {port} --model {model}"
@@ -184,3 +187,22 @@ def test_guard_outlives_no_parent(tmp_path: Path) -> None:
     while group_of(mark) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not group_of(mark)
+
+
+async def test_a_server_that_reads_the_vault_gets_no_weights(llama: FolderSource, tmp_path: Path) -> None:
+    """{light} is the resident's other files, restored alone; a command that asks for both is refused."""
+    vault = Vault.create(LocalStore(tmp_path / "vault"))
+    vault.preserve(llama.path, "wren")
+    source = VaultSource(vault, "wren", tmp_path / "cache")
+    lists = "{python} -c 'import os, sys; print(sorted(os.listdir(sys.argv[1])), sys.argv[2])' {light} '{{\"a\": 1}}'"
+    with pytest.raises(EngineFailed):
+        await open_engine("command", {"command": lists}, source, log_dir=tmp_path / "logs")
+    (log,) = [path.read_text() for path in (tmp_path / "logs").iterdir()]
+    assert "config.json" in log
+    assert "safetensors" not in log
+    assert log.strip().endswith('{"a": 1}')
+    assert not list((tmp_path / "cache").rglob("*.safetensors"))
+    with pytest.raises(BadSettings, match="both"):
+        await open_engine("command", {"command": "x {light} {folder}"}, source, log_dir=tmp_path / "logs")
+    with pytest.raises(BadSettings, match="no weights are held"):
+        await open_engine("command", {"command": "x {light}"}, None, log_dir=tmp_path / "logs")

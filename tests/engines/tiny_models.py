@@ -30,6 +30,10 @@ class FolderSource:
         """The folder itself."""
         return self.path
 
+    def light_folder(self) -> Path:
+        """It, though its weights are there."""
+        return self.path
+
     def shared(self) -> None:
         """Never: the files are there."""
 

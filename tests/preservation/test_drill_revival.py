@@ -38,6 +38,10 @@ class Files:
         """It."""
         return self.path
 
+    def light_folder(self) -> Path:
+        """It, though its weights are there."""
+        return self.path
+
     def shared(self) -> None:
         """Never: the files are there."""
 

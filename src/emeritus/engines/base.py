@@ -233,6 +233,9 @@ class WeightSource(Protocol):
     def folder(self) -> Path:
         """A local folder with the resident's files, every byte verified. May take long; blocking."""
 
+    def light_folder(self) -> Path:
+        """The same without the weights, for engines that read these from the vault themselves. Blocking."""
+
     def shared(self) -> SharedWeights | None:
         """The weights in memory, every byte verified; None where `folder` is the better way. May take long; blocking.
 

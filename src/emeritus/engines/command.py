@@ -1,8 +1,9 @@
 """Any OpenAI-compatible server, started from a template, asked through `upstream`'s client, ended with its whole group.
 
 Templates: `vllm serve {folder} --port {port} --served-model-name {model}`, `llama-server -m {file} --port {port}`.
-Placeholders: {folder} the resident's files, {file} its only .gguf file, {port} a free port, {model} the model's name,
-{python} this interpreter. No shell is involved.
+Placeholders: {folder} the resident's files, {light} its files without weights, for servers that read those from a vault
+themselves (docs/loading.md), {file} its only .gguf file, {port} a free port, {model} the model's name, {python} this
+interpreter. No shell is involved.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from emeritus.engines.options import Options, read_options
 from emeritus.engines.upstream import UpstreamEngine, UpstreamOptions
 from emeritus.errors import BadSettings, EngineDied, EngineFailed, NotSupported, UpstreamRefused
 
-PLACEHOLDERS = frozenset({"folder", "file", "port", "model", "python"})
+PLACEHOLDERS = frozenset({"folder", "light", "file", "port", "model", "python"})
 POLL_S = 0.05
 NOTICE_S = 0.5  # after a broken connection: how long the server's own end may take to show
 END_S = 10.0  # a server gets its grace from the guard, then is killed
@@ -73,6 +74,8 @@ class CommandOptions(Options):
             for _, name, spec, conversion in string.Formatter().parse(word):
                 if name is not None and (name not in PLACEHOLDERS or spec or conversion):
                     raise ValueError(f"unknown placeholder {{{name}}}; known: {', '.join(sorted(PLACEHOLDERS))}")
+        if "light" in (named := _placeholders(value)) and named & {"folder", "file"}:
+            raise ValueError("has both {light} and files that would be restored with the weights")
         return value
 
 
@@ -80,8 +83,12 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
     """See `engines.open.open_engine`. `threads` is given to the server as OMP_NUM_THREADS when set."""
     chosen = read_options(CommandOptions, "command", options)
     port = _free_port()
-    folder = None if source is None else await asyncio.to_thread(source.folder)
-    words = _fill(chosen, folder, port)
+    folder = light = None
+    if source is not None and "light" in _placeholders(chosen.command):
+        light = await asyncio.to_thread(source.light_folder)
+    elif source is not None:
+        folder = await asyncio.to_thread(source.folder)
+    words = _fill(chosen, folder, light, port)
     digest = None if source is None else source.weights_digest
     log_path = log_dir / f"command-{(digest or chosen.model.replace('/', '_'))[:12]}.log"
     environment = {**os.environ, **({"OMP_NUM_THREADS": str(threads)} if threads else {}), **chosen.environment}
@@ -212,9 +219,16 @@ async def _start(words: list[str], environment: dict[str, str], log_path: Path) 
         )
 
 
-def _fill(options: CommandOptions, folder: Path | None, port: int) -> list[str]:
+def _placeholders(command: str) -> set[str]:
+    parsed = (part for word in shlex.split(command) for part in string.Formatter().parse(word))
+    return {name for _, name, _, _ in parsed if name is not None}
+
+
+def _fill(options: CommandOptions, folder: Path | None, light: Path | None, port: int) -> list[str]:
     """The command's words with their placeholders filled. Raises BadSettings when a file asked for is not there."""
     values = {"port": str(port), "model": options.model, "python": sys.executable}
+    if light is not None:
+        values["light"] = str(light.resolve())
     if folder is not None:
         values["folder"] = str(folder.resolve())
         files = sorted(folder.rglob("*.gguf"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import statistics
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ import numpy.typing as npt
 
 from benchmarks.difference_pairs import pairs
 from benchmarks.metric import Metric, Options, table
+from benchmarks.vault_peers import zstd_sizes
 from emeritus.vault.codec import difference
 from emeritus.vault.codec.kernel import level
 
@@ -34,9 +36,9 @@ Bits = npt.NDArray[np.uint16]  # bf16
 def measure(options: Options) -> list[Metric]:
     """The one metric, with what is reported beside it."""
     try:
-        import zstandard  # noqa: F401 -- asked for only to say that the peer is missing
-    except ModuleNotFoundError:
-        return [Metric.missing("delta_size_vs_xor_zstd", "the peer's package zstandard is not installed")]
+        zstd_sizes([])
+    except (subprocess.CalledProcessError, OSError) as error:
+        return [Metric.missing("delta_size_vs_xor_zstd", f"the peer, zstandard, cannot be installed: {error}")]
     beside: dict[str, Any] = {"instruction set": level()}
     judged = float("nan")
     for sigma in SIGMAS:
@@ -69,7 +71,7 @@ def moved(sigma: float, count: int) -> tuple[Bits, Bits]:
 def compare(base: Any, data: Any) -> dict[str, float]:
     """Bits a weight of both peers and of ours, tensors by name; ours over the better peer."""
     xor = np.concatenate([(data[name] ^ base[name]).ravel() for name in base])
-    plain, planes = _zstd(xor.tobytes()), _zstd(xor.view(np.uint8).reshape(-1, 2).T.tobytes())
+    plain, planes = zstd_sizes([xor.tobytes(), xor.view(np.uint8).reshape(-1, 2).T.tobytes()])
     ours = sum(_stored(data[name].tobytes(), base[name].tobytes()) for name in base)
     return {
         "ours": 8 * ours / len(xor),
@@ -78,12 +80,6 @@ def compare(base: Any, data: Any) -> dict[str, float]:
         "over XOR and zstd": ours / min(plain, planes),
         "unchanged": float(np.mean(xor == 0)),
     }
-
-
-def _zstd(data: bytes) -> int:
-    import zstandard
-
-    return len(zstandard.ZstdCompressor(level=3).compress(data))
 
 
 def _stored(data: bytes, base: bytes) -> int:

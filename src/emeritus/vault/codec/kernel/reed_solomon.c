@@ -3,14 +3,14 @@
  *
  * AVX-512 multiplies by gf2p8mulb, whose field this is; AVX2 and NEON look up nibbles; the twin is in reed_solomon.py.
  */
-#include "kernel.h"
+#include "reed_solomon.h"
 
-enum { STRIP = 16384, WIDTH = 64, MOST = 255, ROWS = 4 };
+#include <string.h>
 
-/* One coefficient, prepared: 64 copies of it for gf2p8mulb, or its products with the low and with the high nibbles. */
-typedef struct {
-    uint8_t bytes[WIDTH];
-} factor;
+#include "level.h"
+
+enum { STRIP = FIELD_STRIP, WIDTH = FIELD_WIDTH, MOST = FIELD_MOST, ROWS = FIELD_ROWS };
+typedef field_factor factor;
 
 /* targets[r] (+)= sum over c of factors[r * columns + c] * sources[c], for `length` bytes, a multiple of WIDTH. */
 typedef void combiner(const factor *factors, size_t columns, const uint8_t *const *sources, uint8_t *const *targets,
@@ -160,41 +160,36 @@ static combiner *chosen(enum level level)
     return combine_scalar;
 }
 
-/* What one call works on: the buffers as Python lent them, and room for the last, partial strip of each. */
-typedef struct {
-    Py_buffer matrix, *sources, *targets;
-    size_t columns, rows, held_sources, held_targets, length;
-    factor *factors;
-    uint8_t *spare; /* a strip for each source, then one for each of ROWS targets */
-} work;
-
 /* A source ends before a target does: what lies behind its end counts as zeros. */
-static void combine_all(const work *all, enum level level, int add)
+void field_combine(const struct field_work *all, int add)
 {
+    enum level level = kernel_level();
     const uint8_t *sources[MOST];
     uint8_t *targets[ROWS];
     combiner *combine = chosen(level);
+    for (size_t each = 0; each < all->columns * all->rows; each++)
+        prepare(&all->factors[each], all->matrix[each], level);
     for (size_t begin = 0; begin < all->length; begin += STRIP) {
         size_t here = all->length - begin < STRIP ? all->length - begin : STRIP;
         size_t padded = (here + 2 * WIDTH - 1) / (2 * WIDTH) * (2 * WIDTH);
         for (size_t column = 0; column < all->columns; column++) {
-            const Py_buffer *source = &all->sources[column];
-            size_t left = (size_t)source->len > begin ? (size_t)source->len - begin : 0;
+            const struct field_source *source = &all->sources[column];
+            size_t left = source->length > begin ? source->length - begin : 0;
             if (left >= padded) {
-                sources[column] = (const uint8_t *)source->buf + begin;
+                sources[column] = source->data + begin;
                 continue;
             }
             uint8_t *copy = all->spare + STRIP * column;
             size_t held = left < here ? left : here;
             if (held)
-                memcpy(copy, (const uint8_t *)source->buf + begin, held);
+                memcpy(copy, source->data + begin, held);
             memset(copy + held, 0, padded - held);
             sources[column] = copy;
         }
         for (size_t row = 0; row < all->rows; row += ROWS) {
             size_t rows = all->rows - row < ROWS ? all->rows - row : ROWS;
             for (size_t each = 0; each < rows; each++) {
-                uint8_t *target = (uint8_t *)all->targets[row + each].buf + begin;
+                uint8_t *target = all->targets[row + each] + begin;
                 targets[each] = padded == here ? target : all->spare + STRIP * (all->columns + each);
                 if (padded != here && add) {
                     memcpy(targets[each], target, here);
@@ -203,89 +198,7 @@ static void combine_all(const work *all, enum level level, int add)
             }
             combine(all->factors + row * all->columns, all->columns, sources, targets, rows, all->columns, padded, add);
             for (size_t each = 0; padded != here && each < rows; each++)
-                memcpy((uint8_t *)all->targets[row + each].buf + begin, targets[each], here);
+                memcpy(all->targets[row + each] + begin, targets[each], here);
         }
     }
 }
-
-/* Borrow every buffer of a sequence; how many were borrowed stands in `held` even when one refuses. */
-static int borrow(PyObject *sequence, Py_buffer *buffers, size_t count, int flags, size_t *held)
-{
-    for (; *held < count; (*held)++) {
-        PyObject *item = PySequence_GetItem(sequence, (Py_ssize_t)*held);
-        if (!item)
-            return -1;
-        int failed = PyObject_GetBuffer(item, &buffers[*held], flags);
-        Py_DECREF(item);
-        if (failed)
-            return -1;
-    }
-    return 0;
-}
-
-static int set_up(work *all, PyObject *sources, PyObject *targets, enum level level)
-{
-    Py_ssize_t columns = PySequence_Size(sources), rows = PySequence_Size(targets);
-    if (columns < 0 || rows < 0)
-        return -1;
-    if (columns < 1 || rows < 1 || columns > MOST || rows > MOST || all->matrix.len != columns * rows) {
-        PyErr_SetString(PyExc_ValueError, "a matrix of rows x columns, 1 to 255 each, needs as many sources and targets");
-        return -1;
-    }
-    all->columns = (size_t)columns, all->rows = (size_t)rows;
-    all->sources = PyMem_Malloc(all->columns * sizeof(Py_buffer));
-    all->targets = PyMem_Malloc(all->rows * sizeof(Py_buffer));
-    all->factors = PyMem_Malloc(all->columns * all->rows * sizeof(factor));
-    all->spare = PyMem_Malloc((all->columns + ROWS) * STRIP);
-    if (!all->sources || !all->targets || !all->factors || !all->spare) {
-        PyErr_NoMemory();
-        return -1;
-    }
-    if (borrow(sources, all->sources, all->columns, PyBUF_SIMPLE, &all->held_sources) ||
-        borrow(targets, all->targets, all->rows, PyBUF_WRITABLE, &all->held_targets))
-        return -1;
-    all->length = (size_t)all->targets[0].len;
-    for (size_t row = 1; row < all->rows; row++)
-        if ((size_t)all->targets[row].len != all->length) {
-            PyErr_SetString(PyExc_ValueError, "the targets are not of one length");
-            return -1;
-        }
-    for (size_t each = 0; each < all->columns * all->rows; each++)
-        prepare(&all->factors[each], ((const uint8_t *)all->matrix.buf)[each], level);
-    return 0;
-}
-
-static PyObject *gf_combine(PyObject *self, PyObject *args)
-{
-    work all = {0};
-    PyObject *sources, *targets;
-    int add, ready;
-    enum level level = kernel_level();
-    if (!PyArg_ParseTuple(args, "y*OOp:gf_combine", &all.matrix, &sources, &targets, &add))
-        return NULL;
-    ready = set_up(&all, sources, targets, level) == 0;
-    if (ready) {
-        Py_BEGIN_ALLOW_THREADS
-        combine_all(&all, level, add);
-        Py_END_ALLOW_THREADS
-    }
-    for (size_t each = 0; each < all.held_sources; each++)
-        PyBuffer_Release(&all.sources[each]);
-    for (size_t each = 0; each < all.held_targets; each++)
-        PyBuffer_Release(&all.targets[each]);
-    PyBuffer_Release(&all.matrix);
-    PyMem_Free(all.sources);
-    PyMem_Free(all.targets);
-    PyMem_Free(all.factors);
-    PyMem_Free(all.spare);
-    if (!ready)
-        return NULL;
-    Py_RETURN_NONE;
-}
-
-PyMethodDef reed_solomon_methods[] = {
-    {"gf_combine", gf_combine, METH_VARARGS,
-     "gf_combine(matrix, sources, targets, add): targets[r] (+)= sum of matrix[r][c] * sources[c] over GF(2^8).\n"
-     "Sources shorter than the targets go on as zeros; longer ones are cut. Targets overlap nothing."},
-    {NULL, NULL, 0, NULL},
-};

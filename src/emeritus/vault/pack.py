@@ -181,7 +181,7 @@ def parse_index(key: str, index: bytes, index_offset: int, digest: bytes) -> lis
         entry = Entry(fields[0], None if fields[1] == _NO_BASE else fields[1], *fields[2:])
         if entry.offset < len(MAGIC) or entry.offset + entry.stored > index_offset:
             raise damaged(key, f"its index places segment {entry.blake3.hex()} outside the pack")
-        if entry.length > MAX_SEGMENT:
+        if not 0 < entry.length <= MAX_SEGMENT:
             raise damaged(key, f"its index gives segment {entry.blake3.hex()} {entry.length} bytes")
         if entry.base == entry.blake3:
             raise damaged(key, f"its index makes segment {entry.blake3.hex()} a difference from itself")

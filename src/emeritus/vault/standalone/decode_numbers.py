@@ -111,9 +111,11 @@ def read_table(block: bytes) -> tuple[list[int], list[int], list[int], int]:
     for symbol in range(block[0], block[1] + 1):
         frequency, position = block[position], position + 1
         if frequency >= 128:
+            if not 0 < block[position] < 32:
+                raise ValueError("a frequency of a block is not written as it should be")
             frequency, position = frequency & 127 | block[position] << 7, position + 1
-        if frequency > 4096:
-            break
+        if frequency > 4096 - len(symbols):
+            raise ValueError("the frequencies of a block add up to more than 4096")
         symbols += [symbol] * frequency
         frequencies += [frequency] * frequency
         distances += range(frequency)

@@ -19,6 +19,7 @@ from typing import Any
 
 ENTRY = struct.Struct("<32s32sQQQHHI")
 FOOTER = struct.Struct("<QQ32s8s")
+MOST = 256 << 20  # decoded bytes of a segment
 Place = Any  # of a segment: (path, its BLAKE3, its base's or "", offset, stored length, decoded length, encoding, key)
 USAGE = "usage: python3 restore.py [NAME FOLDER [ROLE [VERSION]]]"
 
@@ -38,8 +39,9 @@ def inflate(stored: bytes, length: int) -> bytes:
 
 def unxz(stored: bytes, length: int) -> bytes:
     """`length` bytes from one xz stream."""
-    data = lzma.LZMADecompressor(format=lzma.FORMAT_XZ).decompress(stored, length + 1)
-    if len(data) != length:
+    stream = lzma.LZMADecompressor(format=lzma.FORMAT_XZ, memlimit=128 << 20)
+    data = stream.decompress(stored, length + 1)
+    if len(data) != length or not stream.eof or stream.unused_data:
         raise ValueError("an xz stream has the wrong length")
     return data
 
@@ -79,9 +81,11 @@ def read_sealed(path: str, kind: str) -> dict[str, Any]:
     try:
         whole = json.loads(data.decode("utf-8"))
         body = whole[kind]
+        if not isinstance(body, dict):
+            raise ValueError("it holds no object")
         if canonical({kind: body, "sha256": hashlib.sha256(canonical(body)).hexdigest()}) != data:
             raise ValueError("its sha256 does not hold")
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Damaged(f"{path} is damaged: {error}") from error
     return dict(body)
 
@@ -104,16 +108,19 @@ def read_index(path: str) -> dict[str, Place]:
             raise Damaged(f"{path} is truncated")
         file.seek(size - FOOTER.size)
         offset, count, digest, end = FOOTER.unpack(file.read(FOOTER.size))
-        if end != b"EMINDX\0\0" or offset + count * ENTRY.size + FOOTER.size != size:
+        if end != b"EMINDX\0\0" or offset < 8 or offset + count * ENTRY.size + FOOTER.size != size:
             raise Damaged(f"{path} has a damaged footer, or is of another format")
         file.seek(offset)
         index = file.read(count * ENTRY.size)
     if hashlib.sha256(index).digest() != digest:
         raise Damaged(f"{path} has a damaged index")
     places = {}
-    for blake3, base, *place, kind, key in ENTRY.iter_unpack(index):
+    for blake3, base, begin, stored, length, encoding, kind, key in ENTRY.iter_unpack(index):
+        if begin < 8 or begin + stored > offset or not 0 < length <= MOST or base == blake3:
+            raise Damaged(f"{path} has an index that makes no sense")
         if kind == 0:
-            places[blake3.hex()] = (path, blake3.hex(), base.hex() if any(base) else "", *place, key)
+            named = blake3.hex(), base.hex() if any(base) else ""
+            places[blake3.hex()] = (path, *named, begin, stored, length, encoding, key)
     return places
 
 

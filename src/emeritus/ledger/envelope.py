@@ -37,7 +37,7 @@ def unseal(envelope: bytes, key: VerifyKey) -> dict[str, Any]:
         payload = decode64(outer["payload"])
         payload_type = outer["payloadType"]
         signatures = [(each["keyid"], decode64(each["sig"])) for each in outer["signatures"]]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LedgerBroken("the entry is not a DSSE envelope") from error
     if payload_type != PAYLOAD_TYPE:
         raise LedgerBroken(f"the envelope holds {payload_type!r}, not an in-toto statement")
@@ -48,7 +48,7 @@ def unseal(envelope: bytes, key: VerifyKey) -> dict[str, Any]:
         raise LedgerBroken("the envelope's signature does not hold")
     try:
         statement = json.loads(payload)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise LedgerBroken("the signed payload is not JSON") from error
     if not isinstance(statement, dict):
         raise LedgerBroken("the signed payload is not a JSON object")

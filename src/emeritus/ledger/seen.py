@@ -25,7 +25,7 @@ class Seen:
             return cls(str(value["vkey"]), str(value["checkpoint"]).encode())
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
             raise LedgerBroken(
                 f"{path}, the checkpoint seen last, cannot be read",
                 remedy="Restore the file from a copy; removing it means trusting the ledger as it is now.",

@@ -169,7 +169,7 @@ def _values(source: bytes, name: str) -> tuple[str, dict[str, Any]]:
         if any(line.partition("=")[0].count(".") > MAX_DOTS for line in text.splitlines()):
             raise BadProtocol(f"{name} has a key of more than {MAX_DOTS} parts")
         return text, tomllib.loads(text)
-    except (UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except ValueError as error:  # not UTF-8, not TOML, or a number of thousands of digits
         raise BadProtocol(f"{name} is not UTF-8 TOML: {error}") from error
     except RecursionError as error:
         raise BadProtocol(f"{name} nests too deeply to be a protocol") from error

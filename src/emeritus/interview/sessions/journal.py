@@ -65,8 +65,8 @@ class Journal:
             try:
                 data = path.read_bytes()
                 lines, good = read_lines(data, path.name)
-                if lines[0]["session"] != header["session"]:
-                    raise IntegrityError(f"{path.name} is the journal of session {lines[0]['session']!r}")
+                if lines[0].get("session") != header["session"]:
+                    raise IntegrityError(f"{path.name} is the journal of session {lines[0].get('session')!r}")
                 if good < len(data):
                     descriptor = _cut(path, descriptor, data, good, disk)
                     data = path.read_bytes()

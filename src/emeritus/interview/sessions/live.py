@@ -51,7 +51,7 @@ def running(journals: Path, resident: str | None = None, ended: Container[str] =
             continue
         try:
             live = read_live(path.read_bytes())
-        except (OSError, ValueError, KeyError, IndexError, TypeError):
+        except (OSError, ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
             continue
         if live is not None and resident in (None, live.resident):
             found.append(live)

@@ -170,7 +170,16 @@ def read_lines(data: bytes, name: str) -> tuple[list[Json], int]:
 
 
 def build_transcript(lines: Sequence[Json], data: bytes) -> Transcript:
-    """The transcript that a journal's lines tell."""
+    """The transcript that a journal's lines tell. Raises IntegrityError where a line lacks what its kind has."""
+    try:
+        return _transcript(lines, data)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise IntegrityError(
+            f"the journal of session {lines[0].get('session')!r} chains, but its lines are none of a journal: {error!r}"
+        ) from error
+
+
+def _transcript(lines: Sequence[Json], data: bytes) -> Transcript:
     header = lines[0]
     attempts: dict[int, list[Attempt]] = {}
     consulted: dict[int, list[Attempt]] = {}
@@ -222,7 +231,7 @@ def digest(data: bytes) -> str:
 def _parse(raw: bytes) -> Json | None:
     try:
         value = json.loads(raw)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

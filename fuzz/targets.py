@@ -1,0 +1,13 @@
+"""Every target by its name. A new parser is one line in one of the modules named here."""
+
+from __future__ import annotations
+
+from fuzz import codec_targets, ledger_targets, text_targets, vault_targets
+from fuzz.target import Target
+
+TARGETS: dict[str, Target] = {
+    **codec_targets.TARGETS,
+    **vault_targets.TARGETS,
+    **ledger_targets.TARGETS,
+    **text_targets.TARGETS,
+}

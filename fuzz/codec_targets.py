@@ -150,7 +150,7 @@ def _weights(count: int, layout: int) -> bytes:
 
 def _numbers_seeds() -> list[bytes]:
     texts = [(1, b"abbcccdddd" * 30), (1, b"x" * 90), (2, _weights(300, 2)), (4, _weights(100, 4)), (8, b"")]
-    texts += [(8, _weights(40, 8)), (2, bytes(random.Random(1).randbytes(64)))]  # noqa: S311  # not for secrets
+    texts += [(8, _weights(40, 8)), (2, bytes(random.Random(1).randbytes(64)))]
     return [struct.pack("<H", len(text)) + bytes(numbers.encode(text, layout)) for layout, text in texts]
 
 

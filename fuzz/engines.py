@@ -78,7 +78,7 @@ def replay(target: str) -> Done:
 def mutations(target: str, seconds: float, seed: int) -> Done:
     """Mutate the corpus for so long; a fault of the same kind and place is reported once."""
     done, start, known = Done(), time.monotonic(), set()
-    chance = random.Random(f"{target}:{seed}")  # noqa: S311  # the same inputs for the same seed
+    chance = random.Random(f"{target}:{seed}")  # the same inputs for the same seed
     inputs = [*corpus.read(target), *TARGETS[target].seeds()]
     while time.monotonic() - start < seconds:
         data = mutate(chance.choice(inputs), inputs, chance)
@@ -103,7 +103,12 @@ def atheris_run(target: str, seconds: float, keep: bool) -> int:
     with tempfile.TemporaryDirectory() as work:
         found = Path(work) / "found"
         found.mkdir()
-        limits = [f"-timeout={int(HANG_S)}", f"-rss_limit_mb={MEMORY_MB}", f"-max_len={MOST_BYTES}", f"-artifact_prefix=crash-{target}-"]
+        limits = [
+            f"-timeout={int(HANG_S)}",
+            f"-rss_limit_mb={MEMORY_MB}",
+            f"-max_len={MOST_BYTES}",
+            f"-artifact_prefix=crash-{target}-",
+        ]
         script = Path(work) / "program"  # which libFuzzer starts again to merge
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fuzz.atheris_program "$0" {target} "$@"\n')
         script.chmod(0o700)

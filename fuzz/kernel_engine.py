@@ -31,7 +31,17 @@ def build(part: str, out: Path, compiler: str, *, with_libfuzzer: bool) -> Path:
 def compiled(sources: list[Path], program: Path, compiler: str, sanitizers: str = "address,undefined") -> Path:
     """A program with these sanitizers."""
     level = "-O1" if "fuzzer" in sanitizers else "-O0"  # what a test compiles for a moment's run is to be quick
-    command = [compiler, level, *FLAGS, f"-fsanitize={sanitizers}", "-I", str(CORE), *map(str, sources), "-o", str(program)]
+    command = [
+        compiler,
+        level,
+        *FLAGS,
+        f"-fsanitize={sanitizers}",
+        "-I",
+        str(CORE),
+        *map(str, sources),
+        "-o",
+        str(program),
+    ]
     subprocess.run(command, check=True, capture_output=True, text=True, timeout=300)
     return program
 
@@ -49,7 +59,13 @@ def fuzz(part: str, seconds: int, keep: bool) -> int:
         found, least = work / "found", work / "least"
         found.mkdir()
         least.mkdir()
-        limits = ["-timeout=10", "-rss_limit_mb=2048", "-max_len=16384", "-use_value_profile=1", f"-artifact_prefix=crash-{part}-"]
+        limits = [
+            "-timeout=10",
+            "-rss_limit_mb=2048",
+            "-max_len=16384",
+            "-use_value_profile=1",
+            f"-artifact_prefix=crash-{part}-",
+        ]
         done = subprocess.run(
             [program, *limits, f"-max_total_time={seconds}", "-print_final_stats=1", found, own], check=False
         )

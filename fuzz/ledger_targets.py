@@ -1,4 +1,4 @@
-"""The ledger's notes, envelopes, bundles and proofs. Inputs may ask to be signed, or no mutation would get past a key."""
+"""The ledger's notes, envelopes, bundles and proofs. An input may ask to be signed: else none gets past a key."""
 
 from __future__ import annotations
 

@@ -7,7 +7,19 @@ import re
 import struct
 
 INTERESTING = (0, 1, 0x7F, 0x80, 0xFF, 0x100, 0x7FFF, 0xFFFF, 0x7FFFFFFF, 0xFFFFFFFF, 1 << 63, (1 << 64) - 1)
-_TOKENS = (b"null", b"true", b"-1", b"1e999", b"[" * 3000, b'{"a":' * 2000, b'""', b"\\ud800", b"9" * 5000, b"\n\n", b"[]")
+_TOKENS = (
+    b"null",
+    b"true",
+    b"-1",
+    b"1e999",
+    b"[" * 3000,
+    b'{"a":' * 2000,
+    b'""',
+    b"\\ud800",
+    b"9" * 5000,
+    b"\n\n",
+    b"[]",
+)
 _NUMBER = re.compile(rb"-?[0-9]+")
 MOST = 1 << 16
 

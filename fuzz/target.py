@@ -15,7 +15,7 @@ class Broken(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """`check(data)` returns None whatever `data` is, or raises: then a fault was found. `seeds()` gives sound inputs."""
+    """`check(data)` returns for any `data`; what it raises is a fault. `seeds()` gives sound inputs."""
 
     check: Callable[[bytes], None]
     seeds: Callable[[], list[bytes]]

@@ -89,7 +89,12 @@ def check_manifest(data: bytes) -> None:
         path = root / "m.json"
         path.write_bytes(whole)
         ours = attempt(lambda: sealed.unseal("manifest", whole, "m"))
-        agree({"package": ours, "standalone": attempt(lambda: restore.read_sealed(str(path), "manifest"), restore.Damaged)})
+        agree(
+            {
+                "package": ours,
+                "standalone": attempt(lambda: restore.read_sealed(str(path), "manifest"), restore.Damaged),
+            }
+        )
 
 
 def check_safetensors(data: bytes) -> None:
@@ -114,7 +119,7 @@ def _check_format(name: str, whole: bytes) -> None:
     read, tensors = attempt(lambda: formats.tensors(io.BytesIO(whole), len(whole), name))
     if read:
         listed: Any = tensors
-        inside = all(0 <= each.offset and each.offset + each.length <= len(whole) for each in listed)
+        inside = all(each.offset >= 0 and each.offset + each.length <= len(whole) for each in listed)
         expect(inside, "a tensor lies outside its file")
 
 
@@ -154,7 +159,10 @@ def _members(told: bytes) -> tuple[tuple[str, ...], int]:
 
 def _packs() -> list[bytes]:
     builder = pack.PackBuilder()
-    for encoding, stored, text in ((0, b"hello", b"hello"), (3, bytes.fromhex("02008040a060017f"), b"\x80\x3f\x80\xbf\xc0\x3f\xa0\xbf\xe0\x3f")):
+    for encoding, stored, text in (
+        (0, b"hello", b"hello"),
+        (3, bytes.fromhex("02008040a060017f"), b"\x80\x3f\x80\xbf\xc0\x3f\xa0\xbf\xe0\x3f"),
+    ):
         builder.add(pack.Encoded(blake3_of(text), len(text), encoding, stored))
     whole = bytes(builder.finish()[1])
     size = 2 * pack.ENTRY.size

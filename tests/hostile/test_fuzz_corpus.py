@@ -1,4 +1,4 @@
-"""Every parser against the kept corpus and a moment of fresh mutations, without a coverage engine; see fuzz/README.md."""
+"""Every parser against the kept corpus and a moment of fresh mutations; fuzz/README.md has the long runs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from fuzz import corpus, engines, kernel_engine
 from fuzz.target import Broken, Target
 from fuzz.targets import TARGETS

@@ -13,15 +13,17 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError
-from emeritus.vault import pack, sealed
+from emeritus.vault import cipher, pack, sealed, sketch
 from emeritus.vault.digests import blake3_of, sha256_of
 from emeritus.vault.formats import table as formats
 from emeritus.vault.formats.cut import SEGMENT_BYTES
 from emeritus.vault.manifest import FileEntry, Manifest
 from emeritus.vault.parity import form
-from emeritus.vault.standalone import restore
+from emeritus.vault.standalone import decode_encrypted, restore
 from fuzz.target import Broken, Target, agree, attempt, expect
 
 
@@ -60,17 +62,21 @@ def check_pack(data: bytes) -> None:
             expect(places[0], "the standalone program refuses an index that the package reads")
             found = {each.blake3.hex() for each in entries[1] if each.kind == pack.DATA}  # type: ignore[attr-defined]
             expect(found == set(places[1]), "the two readings of an index differ")  # type: ignore[call-overload]
-            _segments(root, [each for each in good if each.base is None and each.kind == pack.DATA], path)
+            _segments(root, [each for each in good if not each.base and not each.key and each.kind == pack.DATA], path)
         elif places[0]:
             for blake3 in places[1]:  # type: ignore[attr-defined]  # a table of places
-                attempt(lambda blake3=blake3: restore.Segments(str(root), [name]).read(blake3), restore.Damaged)
+                attempt(
+                    lambda blake3=blake3: restore.Segments(str(root), [name]).read(blake3), restore.Damaged, SystemExit
+                )
 
 
 def _segments(root: Path, good: list[pack.Entry], path: Path) -> None:
     segments = restore.Segments(str(root), [path.name.removesuffix(".pack")])
     for each in good[:4]:
         if sum(other.blake3 == each.blake3 for other in good) == 1:
-            data = segments.read_place((str(path), "", each.offset, each.stored, each.length, each.encoding))
+            data = segments.read_place(
+                (str(path), each.blake3.hex(), "", each.offset, each.stored, each.length, each.encoding, 0)
+            )
             expect(blake3_of(data) == each.blake3, "the standalone program decodes other bytes")
 
 
@@ -198,7 +204,50 @@ def _parities() -> list[bytes]:
     return [b"\0" + bytes(whole), b"\1" + told, b"\2" + told]
 
 
+SECRET = cipher.Secret.key_file(bytes(range(32)))
+
+
+def check_key(data: bytes) -> None:
+    """A first byte 1: the body of a wrapped key, to be sealed; else the object. Both programs open it or do not."""
+    whole = data[1:]
+    if data[:1] == b"\1":
+        try:
+            whole = sealed.seal("key", json.loads(whole))
+        except (ValueError, RecursionError):
+            return
+    ours = attempt(lambda: cipher.unwrap(cipher.read_wrapped(whole, "keys/1.json"), SECRET, "keys/1.json"))
+    decode_encrypted.SECRETS.update({"hkdf-sha256": SECRET.value, "scrypt": b"a passphrase"})
+    with folder() as root:
+        path = root / "1.json"
+        path.write_bytes(whole)
+        theirs = attempt(
+            lambda: decode_encrypted.unwrapped(restore.read_sealed(str(path), "key"), 1), restore.Damaged, ValueError
+        )
+    expect(not ours[0] or not theirs[0] or ours == theirs, "two readings unwrap different keys")
+
+
+def check_sketch(data: bytes) -> None:
+    """What stands before a sketch's values: a first byte 1 has its digest made."""
+    whole = data[1:] + (blake3_of(data[1:]) if data[:1] == b"\1" else b"")
+    try:
+        sketch.parse_head(whole, sketch.sketch_key("wren"))
+    except IntegrityError:
+        pass  # no other error: a sketch is made again for it
+
+
+def _sketch() -> bytes:
+    return sketch.pack(bytes(32), ["base"], np.zeros(1, sketch.ROW), [np.arange(20, dtype=np.uint16)])
+
+
 TARGETS = {
+    "sketch": Target(check_sketch, lambda: [b"\0" + _sketch(), b"\1" + _sketch()[:-72]]),
+    "key": Target(
+        check_key,
+        lambda: [
+            b"\0" + cipher.wrap(1, bytes(32), SECRET),
+            b"\1" + sealed.canonical(json.loads(cipher.wrap(1, bytes(32), SECRET))["key"]),
+        ],
+    ),
     "pack": Target(check_pack, _packs),
     "manifest": Target(check_manifest, _manifests),
     "safetensors": Target(check_safetensors, _tensor_files),

@@ -14,7 +14,7 @@ from itertools import groupby
 import numpy as np
 import numpy.typing as npt
 
-from emeritus.errors import IntegrityError
+from emeritus.errors import BadName, IntegrityError
 from emeritus.vault.digests import SIZE, blake3_of
 from emeritus.vault.formats.cut import Cut
 from emeritus.vault.manifest import check_name
@@ -146,7 +146,7 @@ def parse_head(data: bytes, key: str) -> Head:
         if (rows["stretches"] > POWERS).any():
             raise _damaged(key)
         return Head(manifest, digest, tuple(check_name(name) for name in names), rows, size)
-    except ValueError as error:
+    except (ValueError, BadName) as error:
         raise _damaged(key) from error
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 OPENED: dict[int, bytes] = {}
 SECRETS: dict[str, bytes] = {}
+MEMORY = 1 << 30  # bytes a wrapped key's parameters may ask for
 
 
 def read(path: str) -> bytes:
@@ -61,15 +62,27 @@ def aes(key: bytes, sealed: bytes, beside: bytes) -> bytes:
 
 def wrapping(kdf: dict[str, Any]) -> bytes:
     """The key that a data key is wrapped under."""
+    if kdf["name"] not in ("scrypt", "hkdf-sha256"):
+        raise ValueError("the key is wrapped in a way that this program does not know")
     salt = bytes.fromhex(kdf["salt"])
     given = secret(kdf["name"])
     if kdf["name"] == "scrypt":
         n, r, p = kdf["n"], kdf["r"], kdf["p"]
+        if 128 * r * (n + p + 2) > MEMORY or p > 16:
+            raise ValueError("it asks for more memory or time than it may")
         return hashlib.scrypt(given, salt=salt, n=n, r=r, p=p, maxmem=256 * r * (n + p + 2), dklen=32)
-    if kdf["name"] != "hkdf-sha256":
-        raise SystemExit("the vault's key is wrapped in a way that this program does not know")
     drawn = hmac.new(salt, given, "sha256").digest()
     return hmac.new(drawn, b"emeritus key file\x01", "sha256").digest()
+
+
+def unwrapped(body: dict[str, Any], number: int) -> bytes:
+    """The data key in the body of its object. Raises ValueError."""
+    try:
+        if body["format"] != 0 or body["cipher"] != "aes-256-gcm":
+            raise ValueError("a key of another format or cipher")
+        return aes(wrapping(body["kdf"]), bytes.fromhex(body["wrapped"]), b"emeritus key %d" % number)
+    except (KeyError, TypeError, OverflowError) as error:
+        raise ValueError(f"no wrapped key: {error!r}") from error
 
 
 def decode(
@@ -82,8 +95,7 @@ def decode(
             raise SystemExit(f"{path} is missing: take it from another copy of this vault")
         body = read_sealed(path, "key")
         try:
-            wrapped = bytes.fromhex(body["wrapped"])
-            OPENED[number] = aes(wrapping(body["kdf"]), wrapped, b"emeritus key %d" % number)
-        except ValueError:
-            raise SystemExit(f"the passphrase or key file does not open {path}") from None
+            OPENED[number] = unwrapped(body, number)
+        except ValueError as error:
+            raise SystemExit(f"the passphrase or key file does not open {path}: {error}") from None
     return aes(OPENED[number], sealed, bytes.fromhex(blake3))

@@ -113,7 +113,8 @@ def atheris_run(target: str, seconds: float, keep: bool) -> int:
         script.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m fuzz.atheris_program "$0" {target} "$@"\n')
         script.chmod(0o700)
         program = [str(script)]
-        corpus.write(target, TARGETS[target].seeds())
+        for data in TARGETS[target].seeds():
+            (found / corpus.name_of(data)).write_bytes(data)
         done = subprocess.run(
             [*program, *limits, f"-max_total_time={int(seconds)}", "-print_final_stats=1", str(found), str(own)],
             check=False,

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import hashlib
 import io
 import json
 import struct
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from emeritus.vault.standalone import decode_encrypted, restore
 from fuzz.target import Broken, Target, agree, attempt, expect
 
 
-@contextmanager
+@contextlib.contextmanager
 def folder() -> Iterator[Path]:
     """A folder of its own."""
     with tempfile.TemporaryDirectory() as name:
@@ -65,9 +66,8 @@ def check_pack(data: bytes) -> None:
             _segments(root, [each for each in good if not each.base and not each.key and each.kind == pack.DATA], path)
         elif places[0]:
             for blake3 in places[1]:  # type: ignore[attr-defined]  # a table of places
-                attempt(
-                    lambda blake3=blake3: restore.Segments(str(root), [name]).read(blake3), restore.Damaged, SystemExit
-                )
+                segments = restore.Segments(str(root), [name])
+                attempt(functools.partial(segments.read, blake3), restore.Damaged, SystemExit)
 
 
 def _segments(root: Path, good: list[pack.Entry], path: Path) -> None:
@@ -229,10 +229,8 @@ def check_key(data: bytes) -> None:
 def check_sketch(data: bytes) -> None:
     """What stands before a sketch's values: a first byte 1 has its digest made."""
     whole = data[1:] + (blake3_of(data[1:]) if data[:1] == b"\1" else b"")
-    try:
+    with contextlib.suppress(IntegrityError):  # no other error: a sketch is made again for it
         sketch.parse_head(whole, sketch.sketch_key("wren"))
-    except IntegrityError:
-        pass  # no other error: a sketch is made again for it
 
 
 def _sketch() -> bytes:

@@ -45,6 +45,7 @@ from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
 from emeritus.preservation.drills import Drills
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
+from emeritus.preservation.removal import Removals
 from emeritus.preservation.service import Preservation
 from emeritus.preservation.soundness import Soundness
 from emeritus.preservation.sources import VaultSource
@@ -83,6 +84,7 @@ class App:
         self.words = WordsForModels(self.acts, database)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
         self.soundness = Soundness(self.acts, database, vault, settings.replica_urls)
+        self.removals = Removals(self.acts, database, vault, settings.removal_days, settings.leftover_days)
         self.drills = Drills(self.acts, database, vault, settings.home)
         self.interviews = Interviews(self.acts, database, settings.home / "journals", settings)
         self.recourse = Recourse(self.acts, settings)

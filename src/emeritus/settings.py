@@ -141,6 +141,14 @@ class Settings(BaseSettings):
     replicate_cron: str = Field(
         "53 3 * * *", description="When `serve` brings the vault's copies up to date (cron, UTC)."
     )
+    removal_days: int = Field(
+        30, ge=0, description="Days between the decision to remove a resident's weights and the first sweep that may."
+    )
+    leftover_days: float = Field(
+        2.0,
+        ge=0,
+        description="Days for which packs that nothing in the vault needs stay once a sweep has noticed them.",
+    )
     drill_cron: str = Field("41 4 * * 0", description="When `serve` rehearses revivals (cron, UTC).")
     calibration_s: float = Field(
         120.0, ge=0, description="How long drawing small changes to calibrate a resident's drills may last, in seconds."

@@ -46,7 +46,15 @@ from emeritus.errors.given import (
 )
 from emeritus.errors.ledger import ActConflict, LedgerBroken, LedgerError, SigningKeyUnusable, StatementTooLarge
 from emeritus.errors.platform import DatabaseUnavailable, ExtraMissing, HomeBusy, HomeMissing, MailFailed, PlatformError
-from emeritus.errors.rules import DecisionRefused, GateClosed, NoAccept, PersonNeeded, RuleError, VetoRefused
+from emeritus.errors.rules import (
+    BaseNeeded,
+    DecisionRefused,
+    GateClosed,
+    NoAccept,
+    PersonNeeded,
+    RuleError,
+    VetoRefused,
+)
 from emeritus.errors.stores import (
     DestinationNotEmpty,
     IntegrityError,
@@ -70,6 +78,7 @@ __all__ = [
     "BadSignIn",
     "BadTable",
     "BadTensorFile",
+    "BaseNeeded",
     "Busy",
     "CanaryFailed",
     "ContextTooLong",

@@ -32,6 +32,13 @@ class NoAccept(RuleError):
     default_remedy = "Grant it (`emeritus decide ID`), offer it (`emeritus interview tell NAME`; `--again` repeats)."
 
 
+class BaseNeeded(RuleError):
+    """A resident is to be removed from which others are kept as differences."""
+
+    code, title = "EM506", "Others rest on it"
+    default_remedy = "Keep it, or have those that rest on it removed first."
+
+
 class PersonNeeded(RuleError):
     """The act needs a named person, or a second one."""
 

@@ -6,11 +6,12 @@ where the vault keeps a report; and preservation is one of the three axes.
 
 from __future__ import annotations
 
-from sqlalchemy import update
+from sqlalchemy import delete, update
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
 from emeritus.preservation.certificate import FILE
+from emeritus.preservation.removal import MARKED, REMOVED, UNDONE
 from emeritus.records.tables import (
     AxisEvent,
     Calibration,
@@ -130,7 +131,25 @@ def _axis(act: Act, state: str, reason: str) -> AxisEvent:
     )
 
 
+def _marked(session: Session, act: Act) -> None:
+    session.add(_axis(act, "removal decided", act.public["reason"]))
+
+
+def _undone(session: Session, act: Act) -> None:
+    session.add(_axis(act, "held", f"removal undone: {act.public['reason']}"))
+
+
+def _removed(session: Session, act: Act) -> None:
+    """The weights are no longer the vault's: nothing may look for them there. The acts keep what was."""
+    session.execute(delete(Preserved).where(Preserved.resident == act.resident, Preserved.role == "weights"))
+    session.get_one(Resident, act.resident).weights_held = False
+    session.add(_axis(act, "removed", "the weights were removed from the vault; every record stays"))
+
+
 PROJECTORS: dict[str, Projector] = {
+    MARKED: _marked,
+    UNDONE: _undone,
+    REMOVED: _removed,
     "preservation.preserved": _preserved,
     "preservation.checked": _checked,
     "reference.captured": _captured,

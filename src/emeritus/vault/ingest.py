@@ -13,7 +13,8 @@ from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import AlreadyExists, IntegrityError, NotFound
-from emeritus.vault.basefinder import BaseFinder
+from emeritus.vault.basefinder import BaseFinder, Plan
+from emeritus.vault.busy import PRESERVING, Busy
 from emeritus.vault.codec.table import DIFFERENCE, encode
 from emeritus.vault.digests import blake3_of
 from emeritus.vault.flow import Whole, flow
@@ -43,6 +44,7 @@ class Ingest:
         self._index = index
         self._shelf = Shelf(store)
         self._finder = BaseFinder(store, index)
+        self._busy = Busy(store, PRESERVING)
         self._progress = progress or silent
         self._kept: set[bytes] = set()  # segments this run has put into packs
         self._protected: set[str] = set()  # packs this run has written, with their parity
@@ -57,6 +59,10 @@ class Ingest:
         check_role(role)
         tree = scan(source, role)
         plan = [(file, _cuts(file)) for file in tree.files]  # before anything is stored: a bad shard leaves nothing
+        with self._busy:
+            return self._run(tree, plan, name, role)
+
+    def _run(self, tree: Tree, plan: Plan, name: str, role: str) -> Manifest:
         self._index.refresh()
         existing = self._shelf.newest(name, role)
         if existing is not None and self._holds(existing, tree, role):
@@ -73,6 +79,7 @@ class Ingest:
             if existing is not None and role == "weights":
                 raise _taken(existing, "other files")
             self._store_copy(manifest)
+            self._busy.renew()
             if self._shelf.add(manifest):
                 if role == "weights":
                     self._finder.keep(manifest)
@@ -112,7 +119,7 @@ class Ingest:
                 return f"{path} differs"
         return None
 
-    def _store_files(self, plan: list[tuple[SourceFile, list[Cut]]], total: int) -> tuple[FileEntry, ...]:
+    def _store_files(self, plan: Plan, total: int) -> tuple[FileEntry, ...]:
         files: list[FileEntry] = []
         segments: list[tuple[str, int]] = []
         done = 0
@@ -134,6 +141,7 @@ class Ingest:
                 segments.append((encoded.blake3.hex(), encoded.length))
                 done += encoded.length
                 self._progress(each.file.path, done, total)
+                self._busy.renew()
             writer.flush()
             self._protected = writer.written
         parity.finish()

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound
+from emeritus.vault.busy import PREFIX as LOCKS
 from emeritus.vault.manifest import parse_key as parse_manifest_key
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.proof import fault, named_digest
@@ -64,7 +65,8 @@ class Replication:
         What the replica has of packs and parity is taken to be right when its length is; `deep` reads all of it.
         Raises StoreFull and StoreUnavailable; what was copied until then stays and counts.
         """
-        keys = sorted(self._store.list(), key=lambda key: (_rank(key), key))
+        keys = [key for key in self._store.list() if not key.startswith(LOCKS)]  # who is at work is of this store alone
+        keys.sort(key=lambda key: (_rank(key), key))
         done = 0
         there = set(self._to.list())
         copied: list[str] = []

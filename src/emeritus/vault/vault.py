@@ -20,6 +20,7 @@ from emeritus.vault.opened import OpenResident
 from emeritus.vault.parity.dependants import reinforce_bases
 from emeritus.vault.progress import Progress
 from emeritus.vault.proof import look_at
+from emeritus.vault.prune import Prune, Removal, dependants
 from emeritus.vault.repair import Repair, RepairReport
 from emeritus.vault.replicas import ReplicaReport, Replication
 from emeritus.vault.restore import read_file, restore
@@ -187,6 +188,25 @@ class Vault:
         `deep` reads what is there and compares; without it the packs' lengths do. See `replicas.Replication`.
         """
         return Replication(self.store, to, self._standalone).run(deep, progress)
+
+    def dependants(self, name: str) -> tuple[str, ...]:
+        """The residents that cannot be restored without that one's weights, sorted. Raises IntegrityError."""
+        return dependants(self.manifests(), name)
+
+    def prune(
+        self,
+        residents: Collection[str] = (),
+        *,
+        dry_run: bool = False,
+        expected: Iterable[str] | None = None,
+        grace_days: float = 2.0,
+        progress: Progress | None = None,
+    ) -> Removal:
+        """Remove the weights of these residents for ever, and packs that nothing has needed for so long.
+
+        `expected`: keys of the manifests that the ledger names. See `prune.Prune`; progress counts objects.
+        """
+        return Prune(self.store, self._index, expected, grace_days).run(residents, dry_run, progress)
 
     def rebuild_manifests(self, trusted: Collection[str] = ()) -> RebuildReport:
         """Make missing or damaged manifests again from their copies in the packs.

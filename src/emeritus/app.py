@@ -44,6 +44,7 @@ from emeritus.mail.outbox import Outbox
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
 from emeritus.preservation.drills import Drills
+from emeritus.preservation.importing import Importing
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.removal import Removals
 from emeritus.preservation.service import Preservation
@@ -173,6 +174,16 @@ class App:
     def model_key(self) -> ModelKey:
         """What signs restored folders; made at first need in homes that have none. Raises SigningKeyUnusable."""
         return ModelKey.at(self.settings.home / "keys" / "signing.key")
+
+    @property
+    def importing(self) -> Importing:
+        """What takes exports over into this home."""
+
+        def held(name: str) -> bool:
+            with self.database.reading() as session:
+                return session.get(Resident, name) is not None
+
+        return Importing(self.preservation, self.acts, self.vault, self.settings.home, held)
 
     def use_vault_secret(self, passphrase_file: str, key_file: str) -> None:
         """Have the settings file name what opens the vault from now on; empty: not a file of that kind."""

@@ -46,6 +46,7 @@ from emeritus.lifecycle.service import Announcement, Lifecycle
 from emeritus.lifecycle.words import told as words_told
 from emeritus.preservation.calibrating import Gathering
 from emeritus.preservation.drills import Drills
+from emeritus.preservation.importing import Importing
 from emeritus.preservation.service import Preservation
 from emeritus.records.database import Database
 from emeritus.records.tables import Preference, Preserved
@@ -119,6 +120,18 @@ class Retirement:
 
         self._of.preservation.preserve(registration.name, directory, actor, progress, register)
         self._of.preservation.prove_restore(registration.name, actor, progress)
+
+    def take_over(
+        self, registration: Registration, source: Path, importing: Importing, actor: Actor, progress: Progress | None
+    ) -> Json:
+        """Take a resident in from an export, its references and reports too. What does not verify registers nothing."""
+        registration.as_public()
+
+        def register(directory: Path) -> Callable[[], None]:
+            check_folder(registration.engine, directory)
+            return lambda: self._register_once(registration, actor)
+
+        return importing.run(registration.name, source, actor, register, progress)
 
     def _register_once(self, registration: Registration, actor: Actor) -> None:
         try:

@@ -33,20 +33,31 @@ def restore(index: SegmentIndex, manifest: Manifest, dest: Path, disk: Disk, pro
 
     Raises DestinationNotEmpty, StoreFull (nothing is left behind), IntegrityError naming segment, pack or file.
     """
+    report = progress or silent
+    with into_place(dest, disk) as folder:
+        done = 0
+        index.load(manifest.packs)
+        with Stream(index, manifest.files) as stream:
+            for file in manifest.files:
+                for count in _write(file, folder, stream, disk):
+                    done += count
+                    report(file.path, done, manifest.total_bytes)
+        _make_durable(folder, manifest, disk)
+
+
+@contextlib.contextmanager
+def into_place(dest: Path, disk: Disk | None = None) -> Iterator[Path]:
+    """A folder beside `dest` that takes its place when the block ends well, and goes when it does not.
+
+    What is in it must be durable by then. Raises as `restore` does.
+    """
+    disk = disk or Disk()
     dest = Path(os.path.abspath(dest))
     _require_empty(dest)
-    report = progress or silent
     try:
         dest.parent.mkdir(parents=True, exist_ok=True)
         with _workshop(dest) as folder:
-            done = 0
-            index.load(manifest.packs)
-            with Stream(index, manifest.files) as stream:
-                for file in manifest.files:
-                    for count in _write(file, folder, stream, disk):
-                        done += count
-                        report(file.path, done, manifest.total_bytes)
-            _make_durable(folder, manifest, disk)
+            yield folder
             _require_empty(dest)
             disk.replace(folder, dest)  # takes the place of an empty folder, and of no other
             disk.fsync_folder(dest.parent)

@@ -125,6 +125,10 @@ class Vault:
         """Every manifest of every resident, by name, role and version. Raises IntegrityError at a damaged one."""
         return [self._shelf.read(key) for key in self._shelf.all_keys()]
 
+    def manifests_of(self, name: str) -> list[Manifest]:
+        """Every manifest of one resident, by role and version. Raises BadName, IntegrityError at a damaged one."""
+        return [self._shelf.read(key) for key in self._shelf.all_keys(name)]
+
     def restore(
         self,
         name: str,

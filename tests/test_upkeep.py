@@ -176,7 +176,9 @@ async def test_the_real_scheduler_runs_a_drill_that_was_asked_for(app: App) -> N
     await app.retirement.capture_reference(NAME, ANA)
     jobs = DbosJobs(app.settings.jobs_database, "test")
     work = Upkeep(
-        Works(app.features, app.retirement, app.outbox.deliver, app.studying), jobs, asyncio.get_running_loop()
+        Works(app.features, app.retirement, app.outbox.deliver, app.studying, app.soundness),
+        jobs,
+        asyncio.get_running_loop(),
     )
     await asyncio.to_thread(work.start)
     try:

@@ -75,11 +75,12 @@ def test_a_tensor_that_begins_within_a_segment(vault: Vault, tmp_path: Path) -> 
     half = len(words) // 2 + 3
     header = {"a": tensor("U8", [half], 0, half), "b": tensor("U8", [len(words) - half], half, len(words))}
     whole = safetensors(header, words)
-    keep(vault, tmp_path / "m", {"model.bin": whole})  # as bytes: slices of 8 MiB
+    keep(vault, tmp_path / "m", {"model.bin": whole})  # as bytes, cut by their content
     opened = vault.open("wren")
     manifest = vault.manifest("wren")
-    assert len(manifest.files[1].segments) == 2
-    for offset, length in ((0, 10), (3, len(whole) - 5), ((8 << 20) - 1, 2), (8 << 20, 5), (len(whole) - 1, 1)):
+    first = manifest.files[1].segments[0][1]
+    assert len(manifest.files[1].segments) > 2
+    for offset, length in ((0, 10), (3, len(whole) - 5), (first - 1, 2), (first, 5), (len(whole) - 1, 1)):
         assert opened.read_bytes("model.bin", offset, length) == whole[offset : offset + length]
 
 

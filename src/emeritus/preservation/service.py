@@ -19,7 +19,7 @@ from emeritus.preservation.keeper import Keeper, Progress
 from emeritus.preservation.recording import keep_files, kept_fields, problems, restore_compared
 from emeritus.records.database import Database
 from emeritus.records.tables import Resident
-from emeritus.vault.formats.table import cuts
+from emeritus.vault.formats.table import structured
 from emeritus.vault.source import scan
 
 Json = dict[str, Any]
@@ -44,7 +44,7 @@ class Preservation:
         """
         for file in scan(directory, "weights").files:
             with file.real.open("rb") as opened:
-                cuts(opened, file.size, file.path)
+                structured(opened, file.size, file.path)
 
     def preserve(
         self,

@@ -19,7 +19,7 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import BadTensorFile, IntegrityError, NotFound, UnknownFormat
 from emeritus.vault import sketch
 from emeritus.vault.formats.cut import SEGMENT_BYTES
-from emeritus.vault.formats.table import cuts
+from emeritus.vault.formats.table import structured
 from emeritus.vault.index import READERS, SegmentIndex
 from emeritus.vault.keyring import SealedObjects
 from emeritus.vault.manifest import FileEntry, Manifest, parse_key
@@ -131,7 +131,7 @@ class Sketches:
             tensors: list[list[Stretch]] = []
             samples: dict[tuple[int, int], Values] = {}
             for number, file in enumerate(manifest.files):
-                tensors.append(sketch.tensors(cuts(resident.file(file.path), file.size, file.path)))
+                tensors.append(sketch.tensors(structured(resident.file(file.path), file.size, file.path)))
                 parts = _Parts(self._index, file)
                 for stretch in tensors[-1]:
                     samples[number, stretch.offset] = sketch.take(stretch, parts.read)

@@ -29,6 +29,7 @@ extern PyMethodDef difference_methods[];
 extern PyMethodDef reed_solomon_methods[];
 extern PyMethodDef numbers_methods[];
 extern PyMethodDef sha256_methods[];
+extern PyMethodDef gear_methods[];
 
 /* One line per part. */
 static PyMethodDef *const parts[] = {
@@ -37,6 +38,7 @@ static PyMethodDef *const parts[] = {
     reed_solomon_methods,
     numbers_methods,
     sha256_methods,
+    gear_methods,
 };
 
 static int fill(PyObject *module)

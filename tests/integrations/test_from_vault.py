@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import pytest
 import torch
 
 from emeritus.blobs.local import LocalStore
-from emeritus.errors import NotFound
+from emeritus.errors import NotFound, VaultLocked
+from emeritus.integrations.opening import weights
 from emeritus.integrations.transformers import from_vault
+from emeritus.vault.cipher import Secret
 from emeritus.vault.vault import Vault
 
 TEXT = (Path(__file__).parents[2] / "docs" / "loading.md").read_text(encoding="utf-8")
@@ -58,3 +61,21 @@ def test_nobody_of_that_name(home: Path) -> None:
     """An unknown resident is said to be none."""
     with pytest.raises(NotFound):
         from_vault(home / "home", "lark")
+
+
+def test_an_encrypted_vault_opens_by_the_home_s_settings(home: Path, demo_model: Path, tmp_path: Path) -> None:
+    """With the key file that the home names every bit comes back; the bare vault, told nothing, stays locked."""
+    key, vault = tmp_path / "key", tmp_path / "locked"
+    key.write_bytes(bytes(range(64)))
+    secret = Secret.key_file(key.read_bytes())
+    Vault.create(LocalStore(vault), secret=secret).preserve(demo_model, "wren")
+    said = f"vault_url = {json.dumps(str(vault))}\nvault_key_file = {json.dumps(str(key))}\n"
+    (home / "home" / "emeritus.toml").write_text(said)
+    resident = weights(home / "home", "wren").tensors()
+    plain = Vault.at(LocalStore(home / "home" / "vault")).open("wren").checkpoint()
+    found, expected = resident.read_all(), plain.read_all()
+    assert {name: array.tobytes() for name, array in found.items()} == {
+        name: array.tobytes() for name, array in expected.items()
+    }
+    with pytest.raises(VaultLocked):
+        weights(vault, "wren").tensors().read_all()

@@ -34,13 +34,17 @@ class Weights:
 def weights(where: str | Path, name: str) -> Weights:
     """The weights of `name`, in a home's folder or at a vault's address (a folder, s3://, gs://, az://).
 
-    Raises NotFound where there is no vault, or no such resident in it.
+    What opens an encrypted vault is found as everywhere: in the home's settings and in the environment. Raises NotFound
+    where there is no vault, or no such resident in it; VaultLocked.
     """
+    from emeritus.app import vault_secret  # here, because it brings every room
+
     address = str(where)
+    settings = load()
     if "://" not in address and (Path(address).expanduser() / FILE_NAME).is_file():
         settings = load(home=Path(address))
         address = settings.vault_url or str(settings.home / "vault")
-    vault = Vault.at(open_store(address))
+    vault = Vault.at(open_store(address), secret=lambda: vault_secret(settings))
     if vault.manifest(name).weights_digest is None:
         raise NotFound(f"the vault holds no weights of {name!r}", name=name)
     return Weights(vault, name)

@@ -6,7 +6,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from fuzz import corpus, engines, kernel_engine
+from fuzz import codec_targets, corpus, engines, kernel_engine
 from fuzz.targets import TARGETS
 
 
@@ -23,6 +23,8 @@ def main() -> int:
     if given.seeds:
         for name, target in TARGETS.items():
             corpus.write(name, target.seeds())
+        for name, inputs in codec_targets.kernel_seeds().items():
+            corpus.write(name, inputs)
         return 0
     if given.target is None:
         print("\n".join([*TARGETS, *kernel_engine.PARTS]))

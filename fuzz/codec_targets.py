@@ -176,6 +176,20 @@ def _encoding_seeds() -> list[bytes]:
     return [struct.pack("<BH", encoding, len(text)) + stored for encoding, stored in streams]
 
 
+def kernel_seeds() -> dict[str, list[bytes]]:
+    """Inputs to begin with for the kernel's own targets; each file of fuzz/kernel says how it reads one."""
+    noise = random.Random(2)
+    return {
+        "kernel-numbers": [seed[:2] + b"\0" + seed[2:] for seed in _numbers_seeds()],
+        "kernel-difference": [
+            bytes([how, how % 5, 90, 0]) + noise.randbytes(700) for how in (0, 1, 2, 3, 4, 8, 16, 17, 32, 33)
+        ],
+        "kernel-field": [
+            bytes([rows, 3 * rows, 90, 1, add]) + noise.randbytes(300) for rows, add in ((1, 0), (4, 1), (6, 0))
+        ],
+    }
+
+
 TARGETS = {
     "numbers": Target(check_numbers, _numbers_seeds),
     "difference": Target(check_difference, _difference_seeds),

@@ -29,11 +29,12 @@ def write(target: str, inputs: Iterable[bytes]) -> None:
 
 
 def keep(target: str, found: Iterable[Path]) -> None:
-    """Add what an engine found to reach other code, the shortest first, as far as there is room."""
+    """Add some of what an engine found to reach other code, short and long, as far as there is room."""
     have = [path.stat().st_size for path in (ROOT / target).glob("*")]
-    count, size = len(have), sum(have)
-    for path in sorted(found, key=lambda each: (each.stat().st_size, each.name)):
-        count, size = count + 1, size + path.stat().st_size
-        if count > FILES or size > BYTES:
+    new = sorted(found, key=lambda each: (each.stat().st_size, each.name))
+    room, count = BYTES - sum(have), max(1, min(FILES - len(have), len(new)))
+    for path in new[:: -(-len(new) // count)] if len(have) < FILES else []:
+        room -= path.stat().st_size
+        if room < 0:
             break
         write(target, [path.read_bytes()])

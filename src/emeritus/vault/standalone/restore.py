@@ -116,7 +116,7 @@ def read_index(path: str) -> dict[str, Place]:
         raise Damaged(f"{path} has a damaged index")
     places = {}
     for blake3, base, begin, stored, length, encoding, kind, key in ENTRY.iter_unpack(index):
-        if begin < 8 or begin + stored > offset or not 0 < length <= MOST or base == blake3:
+        if begin < 8 or begin + stored > offset or not 0 < length <= MOST or (any(base) and base == blake3):
             raise Damaged(f"{path} has an index that makes no sense")
         if kind == 0:
             named = blake3.hex(), base.hex() if any(base) else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from emeritus.testing.s3 import LosingProxy, S3Server
+from emeritus.testing.s3 import S3Server
 
 pytest.register_assert_rewrite("emeritus.testing.blob_contract")
 
@@ -28,12 +28,3 @@ def s3_environment(s3_server: S3Server, monkeypatch: pytest.MonkeyPatch) -> S3Se
     monkeypatch.setenv("AWS_ALLOW_HTTP", "true")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server.endpoint)
     return s3_server
-
-
-@pytest.fixture
-def losing_proxy(s3_environment: S3Server, monkeypatch: pytest.MonkeyPatch) -> Iterator[LosingProxy]:
-    """The environment points at a proxy before the server."""
-    proxy = LosingProxy(s3_environment.host, s3_environment.port)
-    monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.endpoint)
-    yield proxy
-    proxy.close()

@@ -1,36 +1,16 @@
-"""Object stores: the contract against a real S3-protocol server, lost answers, refusals."""
+"""Object stores: the contract against a real S3-protocol server, refusals. test_store_faults.py has bad connections."""
 
 from __future__ import annotations
 
-import re
 import sys
 
 import pytest
+from s3_bucket import Bucket
 
 from emeritus.blobs.objects import ObjectStore, _translated
 from emeritus.errors import ExtraMissing, NotFound, StoreFull, StoreUnavailable
 from emeritus.testing.blob_contract import BlobContract
-from emeritus.testing.s3 import LosingProxy, S3Server
-
-
-class Bucket:
-    """The back door of an S3 store: plain HTTP."""
-
-    def __init__(self, server: S3Server, bucket: str, prefix: str) -> None:
-        self.server, self.bucket, self.prefix = server, bucket, prefix
-
-    def read(self, key: str) -> bytes:
-        """The object's bytes."""
-        return self.server.request("GET", f"/{self.bucket}/{self.prefix}{key}")
-
-    def write(self, key: str, data: bytes) -> None:
-        """An object made by someone else."""
-        self.server.request("PUT", f"/{self.bucket}/{self.prefix}{key}", data)
-
-    def everything(self) -> list[str]:
-        """Every key, the prefix taken off."""
-        listing = self.server.request("GET", f"/{self.bucket}?list-type=2").decode()
-        return sorted(key.removeprefix(self.prefix) for key in re.findall("<Key>(.*?)</Key>", listing))
+from emeritus.testing.s3 import S3Server
 
 
 @pytest.fixture
@@ -47,28 +27,6 @@ def store(back_door: Bucket) -> ObjectStore:
 
 class TestObjectStore(BlobContract):
     """The S3 store does all a store must."""
-
-
-def test_lost_answers_are_told_from_lost_races(losing_proxy: LosingProxy, s3_server: S3Server) -> None:
-    """A put whose answer was lost reports the success it was; one that another had won reports that."""
-    store = ObjectStore(f"s3://{s3_server.bucket()}/p")
-    for number in range(3):
-        losing_proxy.lose = 1
-        assert store.put_if_absent(f"k{number}", b"mine")
-    assert losing_proxy.lost == 3
-    losing_proxy.lose = 1
-    assert not store.put_if_absent("k0", b"mine")
-    version = store.version("k0")
-    losing_proxy.lose = 1
-    swapped = store.put_if_match("k0", b"next", version)
-    assert swapped is not None
-    assert swapped == store.version("k0")
-    losing_proxy.lose = 1
-    assert store.put_if_match("k0", b"late", version) is None
-    losing_proxy.lose = 1
-    store.put("k0", b"plain")
-    assert store.get("k0") == b"plain"
-    assert losing_proxy.lose == 0
 
 
 def test_unreachable(monkeypatch: pytest.MonkeyPatch, s3_environment: S3Server) -> None:

@@ -7,15 +7,16 @@ AWS_ENDPOINT_URL, ...; AWS_ALLOW_HTTP=true for a server without TLS), so that an
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import re
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from emeritus.blobs.keys import check_key
 from emeritus.errors import ExtraMissing, IntegrityError, NotFound, StoreError, StoreFull, StoreUnavailable
@@ -23,6 +24,7 @@ from emeritus.errors import ExtraMissing, IntegrityError, NotFound, StoreError, 
 if TYPE_CHECKING:
     from obstore import UpdateVersion
 
+T = TypeVar("T")
 WRITER = "emeritus-writer"  # metadata naming one call, so that a lost response can be told from another writer's win
 ATTEMPTS = 4
 _ALLOW_HTTP = ("AWS_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP", "AZURE_ALLOW_HTTP")
@@ -33,8 +35,10 @@ _FULL = re.compile(r"\b507 Insufficient Storage\b|<Code>(XMinioStorageFull|Quota
 class ObjectStore:
     """BlobStore at s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
 
-    Reads and plain puts are retried by obstore. Conditional puts are retried here: a retry of one that had succeeded is
-    refused by the server, and only the writer's mark in the object's metadata tells that from a lost race.
+    obstore retries requests that fail, but not answers that break off, nor what it does by POST: that is done here, up
+    to ATTEMPTS times within `retry_s`. Conditional puts are retried here too: a retry of one
+    that had succeeded is refused by the server, and only the writer's mark in the object's metadata tells that from a
+    lost race.
     """
 
     readers = 8
@@ -49,6 +53,7 @@ class ObjectStore:
             ) from error
         self.url = url
         self._api = obstore
+        self._attempts, self._retry_s = min(ATTEMPTS, 1 + retries), retry_s
         with self._reporting("the address"):
             self._store = from_url(
                 url,
@@ -84,8 +89,7 @@ class ObjectStore:
         """Bytes of `key`, or `length` of them from `start`."""
         check_key(key)
         if start == 0 and length is None:
-            with self._reporting(key):
-                return bytes(self._api.get(self._store, key).bytes())
+            return self._again(key, lambda: bytes(self._api.get(self._store, key).bytes()))
         if start < 0 or not length or length < 0:  # the client knows no empty ranges, none to the end
             return self._get_checked(key, start, length)
         from obstore.exceptions import GenericError
@@ -115,15 +119,13 @@ class ObjectStore:
             raise _beyond(key, start, wanted)
         if wanted == 0:
             return b""
-        with self._reporting(key):
-            return bytes(self._api.get_range(self._store, key, start=start, length=wanted))
+        return self._again(key, lambda: bytes(self._api.get_range(self._store, key, start=start, length=wanted)))
 
     def version(self, key: str) -> str | None:
         """The store's entity tag and, where it has one, generation; None when there is no such object."""
         check_key(key)
         try:
-            with self._reporting(key):
-                meta = self._api.head(self._store, key)
+            meta = self._again(key, lambda: self._api.head(self._store, key))
         except NotFound:
             return None
         return _mark(meta["e_tag"], meta["version"])
@@ -132,25 +134,41 @@ class ObjectStore:
         """Length in bytes; None when `key` does not exist."""
         check_key(key)
         try:
-            with self._reporting(key):
-                return int(self._api.head(self._store, key)["size"])
+            return int(self._again(key, lambda: self._api.head(self._store, key))["size"])
         except NotFound:
             return None
 
     def list(self, prefix: str = "") -> Iterator[str]:
         """All keys that begin with `prefix`, sorted."""
         folder = prefix.rpartition("/")[0]  # the client lists whole path segments only
-        with self._reporting(prefix or "the list"):
-            keys = [str(meta["path"]) for page in self._api.list(self._store, folder or None) for meta in page]
+        keys = self._again(
+            prefix or "the list",
+            lambda: [str(meta["path"]) for page in self._api.list(self._store, folder or None) for meta in page],
+        )
         yield from sorted(key for key in keys if key.startswith(prefix))
 
     def delete(self, key: str) -> None:
         """Remove `key`; no error when it is gone already."""
         check_key(key)
-        with contextlib.suppress(NotFound), self._reporting(key):
-            self._api.delete(self._store, key)
+        with contextlib.suppress(NotFound):
+            self._again(key, lambda: self._api.delete(self._store, key))
 
     # -- how -------------------------------------------------------------------------------------------------------
+
+    def _again(self, key: str, call: Callable[[], T]) -> T:
+        """What `call` gives, which may be done twice, tried anew where the connection failed it."""
+        from obstore.exceptions import GenericError
+
+        end = time.monotonic() + self._retry_s
+        for attempt in itertools.count(1):
+            try:
+                with self._reporting(key, passing=(GenericError,)):
+                    return call()
+            except GenericError as error:
+                if attempt >= self._attempts or time.monotonic() > end:
+                    raise _translated(error, key, self.url) from error
+            time.sleep(0.05 * 2**attempt)
+        raise StoreUnavailable(f"{self.url} did not answer for {key}")
 
     def _put_conditionally(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
         check_key(key)
@@ -178,8 +196,7 @@ class ObjectStore:
     def _mine(self, key: str, token: str) -> str | None:
         """The object's version if this very call wrote it, else None."""
         try:
-            with self._reporting(key):
-                found = self._api.get(self._store, key, options={"head": True})
+            found = self._again(key, lambda: self._api.get(self._store, key, options={"head": True}))
         except NotFound:
             return None
         if found.attributes.get(WRITER) != token:

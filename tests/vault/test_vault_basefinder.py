@@ -18,6 +18,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError
 from emeritus.vault import sketch
 from emeritus.vault.parity.groups import Groups
+from emeritus.vault.sketches import ALIKE
 from emeritus.vault.vault import Vault
 
 Bits = npt.NDArray[np.uint16]
@@ -271,3 +272,17 @@ def test_the_format_s_sketch() -> None:
     assert bytes.fromhex("".join(told.split())) == data
     head = sketch.parse_head(data, "x")
     assert (head.manifest, head.bases, head.rows["length"].tolist()) == (bytes(range(32)), ("wren",), [12000])
+
+
+def test_words_that_tell_nothing_are_none(tmp_path: Path) -> None:
+    """Numbers that are nearly all equal make no word; unrelated ones make words far apart, near ones words alike."""
+    flat = np.full(64, 0x3F80, np.uint16)
+    assert sketch.words(flat).tolist() == [0] * sketch.WORDS
+    flat[:10] += 1
+    assert sketch.words(flat)[0] == 0
+    sampled = [np.frombuffer(numbers(384, "BF16", seed), "<u2") for seed in range(200)]
+    words = np.array([sketch.words(each) for each in sampled])
+    apart = np.bitwise_count(words[:, None] ^ words[None]) + np.uint8(64) * np.eye(200, dtype=np.uint8)[:, :, None]
+    assert apart.min() > ALIKE
+    near = sketch.words(np.frombuffer(tuned({"t": sampled[0]}, 1e-3)["t"], "<u2"))
+    assert np.bitwise_count(near ^ words[0]).max() <= ALIKE

@@ -98,7 +98,7 @@ def words(values: Values) -> npt.NDArray[np.uint64]:
     for number in range(len(values) // 64):
         part = ordered[64 * number : 64 * number + 64]
         bits = part > np.median(part)
-        if 8 <= int(bits.sum()) <= 56:
+        if 16 <= int(bits.sum()) <= 48:
             found[number] = np.packbits(bits, bitorder="little").view("<u8")[0]
     return found
 

@@ -26,7 +26,7 @@ from emeritus.blobs.open import open_store
 from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
-from emeritus.errors import AlreadyExists, BadSettings, HomeMissing, LedgerBroken, NotFound
+from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
 from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
@@ -47,6 +47,7 @@ from emeritus.preservation.drills import Drills
 from emeritus.preservation.importing import Importing
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.removal import Removals
+from emeritus.preservation.secret import vault_secret
 from emeritus.preservation.service import Preservation
 from emeritus.preservation.soundness import Soundness
 from emeritus.preservation.sources import VaultSource
@@ -56,7 +57,7 @@ from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
 from emeritus.studying import Studying
 from emeritus.upkeep import Upkeep, Works, keep_awake
-from emeritus.vault.cipher import KEY_FILE_BYTES, Secret
+from emeritus.vault.cipher import Secret
 from emeritus.vault.signing import ModelKey
 from emeritus.vault.vault import Vault
 
@@ -353,26 +354,6 @@ class App:
                 await self.close_residency()
 
         return asyncio.run(whole())
-
-
-def vault_secret(settings: Settings) -> Secret | None:
-    """What opens the vault, as the settings say; None where they name nothing. Raises BadSettings, InputError."""
-    if settings.vault_passphrase_file and settings.vault_key_file:
-        raise BadSettings("a passphrase file and a key file are both set; a vault has one of them")
-    if settings.vault_passphrase_file:
-        return Secret.passphrase(_read("vault_passphrase_file", settings.vault_passphrase_file))
-    if settings.vault_key_file:
-        return Secret.key_file(_read("vault_key_file", settings.vault_key_file))
-    given = os.environb.get(b"EMERITUS_VAULT_PASSPHRASE")
-    return None if given is None else Secret.passphrase(given)
-
-
-def _read(setting: str, path: str) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return file.read(KEY_FILE_BYTES + 1)
-    except OSError as error:
-        raise BadSettings(f"setting {setting!r}: {path} cannot be read: {error.strerror}", setting=setting) from error
 
 
 def _vault(settings: Settings) -> Vault:

@@ -15,11 +15,12 @@ import pytest
 from vault_models import contents, make_model, numbers, safetensors, tensor
 
 from emeritus.blobs.local import LocalStore
-from emeritus.errors import AlreadyExists, IntegrityError, UnknownFormat, VaultLocked
+from emeritus.errors import AlreadyExists, IntegrityError, NotFound, UnknownFormat, VaultLocked
 from emeritus.vault import cipher
 from emeritus.vault.cipher import Secret, decrypt, encrypt, read_wrapped, unwrap, wrap
 from emeritus.vault.digests import blake3_of
 from emeritus.vault.keyring import key_key
+from emeritus.vault.marker import repair_marker
 from emeritus.vault.pack import read_index
 from emeritus.vault.sealed import seal
 from emeritus.vault.vault import STANDALONE, Vault
@@ -152,8 +153,8 @@ def test_verify_repair_and_copies_need_no_key(
     """Damage is found, a lost pack comes back from parity, and a copy is made and opened, all without the secret."""
     manifest = vault.preserve(model, "wren")
     locked = opened(store, None)
-    assert locked.verify().ok
-    assert opened(store, RIGHT).verify().ok
+    assert (locked.verify().ok, locked.verify().locked) == (True, True)
+    assert (opened(store, RIGHT).verify().ok, opened(store, RIGHT).verify().locked) == (True, False)
     with pytest.raises(VaultLocked):
         opened(store, OTHER).verify()
     first, second = (f"packs/{name[:2]}/{name}.pack" for name in manifest.packs[:2])
@@ -233,6 +234,20 @@ def test_a_rotation_that_was_cut_short_goes_on(
     monkeypatch.undo()
     assert opened(store, RIGHT).keys.rewrap(OTHER) == [2]
     assert opened(store, OTHER).keys.rewrap(OTHER) == []
+
+
+def test_a_lost_marker_is_not_made_in_the_clear(vault: Vault, store: LocalStore, model: Path, tmp_path: Path) -> None:
+    """Marker and keys lost, it is not made anew without encryption; a copy brings both back."""
+    vault.preserve(model, "wren")
+    copy = LocalStore(tmp_path / "copy")
+    vault.replicate(copy)
+    for key in ("vault.json", key_key(1)):
+        store.delete(key)
+        with pytest.raises(NotFound):
+            repair_marker(store, ())
+    assert repair_marker(store, (copy,)) == copy.url
+    assert opened(store, None).repair([copy]).ok
+    assert opened(store, RIGHT).verify().ok
 
 
 def test_a_vault_is_encrypted_from_its_making_or_never(store: LocalStore, tmp_path: Path) -> None:

@@ -16,10 +16,10 @@ from emeritus.blobs.base import BlobStore
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError, StoreUnavailable
 from emeritus.testing.faults import FaultyStore
+from emeritus.vault.marker import repair_marker
 from emeritus.vault.pack import pack_key, pack_name, read_index
 from emeritus.vault.parity.build import protect
 from emeritus.vault.parity.groups import Groups
-from emeritus.vault.repair import repair_marker
 from emeritus.vault.vault import Vault
 
 

@@ -42,8 +42,9 @@ def command(
 
     Example:  emeritus --home ./models-home init --organisation "Example Lab" --second-decider waived
     """
-    from emeritus.app import App, vault_secret
+    from emeritus.app import App
     from emeritus.errors import InputError
+    from emeritus.preservation.secret import vault_secret
 
     if not encrypt and (passphrase_file or key_file):
         raise InputError("a passphrase file or key file goes with --encrypt")

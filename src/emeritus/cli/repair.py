@@ -30,7 +30,7 @@ def command(
     from dataclasses import asdict
 
     from emeritus.blobs.open import open_store
-    from emeritus.vault.repair import repair_marker
+    from emeritus.vault.marker import repair_marker
 
     flags, more = flags_of(ctx), replica or []
     settings = flags.settings()

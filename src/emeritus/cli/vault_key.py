@@ -52,8 +52,8 @@ def rotate(
 
     Example:  emeritus vault-key rotate --passphrase-file ./new-passphrase --data-key
     """
-    from emeritus.app import vault_secret
     from emeritus.errors import InputError
+    from emeritus.preservation.secret import vault_secret
     from emeritus.vault.cipher import Secret
 
     files = [str(Path(os.path.abspath(each))) if each else "" for each in (passphrase_file, key_file)]

@@ -50,6 +50,8 @@ def command(
             show(f"database: rebuilt from {rebuilt} acts")
         _show("ledger", f"{found.ledger_size} entries", found.ledger)
         _show("vault", f"{found.segments} segments in {found.packs} packs", found.vault)
+        if found.locked:
+            show("  encrypted, and no key was at hand: each pack was checked by its sha256, no segment was decoded")
         if found.uncovered:
             show(f"  {len(found.uncovered)} packs have no parity; `emeritus repair` makes it")
         for what, part, problems in (

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from emeritus.blobs.open import open_store
 from emeritus.errors import DestinationNotEmpty, NotFound
+from emeritus.preservation.secret import vault_secret
 from emeritus.preservation.sources import light, write_light
 from emeritus.settings import FILE_NAME, load
 from emeritus.vault.opened import OpenResident
@@ -37,8 +38,6 @@ def weights(where: str | Path, name: str) -> Weights:
     What opens an encrypted vault is found as everywhere: in the home's settings and in the environment. Raises NotFound
     where there is no vault, or no such resident in it; VaultLocked.
     """
-    from emeritus.app import vault_secret  # here, because it brings every room
-
     address = str(where)
     settings = load()
     if "://" not in address and (Path(address).expanduser() / FILE_NAME).is_file():

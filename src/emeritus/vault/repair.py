@@ -9,7 +9,7 @@ be read, and is named exactly: the object, its segments, the files and residents
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -374,29 +374,3 @@ class Repair:
 def _all_of(key: str) -> tuple[Touched, ...]:
     parsed = parse_manifest_key(key)
     return (Touched(*parsed, None),) if parsed else ()
-
-
-def repair_marker(store: BlobStore, replicas: Collection[BlobStore]) -> str | None:
-    """Bring back the object without which a vault cannot be opened; from where it came, None when it is sound.
-
-    From a replica; else it is made anew, with this program's files beside it, unless keys lie there, of which only the
-    lost marker told. Raises IntegrityError, or NotFound where there is no vault at all.
-    """
-    from emeritus.vault.vault import MARKER, Vault
-
-    try:
-        Vault.at(store)
-        return None
-    except (NotFound, IntegrityError):
-        for replica in replicas:
-            try:
-                Vault.at(replica)
-                store.put(MARKER, replica.get(MARKER))
-                return replica.url
-            except (NotFound, IntegrityError, StoreUnavailable):
-                continue
-        if not any(True for _ in store.list("packs/")) or any(True for _ in store.list("keys/")):
-            raise
-    store.delete(MARKER)
-    Vault.create(store)
-    return "package"

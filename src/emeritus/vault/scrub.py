@@ -58,6 +58,7 @@ class VerifyReport:
     `unused` names packs that no manifest needs, `unlisted` manifests that only a copy in a pack tells of. An
     interrupted preservation leaves either until it is repeated; a lost manifest leaves the latter, and
     `rebuild_manifests` brings it back. `uncovered` names needed packs without parity: `repair` makes it.
+    `locked`: no key was at hand, so encrypted segments were judged by the sha256 of their packs alone.
     """
 
     deep: bool
@@ -69,6 +70,7 @@ class VerifyReport:
     unused: tuple[str, ...] = ()
     unlisted: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
+    locked: bool = False
 
     @property
     def ok(self) -> bool:
@@ -159,6 +161,7 @@ class Scrub:
             tuple(sorted(pack_key(pack) for pack in listed - needed - copies.keys())) if name is None else (),
             tuple(sorted(unlisted)) if name is None else (),
             tuple(sorted(map(pack_key, groups.uncovered(sorted((needed | copies.keys()) & listed))))),
+            bool(self._index.key_numbers) and not (self._index.keys and self._index.keys.at_hand),
         )
 
     def _check_shard(self, shard: _Shard, deep: bool) -> _Shard:

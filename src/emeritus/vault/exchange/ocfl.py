@@ -89,6 +89,8 @@ def read(source: Path) -> list[Found]:
         state = inventory["versions"][head]["state"]
         logical = [(str(path), str(digest).lower()) for digest, paths in state.items() for path in paths]
         content_folder = str(inventory.get("contentDirectory", "content"))
+        if not _VERSION.fullmatch(head) or "/" in content_folder or content_folder in ("", ".", ".."):
+            raise KeyError("a head and a content folder that are names")
     except (KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{whole}/inventory.json lacks what an inventory has: {error!r}") from error
     for path in stated:

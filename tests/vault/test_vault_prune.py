@@ -233,6 +233,19 @@ def test_marks_grow_old(store: LocalStore) -> None:
         dead.renew()
 
 
+@pytest.mark.parametrize("how", [KeyboardInterrupt, StoreUnavailable])
+def test_marks_go_with_the_work(tmp_path: Path, store: LocalStore, vault: Vault, how: type[BaseException]) -> None:
+    """A preservation that was interrupted by hand, or that failed, leaves no mark behind."""
+
+    def interrupt(what: str, done: int, total: int) -> None:
+        raise how("enough")
+
+    with pytest.raises(how, match="enough"):
+        vault.preserve(save(tmp_path / "model", weights(1)), "wren", progress=interrupt)
+    assert not list(store.list("locks/"))
+    vault.prune()
+
+
 def test_two_preservations_go_side_by_side(store: LocalStore) -> None:
     """Preservations do not hinder each other; a mark that nobody can read counts as a sweep."""
     with Busy(store, PRESERVING), Busy(store, PRESERVING):

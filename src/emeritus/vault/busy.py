@@ -7,6 +7,7 @@ other. A mark is renewed while work goes on; one that is old is that of a proces
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from types import TracebackType
 from typing import Literal
 
 from emeritus.blobs.base import BlobStore
-from emeritus.errors import IntegrityError, NotFound, StoreUnavailable
+from emeritus.errors import IntegrityError, NotFound, StoreError, StoreUnavailable
 from emeritus.vault.sealed import seal, unseal
 
 PREFIX = "locks/"
@@ -51,8 +52,11 @@ class Busy:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is None or issubclass(kind, Exception):
+        if kind is None:
             self._store.delete(self.key)
+        elif issubclass(kind, (Exception, KeyboardInterrupt)):
+            with contextlib.suppress(StoreError):  # what went wrong before is what is to be told
+                self._store.delete(self.key)
 
     def renew(self) -> None:
         """Say that work goes on. Raises StoreUnavailable when this stood still too long to be sure of the vault."""

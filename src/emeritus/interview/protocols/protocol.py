@@ -147,10 +147,10 @@ def examine(source: bytes, name: str = "protocol") -> tuple[Protocol | None, tup
     """Everything the linter has to say of a protocol, in the order of lines; the protocol where nothing is refused."""
     try:
         text, values = _values(source, name)
+        found = _built(text, values, name)
     except BadProtocol as error:
         at = re.search(r"at line (\d+)", str(error))
         return None, (Finding(int(at.group(1)) if at else 1, "", str(error)),)
-    found = _built(text, values, name)
     if isinstance(found, list):
         return None, tuple(sorted(found, key=lambda each: each.line))
     findings = [_finding(text, location, reason) for location, reason in broken_rules(found)]

@@ -17,6 +17,7 @@ from vault_models import contents, numbers, safetensors, tensor
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError
 from emeritus.vault import sketch
+from emeritus.vault.pack import pack_key
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.sketches import ALIKE
 from emeritus.vault.vault import Vault
@@ -286,3 +287,46 @@ def test_words_that_tell_nothing_are_none(tmp_path: Path) -> None:
     assert apart.min() > ALIKE
     near = sketch.words(np.frombuffer(tuned({"t": sampled[0]}, 1e-3)["t"], "<u2"))
     assert np.bitwise_count(near ^ words[0]).max() <= ALIKE
+
+
+@pytest.fixture
+def baseless(tmp_path: Path, vault: Vault) -> Path:
+    """A model of which the vault holds differences, but no base any more."""
+    before = set(vault.store.list("packs/"))
+    vault.preserve(save(tmp_path / "base", weights(1) | {"more": weights(9)["norm"]}), "base")
+    lost = set(vault.store.list("packs/")) - before
+    (tune := save(tmp_path / "tune", tuned(weights(1)))).joinpath("config.json").write_text('{"tuned": true}')
+    assert vault.preserve(tune, "tune").bases == ("base",)
+    for key in lost:
+        vault.store.delete(key)
+    return tune
+
+
+def test_preserving_again_heals_what_lost_its_base(tmp_path: Path, vault: Vault, baseless: Path) -> None:
+    """Weights of which only differences are left are not held: the same bytes again are stored by themselves."""
+    Vault.at(vault.store).preserve(baseless, "tune")
+    restored(Vault.at(vault.store), "tune", baseless, tmp_path / "out")
+
+
+def test_segments_that_also_lie_as_differences_from_nothing(tmp_path: Path, vault: Vault, baseless: Path) -> None:
+    """Whichever pack comes first in the listing, a segment stored again counts, not the one whose base is lost."""
+    for number in range(6):
+        (baseless / "config.json").write_text(f'{{"number": {number}}}')
+        manifest = Vault.at(vault.store).preserve(baseless, f"again{number}")
+        assert manifest.bases == ()
+    restored(Vault.at(vault.store), "again5", baseless, tmp_path / "out")
+
+
+def test_a_base_damaged_since_it_was_read(tmp_path: Path, vault: Vault) -> None:
+    """A base that is still in memory, and damaged in the store by now, is not rested on."""
+    base = vault.preserve(save(tmp_path / "base", weights(1)), "base")
+    vault.preserve(save(tmp_path / "first", tuned(weights(1))), "first")
+    in_use = Vault.at(vault.store)
+    restored(in_use, "first", tmp_path / "first", tmp_path / "out")
+    for name in base.packs:
+        data = bytearray(vault.store.get(pack_key(name)))
+        data[1000::5000] = bytes(len(data[1000::5000]))
+        vault.store.put(pack_key(name), bytes(data))
+    second = save(tmp_path / "second", tuned(weights(1), seed=4))
+    in_use.preserve(second, "second")
+    restored(Vault.at(vault.store), "second", second, tmp_path / "out")

@@ -78,6 +78,18 @@ class SegmentIndex:
                 if entry.base is not None:
                     self._needed.add(entry.base)
 
+    def forget(self, name: str) -> None:
+        """Know nothing of a pack whose bytes were put in place anew: the next `refresh` reads what lies there now."""
+        with self._lock:
+            if name in self._loaded:
+                self._forget(name)
+
+    def forget_bases(self) -> None:
+        """Keep no base at hand: what was sound when it was read may be damaged by now."""
+        with self._lock:
+            self._bases.clear()
+            self._bases_size = 0
+
     def places(self, blake3: bytes) -> list[tuple[str, Entry]]:
         """Every (pack name, entry) known to hold a segment."""
         with self._lock:

@@ -23,7 +23,7 @@ from emeritus.vault.formats.table import cuts
 from emeritus.vault.hashing import Hasher
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
-from emeritus.vault.pack import MANIFEST, Encoded, target
+from emeritus.vault.pack import MANIFEST, Encoded, Entry, target
 from emeritus.vault.pages import pages
 from emeritus.vault.parity.build import SHARDS, GroupBuilder, sound_pack
 from emeritus.vault.parity.groups import Groups, reinforce, wanted_shards
@@ -64,6 +64,7 @@ class Ingest:
 
     def _run(self, tree: Tree, plan: Plan, name: str, role: str) -> Manifest:
         self._index.refresh()
+        self._index.forget_bases()  # a difference is never made from what cannot be read any more
         existing = self._shelf.newest(name, role)
         if existing is not None and self._holds(existing, tree, role):
             return existing
@@ -93,7 +94,7 @@ class Ingest:
             if role == "weights":
                 raise _taken(existing, difference)
             return False
-        return all(self._index.places(bytes.fromhex(d)) for file in existing.files for d, _ in file.segments)
+        return all(self._place(bytes.fromhex(d)) for file in existing.files for d, _ in file.segments)
 
     def _difference(self, existing: Manifest, tree: Tree) -> str | None:
         """The first thing in which the folder differs from what is held, or None."""
@@ -174,7 +175,10 @@ class Ingest:
         needed: set[bytes] = set()
         stored = 0
         for digest in {digest for file in files for digest, _ in file.segments}:
-            pack, entry = self._index.places(bytes.fromhex(digest))[-1]  # the newest known: one stored again is sound
+            place = self._place(bytes.fromhex(digest))
+            if place is None:
+                raise IntegrityError(f"segment {digest} was stored, and is in no pack", segment=digest)
+            pack, entry = place
             packs.add(pack)
             stored += entry.stored
             if entry.base is not None:
@@ -187,6 +191,16 @@ class Ingest:
         bases = tuple(sorted(self._rests_on))
         held = tuple(sorted(packs))
         return Manifest(name, role, version, files, tree.folders, tree.left_out, held, stored, bases)
+
+    def _place(self, blake3: bytes) -> tuple[str, Entry] | None:
+        """(pack, entry) of a segment: the newest known, for one stored again is sound; never one whose base is lost."""
+        places = [
+            place
+            for place in self._index.places(blake3)
+            if place[1].base is None or self._index.stands_alone(place[1].base)
+        ]
+        written = [place for place in places if place[0] in self._protected]
+        return written[-1] if written else places[-1] if places else None
 
     def _base_pack(self, base: bytes) -> str:
         """The newest pack where a base stands alone."""

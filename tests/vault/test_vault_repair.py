@@ -19,6 +19,7 @@ from emeritus.testing.faults import FaultyStore
 from emeritus.vault.marker import repair_marker
 from emeritus.vault.pack import pack_key, pack_name, read_index
 from emeritus.vault.parity.build import protect
+from emeritus.vault.parity.form import BLOCK
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.vault import Vault
 
@@ -247,3 +248,37 @@ def test_repair_restores(kept: Vault, model: Path, tmp_path: Path) -> None:
     Vault.at(kept.store).restore("wren", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(model)
     assert all(pack_name(key) and pack_key(pack_name(key) or "") == key for key in packs(kept.store))
+
+
+def test_a_vault_in_use_reads_what_was_repaired(kept: Vault, model: Path, tmp_path: Path) -> None:
+    """Who had read the index of another pack under a pack's name finds the segments once the right one lies there."""
+    first, second = packs(kept.store)[:2]
+    kept.store.put(first, kept.store.get(second))
+    opened = Vault.at(kept.store)
+    assert not opened.verify().ok
+    assert opened.repair().ok
+    opened.restore("wren", tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(model)
+
+
+def test_damage_that_nobody_had_read_yet(kept: Vault) -> None:
+    """A repair of a shard finds a pack of its group damaged, or all parity of one gone: that is undone, too."""
+    before = everything(kept.store)
+    damaged, shard = packs(kept.store)[0], shards(kept.store)[1]
+    flip(kept.store, damaged, 100)
+    flip(kept.store, shard, BLOCK // 4)
+    report = Vault.at(kept.store).repair(only=[shard])
+    assert {each.key for each in report.repaired} == {damaged, shard}
+    assert (report.ok, everything(kept.store)) == (True, before)
+    flip(kept.store, damaged, 100)
+    lost = shards(kept.store)
+    lose(kept.store, *lost)
+    report = Vault.at(kept.store).repair(only=lost)
+    assert [damage.key for damage in report.lost] == [damaged]
+
+
+def test_who_is_at_work_is_not_repaired(kept: Vault) -> None:
+    """Marks of work come and go while a repair runs: it neither reads nor misses them."""
+    kept.store.put("locks/preserve.0.json", b"cut sh")
+    report = Vault.at(kept.store).repair()
+    assert (report.ok, report.repaired) == (True, ())

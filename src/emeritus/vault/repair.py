@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreUnavailable
+from emeritus.vault.busy import PREFIX as LOCKS
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
 from emeritus.vault.index import SegmentIndex
@@ -113,10 +114,7 @@ class Repair:
         What is missing is always noticed, as far as a manifest, the ledger, parity or a replica tells of it.
         """
         self._examine(self._keys(only), progress or silent)
-        while self._pass() or self._copy_manifests():
-            pass
-        self._index.refresh()
-        covered = self._cover()
+        covered = self._bring_back()
         return RepairReport(
             self._seen.examined,
             self._seen.bytes_read,
@@ -125,6 +123,22 @@ class Repair:
             tuple(covered),
             tuple(self._unreachable),
         )
+
+    def _bring_back(self) -> list[str]:
+        """Everything that can be; the parity objects made. What `only` left out and proves damaged is seen to, too."""
+        while True:
+            try:
+                while self._pass() or self._copy_manifests():
+                    pass
+                self._index.refresh()
+                return self._cover()
+            except (IntegrityError, NotFound) as error:
+                key = str(error.facts.get("key"))
+                if key in self._seen.wrong or pack_name(key) is None:
+                    raise
+                self._examine([key], silent)
+                if key not in self._seen.wrong:
+                    raise
 
     def _pass(self) -> bool:
         """Bring back what can be brought back now; whether anything was, so that more may follow from it."""
@@ -145,7 +159,7 @@ class Repair:
 
     def _keys(self, only: Iterable[str] | None) -> list[str]:
         """What to read; of the keys named, those that are there: the others are missing, and noticed as such."""
-        there = list(self._store.list())
+        there = [key for key in self._store.list() if not key.startswith(LOCKS)]  # those come and go
         named = set(there if only is None else only)
         return [key for key in there if key in named]
 
@@ -208,6 +222,7 @@ class Repair:
         if self._fault(key, data) is not None:
             return False
         self._store.put(key, memoryview(data))
+        self._index.forget(pack_name(key) or "")
         was = self._seen.wrong.pop(key, MISSING)
         self._repaired.append(Repaired(key, was, how, self._seen.holds.pop(key, None)))
         return True

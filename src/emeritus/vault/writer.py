@@ -75,6 +75,7 @@ class PackWriter:
         with data:
             if not self._store.put_if_absent(key, data) and not self._stored_soundly(name):
                 self._store.put(key, data)  # a damaged pack under its own name: only these bytes can be right there
+                self._index.forget(name)
             if self._protect is not None:
                 self._protect(name, data)
         self._index.add(name, builder.entries)

@@ -33,6 +33,14 @@ static void decode(const uint8_t *stored, size_t size, size_t length)
         if (out == NULL || first == NULL)
             abort();
         int right = numbers_decode(given, size, out, length);
+        uint8_t *pieces = malloc(length + !length);
+        size_t end = 0;
+        int each = 1;
+        for (size_t begin = 0; begin < length && each == 1; begin = end)
+            each = numbers_decode_piece(given, size, pieces, length, begin, &end);
+        if (length && (each != right || (each == 1 && memcmp(pieces, out, length) != 0)))
+            abort();
+        free(pieces);
         if (verdict == -2) {
             verdict = right;
             if (right == 1)

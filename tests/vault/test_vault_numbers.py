@@ -60,6 +60,8 @@ def test_every_way_gives_the_same_bytes(name: str, way: str) -> None:
     out = bytearray(len(data))
     numbers.decode_into(stored, out)
     assert out == data
+    again = memoryview(bytearray(len(data)))
+    assert b"".join(map(bytes, numbers.decode_pieces(stored, again))) == data == again
     assert numbers.proves(stored, data)
     if data:
         assert not numbers.proves(stored, data[:-1] + bytes([data[-1] ^ 1]))
@@ -107,10 +109,12 @@ def test_damage_is_found_alike(monkeypatch: pytest.MonkeyPatch, data: st.DataObj
             else:
                 kernel.limit(each)
             try:
-                numbers.decode_into(stored, memoryview(room)[: len(original)])
-                results.append(bytes(room[: len(original)]))
-            except IntegrityError:
-                results.append(None)
+                for decode in (numbers.decode_into, lambda *given: list(numbers.decode_pieces(*given))):
+                    try:
+                        decode(stored, memoryview(room)[: len(original)])
+                        results.append(bytes(room[: len(original)]))
+                    except IntegrityError:
+                        results.append(None)
             finally:
                 kernel.limit("avx512")
         assert room[len(original) :] == b"\xa5" * 64
@@ -128,6 +132,26 @@ def test_the_integrity_check_finds_a_changed_word() -> None:
         with pytest.raises(IntegrityError, match="damaged"):
             numbers.decode_into(stored, bytearray(len(data)))
         stored[at] ^= 16
+
+
+@pytest.mark.parametrize("layout", numbers.LAYOUTS)
+def test_pieces_come_in_turn_and_the_damaged_one_does_not(layout: int) -> None:
+    """Raw, constant and coded planes go on where the piece before them ended; damage in the last stops only that."""
+    count = 2 * BLOCK + 77  # a piece, and a short one
+    columns = np.zeros((count, layout), np.uint8)
+    columns[:, -1] = np.frombuffer(geometric(count, 5), np.uint8) >> 2
+    if layout > 2:
+        columns[:, 0] = np.random.default_rng(layout).integers(0, 256, count)
+    stored = numbers.encode(columns.tobytes(), layout)
+    out = memoryview(bytearray(columns.nbytes))
+    assert [len(piece) for piece in numbers.decode_pieces(stored, out)] == [2 * BLOCK * layout, 77 * layout]
+    assert out == columns.tobytes()
+    coming = numbers.decode_pieces(stored[:-1] + bytes([stored[-1] ^ 16]), out)
+    next(coming)
+    with pytest.raises(IntegrityError, match="damaged"):
+        next(coming)
+    for begin in (-1, 1, 2 * layout, columns.nbytes):
+        assert kernel.numbers_decode_piece(stored, out, begin) == 0
 
 
 def test_wrong_lengths_are_refused() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
 
 from blake3 import blake3
 
@@ -12,6 +13,14 @@ SIZE = 32  # bytes of either digest
 def blake3_of(data: bytes | bytearray | memoryview) -> bytes:
     """BLAKE3, 32 bytes."""
     return blake3(data).digest()
+
+
+def blake3_of_pieces(pieces: Iterable[bytes | memoryview]) -> bytes:
+    """BLAKE3 of pieces one after another, each taken as it comes."""
+    digest = blake3()
+    for piece in pieces:
+        digest.update(piece)
+    return digest.digest()
 
 
 def sha256_of(data: bytes | bytearray | memoryview) -> bytes:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
 from emeritus.vault.codec.numbers import Data
-from emeritus.vault.codec.table import decode_into
+from emeritus.vault.codec.table import decode_pieces
 from emeritus.vault.digests import SIZE as DIGEST
-from emeritus.vault.digests import blake3_of, sha256_of
+from emeritus.vault.digests import blake3_of_pieces, sha256_of
 from emeritus.vault.hashing import Hasher, Sha256
 from emeritus.vault.keyring import Keyring
 from emeritus.vault.pages import pages
@@ -206,10 +206,10 @@ def open_into(
             if keys is None:
                 raise IntegrityError("it is encrypted, and may not be")
             stored = keys.open(entry.key, entry.blake3, stored)
-        decode_into(entry.encoding, stored, out, base)
+        found = blake3_of_pieces(decode_pieces(entry.encoding, stored, out, base))
     except IntegrityError as error:
         raise damaged(key, f"{where}: {error.message}") from error
-    if blake3_of(out) != entry.blake3:
+    if found != entry.blake3:
         raise damaged(key, f"{where} has another BLAKE3")
 
 

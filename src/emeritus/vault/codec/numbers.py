@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import struct
 import threading
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -53,7 +54,22 @@ def decode_into(stored: Data, out: memoryview | bytearray) -> None:
         except Damaged:
             right = False
     if not right:
-        raise IntegrityError(f"encoded numbers are damaged, or are not {memoryview(out).nbytes} bytes of them")
+        raise _damaged(out)
+
+
+def decode_pieces(stored: Data, out: memoryview) -> Iterator[memoryview]:
+    """The same, giving each piece of `out` as soon as it is filled, while it is in the processor's cache."""
+    if kernel is None or not len(out):
+        decode_into(stored, out)
+        yield out
+        return
+    begin = 0
+    while begin < len(out):
+        end = kernel.numbers_decode_piece(stored, out, begin)
+        if end <= begin:
+            raise _damaged(out)
+        yield out[begin:end]
+        begin = end
 
 
 def proves(stored: Data, data: Data) -> bool:
@@ -66,6 +82,10 @@ def proves(stored: Data, data: Data) -> bool:
     except IntegrityError:
         return False
     return out == data
+
+
+def _damaged(out: memoryview | bytearray) -> IntegrityError:
+    return IntegrityError(f"encoded numbers are damaged, or are not {memoryview(out).nbytes} bytes of them")
 
 
 def _room(length: int) -> memoryview:

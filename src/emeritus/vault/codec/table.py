@@ -8,7 +8,7 @@ from __future__ import annotations
 import lzma
 import threading
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from emeritus.errors import IntegrityError, UnknownFormat
@@ -91,6 +91,15 @@ def decode_into(encoding: int, stored: Data, out: memoryview | bytearray, base: 
         known.decode_against(stored, base, view)
     else:
         raise IntegrityError(f"encoding {known.name!r} {'needs a' if base is None else 'takes no'} base")
+
+
+def decode_pieces(encoding: int, stored: Data, out: memoryview, base: Data | None = None) -> Iterator[memoryview]:
+    """Fill `out` as `decode_into` does, giving it in pieces, each as soon as it is filled. Raises the same."""
+    if encoding == NUMBERS and base is None:
+        yield from numbers.decode_pieces(stored, out.cast("B"))
+    else:
+        decode_into(encoding, stored, out, base)
+        yield out
 
 
 def decode(encoding: int, stored: Data, length: int, base: Data | None = None) -> bytes:

@@ -256,6 +256,36 @@ int numbers_decode(const uint8_t *stored, size_t size, uint8_t *out, size_t leng
     return walk(stored, size, length ? out : &nothing, NULL, length);
 }
 
+/* Move every plane on by whole blocks: `count` symbols of it. */
+static void skip(struct plane *planes, int layout, size_t count)
+{
+    for (int plane = 0; plane < layout; plane++) {
+        if (planes[plane].method == RAW)
+            planes[plane].at += count;
+        for (size_t start = 0; planes[plane].method == RANS && start < count; start += RANS_BLOCK)
+            planes[plane].at += 4 + rans_load32(planes[plane].at);
+    }
+}
+
+int numbers_decode_piece(const uint8_t *stored, size_t size, uint8_t *out, size_t length, size_t begin, size_t *end)
+{
+    struct plane planes[PLANES_MOST];
+    int layout = size ? stored[0] : 0;
+    if (!numbers_fit(length, layout))
+        return 0;
+    size_t count = length / (size_t)layout, whole = (size_t)layout * PIECE;
+    if (begin % whole || begin >= length || !find(stored + 1, size - 1, count, layout, planes))
+        return 0;
+    uint8_t *room = malloc(whole);
+    if (room == NULL)
+        return -1;
+    skip(planes, layout, begin / (size_t)layout);
+    *end = begin + at_most(whole, length - begin);
+    int right = decode_piece(planes, (*end - begin) / (size_t)layout, layout, room, out + begin);
+    free(room);
+    return right;
+}
+
 int numbers_prove(const uint8_t *stored, size_t size, const uint8_t *data, size_t length)
 {
     return walk(stored, size, NULL, data, length);

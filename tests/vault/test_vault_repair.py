@@ -18,7 +18,7 @@ from emeritus.errors import IntegrityError, StoreUnavailable
 from emeritus.testing.faults import FaultyStore
 from emeritus.vault.marker import repair_marker
 from emeritus.vault.pack import pack_key, pack_name, read_index
-from emeritus.vault.parity.build import protect
+from emeritus.vault.parity.build import protect, strengthen
 from emeritus.vault.parity.form import BLOCK
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.vault import Vault
@@ -218,11 +218,9 @@ def test_verify_sees_parity(kept: Vault) -> None:
     assert [damage.what for damage in kept.verify(deep=False).damages] == ["the shard is missing"]
 
 
-def test_a_sector_the_disk_cannot_read(kept: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An input/output error while a pack is read is damage to that pack: named by verify, undone from parity."""
-    key = packs(kept.store)[0]
-    good = kept.store.get(key)
-    bad = (Path(kept.store.url) / key).stat().st_ino
+def unreadable(patch: pytest.MonkeyPatch, path: Path) -> None:
+    """Have every read of what lies there now end in an input/output error."""
+    bad = path.stat().st_ino
     true = {name: getattr(os, name) for name in ("pread", "preadv")}
 
     def failing(name: str) -> Callable[..., object]:
@@ -234,11 +232,45 @@ def test_a_sector_the_disk_cannot_read(kept: Vault, monkeypatch: pytest.MonkeyPa
         return read
 
     for name in true:
-        monkeypatch.setattr(os, name, failing(name))
+        patch.setattr(os, name, failing(name))
+
+
+def test_a_sector_the_disk_cannot_read(kept: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An input/output error while a pack is read is damage to that pack: named by verify, undone from parity."""
+    key = packs(kept.store)[0]
+    good = kept.store.get(key)
+    unreadable(monkeypatch, Path(kept.store.url) / key)
     (damage,) = Vault.at(kept.store).verify().damages
     assert (damage.key, damage.what) == (key, "the disk cannot read it")
     assert [each.key for each in Vault.at(kept.store).repair().repaired] == [key]
     assert kept.store.get(key) == good
+
+
+def test_a_pack_that_lies_there_unreadably_is_stored_again(
+    vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Preserving the same bytes puts a pack that the disk cannot read in its place again, and does not end in that."""
+    (source := tmp_path / "one").mkdir()
+    (source / "model.bin").write_bytes(b"kept " * 100)
+    (source / "config.json").write_text("{}")
+    (name,) = vault.preserve(source, "wren").packs
+    good = vault.store.get(pack_key(name))
+    unreadable(monkeypatch, Path(vault.store.url) / pack_key(name))
+    Vault.at(vault.store).preserve(source, "other")
+    assert vault.store.get(pack_key(name)) == good
+
+
+def test_a_shard_that_lies_there_twice(kept: Vault) -> None:
+    """Of two objects of one shard, as two that strengthen a group at once leave them, a damaged one goes."""
+    group = max(Groups(kept.store).refresh().all(), key=lambda each: len(each.packs))
+    (third,) = strengthen(kept.store, group.keys[0], 3)
+    data = kept.store.get(third)
+    kept.store.delete(third)
+    strengthen(kept.store, group.keys[0], 4)
+    kept.store.put(third, data[:-1])
+    report = Vault.at(kept.store).repair()
+    assert (report.ok, kept.store.size(third)) == (True, None)
+    assert kept.verify().ok
 
 
 def test_repair_restores(kept: Vault, model: Path, tmp_path: Path) -> None:

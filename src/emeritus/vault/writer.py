@@ -11,6 +11,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 
 from emeritus.blobs.base import BlobStore
+from emeritus.errors import IntegrityError, NotFound
 from emeritus.vault.hashing import Hasher
 from emeritus.vault.index import SegmentIndex
 from emeritus.vault.pack import Encoded, PackBuilder, pack_key
@@ -83,4 +84,7 @@ class PackWriter:
         builder.clear()
 
     def _stored_soundly(self, name: str) -> bool:
-        return hashlib.sha256(self._store.get(pack_key(name))).hexdigest() == name
+        try:
+            return hashlib.sha256(self._store.get(pack_key(name))).hexdigest() == name
+        except (IntegrityError, NotFound):  # the disk cannot read it, or it has gone meanwhile
+            return False

@@ -282,17 +282,24 @@ def remake(stores: Sequence[BlobStore], group: Group, sound: Collection[str]) ->
     best = max(told, key=lambda found: len(found.shard_digests), default=None) or describe(stores, group)
     broken = {where.shard: key for key in group.keys if key not in sound and (where := parse_key(key))}
     there = {where.shard for key in sound if (where := parse_key(key))}
+    written: dict[str, str | None] = {}
+    for (
+        key
+    ) in group.keys:  # a shard that lies there twice, described with more shards and with fewer, as of two writers
+        twin = next((each for each in sound if _number(each) == _number(key)), None)
+        if key not in sound and twin is not None:
+            store.delete(key)
+            written[twin] = key
     known = range(len(best.shard_digests) if best else 0)
     numbers = sorted({*known, *range(max(broken, default=-1) + 1)} - there)
     if not numbers:
-        return {}
+        return written
     encoder = Encoder(numbers)
     for name in group.packs:
         encoder.add(name, sound_pack(store, name))
     made, parity = encoder.finish()
     digests = dict(enumerate(best.shard_digests if best else ()))
     digests.update(zip(numbers, made.shard_digests, strict=True))
-    written: dict[str, str | None] = {}
     for number, shard in zip(numbers, parity, strict=True):
         key, data = _as_it_was(made, digests, (number, broken.get(number)), shard, told)
         store.put(key, data)
@@ -300,6 +307,11 @@ def remake(stores: Sequence[BlobStore], group: Group, sound: Collection[str]) ->
         if (old := broken.get(number)) is not None and old != key:
             store.delete(old)
     return written
+
+
+def _number(key: str) -> int | None:
+    where = parse_key(key)
+    return where.shard if where else None
 
 
 def _as_it_was(

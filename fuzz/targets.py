@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from fuzz import codec_targets, exchange_targets, ledger_targets, text_targets, vault_targets
+from fuzz import codec_targets, exchange_targets, format_targets, ledger_targets, text_targets, vault_targets
 from fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
     **codec_targets.TARGETS,
     **vault_targets.TARGETS,
     **exchange_targets.TARGETS,
+    **format_targets.TARGETS,
     **ledger_targets.TARGETS,
     **text_targets.TARGETS,
 }

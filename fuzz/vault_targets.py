@@ -105,7 +105,7 @@ def check_manifest(data: bytes) -> None:
 
 def check_safetensors(data: bytes) -> None:
     """A first byte 1: a header, its length made, with u16 bytes of data behind it; else the file."""
-    _check_format("x.safetensors", _framed(data))
+    check_format("x.safetensors", _framed(data))
 
 
 def _framed(data: bytes) -> bytes:
@@ -114,7 +114,7 @@ def _framed(data: bytes) -> bytes:
     return struct.pack("<Q", len(data) - 3) + data[3:] + bytes(struct.unpack_from("<H", data, 1)[0])
 
 
-def _check_format(name: str, whole: bytes) -> None:
+def check_format(name: str, whole: bytes) -> None:
     """Cuts follow each other from the first byte to the last; tensors lie inside."""
     read, cuts = attempt(lambda: formats.cuts(io.BytesIO(whole), len(whole), name))
     if read:

@@ -21,6 +21,7 @@ from emeritus.vault.progress import Progress
 
 MANIFESTS = "manifests"
 DIGESTS = {"sha256": 64, "sha512": 128}  # algorithms that are taken, and how long they are in hexadecimal
+MOST_NAME, MOST_PATH = 255, 3000  # bytes of a name, and of the names of a path
 _PIECE = 1 << 20
 
 
@@ -53,7 +54,9 @@ class Label:
 
 def check_path(path: str, where: str) -> str:
     """The path itself. Raises IntegrityError unless it lies below the folder it is in, whoever wrote it."""
-    if not path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+    lengths = [len(part.encode("utf-8", "surrogatepass")) for part in path.split("/")]
+    beyond = max(lengths) > MOST_NAME or sum(lengths) > MOST_PATH  # no system has such files, and asking for one fails
+    if beyond or not path or "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
         raise IntegrityError(f"{where} names the path {path[:80]!r}", path=path[:80])
     return path
 

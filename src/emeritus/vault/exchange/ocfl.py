@@ -88,8 +88,8 @@ def read(source: Path) -> list[Found]:
         content = {digest: path for path, digest in stated.items()}
         state = inventory["versions"][head]["state"]
         logical = [(str(path), str(digest).lower()) for digest, paths in state.items() for path in paths]
-        content_folder = str(inventory.get("contentDirectory", "content"))
-        if not _VERSION.fullmatch(head) or "/" in content_folder or content_folder in ("", ".", ".."):
+        content_folder = check_path(str(inventory.get("contentDirectory", "content")), "inventory.json")
+        if not _VERSION.fullmatch(head) or "/" in content_folder:
             raise KeyError("a head and a content folder that are names")
     except (KeyError, TypeError, AttributeError) as error:
         raise IntegrityError(f"{whole}/inventory.json lacks what an inventory has: {error!r}") from error
@@ -136,7 +136,11 @@ def _inventory(whole: Path) -> tuple[dict[str, Any], str]:
         raise UnknownFormat(f"{whole} states digests of {algorithm!r}; known: {', '.join(DIGESTS)}")
     for place in (whole, whole / str(inventory.get("head"))):
         side = place / f"inventory.json.{algorithm}"
-        words = side.read_text(encoding="utf-8", errors="replace").split() if side.is_file() else []
-        if words[:1] != [hashlib.new(algorithm, data).hexdigest()] or (place / "inventory.json").read_bytes() != data:
+        try:
+            words = side.read_text(encoding="utf-8", errors="replace").split()
+            same = (place / "inventory.json").read_bytes() == data
+        except (OSError, ValueError):  # not there, or what the inventory calls its head can be no folder
+            words, same = [], False
+        if not same or words[:1] != [hashlib.new(algorithm, data).hexdigest()]:
             raise IntegrityError(f"{side} does not hold the digest of the object's inventory")
     return inventory, algorithm

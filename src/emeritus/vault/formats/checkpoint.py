@@ -8,9 +8,11 @@ up. What is no such file, or contradicts itself, is kept as plain bytes.
 from __future__ import annotations
 
 import itertools
+import lzma
 import pickletools
 import struct
 import zipfile
+import zlib
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -37,7 +39,7 @@ def cuts(file: BinaryIO, size: int) -> list[Cut] | None:
         found = _storages(file, size)
     except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError, KeyError, RuntimeError):
         return None
-    except (struct.error, OverflowError, RecursionError):
+    except (struct.error, OverflowError, RecursionError, zlib.error, lzma.LZMAError):
         return None
     return None if found is None else list(_between(found, size))
 

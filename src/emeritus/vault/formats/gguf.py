@@ -122,8 +122,9 @@ def _info(reader: _Reader, path: str) -> _Info:
     if kind not in TYPES:
         return _Info(name, f"GGML_{kind}", shape, offset, None)
     title, block, width = TYPES[kind]
-    if (shape[0] if shape else 1) % block:
-        raise _bad(path, f"tensor {name[:100]!r} has rows of {shape[0]} numbers, which {title} cannot have")
+    row = shape[0] if shape else 1
+    if row % block:
+        raise _bad(path, f"tensor {name[:100]!r} has rows of {row} numbers, which {title} cannot have")
     return _Info(name, title, shape[::-1], offset, prod(shape) // block * width)
 
 

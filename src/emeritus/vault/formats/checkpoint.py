@@ -41,6 +41,8 @@ def cuts(file: BinaryIO, size: int) -> list[Cut] | None:
         return None
     except (struct.error, OverflowError, RecursionError, zlib.error, lzma.LZMAError):
         return None
+    except Warning:  # of a bad escape in the pickle, where warnings are errors; later Pythons raise ValueError
+        return None
     return None if found is None else list(_between(found, size))
 
 

@@ -239,6 +239,18 @@ def test_a_damaged_segment_is_not_relied_on(kept: Vault, model: Path, tmp_path: 
     assert (damage.key, damage.touches) == (key, ())
 
 
+def test_weights_said_to_be_held_were_read(kept: Vault, model: Path, tmp_path: Path) -> None:
+    """Whoever preserves again may delete the source then: damage under a sound index is found and stored anew."""
+    key = pack_key(kept.manifest("wren").packs[0])
+    entry = read_index(kept.store, key)[0]
+    change(kept, key, lambda data: data.__setitem__(entry.offset, data[entry.offset] ^ 1))
+    again = Vault.at(kept.store)
+    again.preserve(model, "wren")
+    assert Vault.at(kept.store).verify("wren").ok
+    Vault.at(kept.store).restore("wren", tmp_path / "back")
+    assert contents(tmp_path / "back") == contents(model)
+
+
 def test_explaining_files(vault: Vault, store: LocalStore) -> None:
     """The README, the format and the decoder are verified too; a damaged marker is named."""
     change(vault, "restore.py", lambda data: data.__setitem__(50, 35))

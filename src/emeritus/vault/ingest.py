@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
@@ -31,6 +32,7 @@ from emeritus.vault.parity.mend import remake
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.source import SourceFile, Tree, scan
+from emeritus.vault.workers import THREADS
 from emeritus.vault.writer import PackWriter
 
 _HELD = -1  # in place of an encoding: the vault holds these bytes
@@ -94,7 +96,18 @@ class Ingest:
             if role == "weights":
                 raise _taken(existing, difference)
             return False
-        return all(self._place(bytes.fromhex(d)) for file in existing.files for d, _ in file.segments)
+        digests = {bytes.fromhex(digest) for file in existing.files for digest, _ in file.segments}
+        if not all(self._place(digest) for digest in digests):
+            return False
+        with ThreadPoolExecutor(THREADS) as pool:  # who hears "held" may delete the source: so it is read, not believed
+            return all(pool.map(self._is_sound, sorted(digests)))
+
+    def _is_sound(self, digest: bytes) -> bool:
+        try:
+            self._index.read(digest)
+        except IntegrityError:
+            return False
+        return True
 
     def _difference(self, existing: Manifest, tree: Tree) -> str | None:
         """The first thing in which the folder differs from what is held, or None."""

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 static uint64_t state = 88172645463325252u;
+static enum level asked;
 
 static uint32_t chance(void) /* xorshift64: the same everywhere */
 {
@@ -13,44 +14,47 @@ static uint32_t chance(void) /* xorshift64: the same everywhere */
     return (uint32_t)(state >> 32);
 }
 
-static void fill(Py_buffer *buffer, size_t length)
+static uint8_t *filled(size_t length)
 {
-    buffer->len = (Py_ssize_t)length;
-    buffer->buf = malloc(length + 1);
+    uint8_t *data = malloc(length + 1);
     for (size_t at = 0; at < length; at++)
-        ((uint8_t *)buffer->buf)[at] = (uint8_t)chance();
+        data[at] = (uint8_t)chance();
+    return data;
 }
 
 enum level kernel_level(void)
 {
-    return LEVEL_SCALAR;
+    return asked;
 }
 
 int main(int count, char **arguments)
 {
-    enum level level = (enum level)atoi(count > 1 ? arguments[1] : "0");
+    asked = (enum level)atoi(count > 1 ? arguments[1] : "0");
     uint64_t hash = 14695981039346656037u;
     for (int trial = 0; trial < 150; trial++) {
-        Py_buffer sources[20], targets[7];
-        work all = {0};
+        struct field_source sources[20];
+        uint8_t *targets[7];
+        struct field_work all = {0};
         all.columns = 1 + chance() % 20, all.rows = 1 + chance() % 7, all.length = 1 + chance() % 40000;
-        for (size_t column = 0; column < all.columns; column++)
-            fill(&sources[column], chance() % 2 ? all.length : chance() % (all.length + 100));
+        for (size_t column = 0; column < all.columns; column++) {
+            sources[column].length = chance() % 2 ? all.length : chance() % (all.length + 100);
+            sources[column].data = filled(sources[column].length);
+        }
         for (size_t row = 0; row < all.rows; row++)
-            fill(&targets[row], all.length);
-        all.sources = sources, all.targets = targets;
-        all.factors = malloc(sizeof(factor) * all.rows * all.columns);
-        all.spare = malloc((all.columns + ROWS) * STRIP);
-        for (size_t each = 0; each < all.rows * all.columns; each++)
-            prepare(&all.factors[each], (uint8_t)chance(), level);
-        combine_all(&all, level, (int)(chance() % 2));
+            targets[row] = filled(all.length);
+        uint8_t *matrix = filled(all.rows * all.columns);
+        all.matrix = matrix, all.sources = sources, all.targets = targets;
+        all.factors = malloc(sizeof(field_factor) * all.rows * all.columns);
+        all.spare = malloc((all.columns + FIELD_ROWS) * FIELD_STRIP);
+        field_combine(&all, (int)(chance() % 2));
         for (size_t row = 0; row < all.rows; row++)
             for (size_t at = 0; at < all.length; at++)
-                hash = (hash ^ ((uint8_t *)targets[row].buf)[at]) * 1099511628211u;
+                hash = (hash ^ targets[row][at]) * 1099511628211u;
         for (size_t column = 0; column < all.columns; column++)
-            free(sources[column].buf);
+            free((void *)sources[column].data);
         for (size_t row = 0; row < all.rows; row++)
-            free(targets[row].buf);
+            free(targets[row]);
+        free(matrix);
         free(all.factors);
         free(all.spare);
     }

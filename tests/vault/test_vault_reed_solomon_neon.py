@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import shutil
 import subprocess
-import sysconfig
 from pathlib import Path
 
 import pytest
@@ -23,12 +22,11 @@ pytestmark = pytest.mark.skipif(
 def test_another_machine_gives_the_same_sums(tmp_path: Path) -> None:
     """150 seeded cases of every shape: one hash over all results, the same by each instruction set on each machine."""
     harness = Path(__file__).with_name("reed_solomon_harness.c")
-    folders = ["-I", str(Path(kernel_package.__file__).parent), "-I", sysconfig.get_paths()["include"]]
-    unused = "-Wl,--unresolved-symbols=ignore-all"  # what speaks to Python is never called
+    folders = ["-I", str(Path(kernel_package.__file__).parent)]
     found = []
     for compiler, levels, run in ((HERE, [SCALAR], []), (COMPILER, [SCALAR, NEON], [EMULATOR])):
         program = tmp_path / compiler
-        command = [compiler, "-O2", "-std=gnu11", "-static", unused, *folders, str(harness), "-o", str(program)]
+        command = [compiler, "-O2", "-std=gnu11", "-static", *folders, str(harness), "-o", str(program)]
         subprocess.run(command, check=True, timeout=120, capture_output=True)
         for level in levels:
             done = subprocess.run([*run, str(program), level], check=True, timeout=120, capture_output=True)

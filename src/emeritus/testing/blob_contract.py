@@ -32,7 +32,13 @@ class BackDoor(Protocol):
 
 
 class BlobContract:
-    """Every store passes all of this. Subclasses provide the fixtures `store` (empty) and `back_door` (same place)."""
+    """Every store passes all of this. Subclasses provide the fixtures `store` (empty) and `back_door` (same place).
+
+    `answers_get_lost` declares a connection that may lose the answer to a swap that was made: where another swap has
+    followed it, nobody can tell that it was, so it is reported as refused and may be repeated. No swap is lost even so.
+    """
+
+    answers_get_lost = False
 
     def test_put_then_get(self, store: BlobStore, back_door: BackDoor) -> None:
         """What is put is there, byte for byte, also seen from outside; a second put replaces it."""
@@ -151,7 +157,8 @@ class BlobContract:
         assert failures == []
         assert len(wins) == 1
         assert store.get("race") == str(wins[0]).encode()
-        assert store.get("count") == b"24"
+        count = int(store.get("count"))
+        assert count >= 24 if self.answers_get_lost else count == 24
 
     def test_put_file(self, store: BlobStore, back_door: BackDoor, tmp_path: Path) -> None:
         """A file's bytes are stored, also when it is larger than one part of a multipart upload."""

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Any
+
+RAM_DISK = Path("/dev/shm")  # noqa: S108  (the RAM disk itself: whoever writes there makes a folder of its own in it)
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,9 +16,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
-from benchmarks.metric import Metric, Options, table
+from benchmarks.metric import RAM_DISK, Metric, Options, table
 from emeritus.blobs.local import LocalStore
 from emeritus.vault.codec.kernel import level
 from emeritus.vault.codec.reed_solomon import cauchy, combine
@@ -30,14 +29,13 @@ from emeritus.vault.parity.mend import mend
 
 PACK_BYTES = 32 << 20
 ROUNDS = 5
-MEMORY = Path("/dev/shm")  # noqa: S108  (a folder of our own is made in it)
 
 
 def measure(options: Options) -> list[Metric]:
     """The ratio, and beside it each speed in GB/s; at a smaller scale with smaller packs."""
     packs = make_packs(options.of(PACK_BYTES, 1 << 20))
     size = sum(map(len, packs.values()))
-    with tempfile.TemporaryDirectory(prefix="parity-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(prefix="parity-", dir=RAM_DISK if RAM_DISK.is_dir() else None) as folder:
         store = LocalStore(folder)
         builder = GroupBuilder(store)
         for name, data in packs.items():

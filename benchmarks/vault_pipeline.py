@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.metric import Metric, Options
+from benchmarks.metric import RAM_DISK, Metric, Options
 from benchmarks.vault_zipnn import PACKAGES, environment
 
 GB = 1_000_000_000
@@ -35,7 +35,6 @@ PRESERVED, RESTORED, COLD, LARGE, RESIDENTS = 2 * GB, GB, 4 * GB, 20 * GB, 10_00
 LEAST = 64_000_000  # bytes of a model at the smallest scale
 ROUNDS = 5
 THREADS = 2
-MEMORY = Path("/dev/shm")  # noqa: S108  (the RAM disk itself, in which a folder of its own is made)
 
 
 def measure(options: Options) -> list[Metric]:
@@ -49,7 +48,7 @@ def preserve_vs_sha256(options: Options) -> Metric:
     from emeritus.vault.vault import Vault
 
     size = options.of(PRESERVED, LEAST)
-    with _folder(MEMORY, 3 * size) as folder:
+    with _folder(RAM_DISK, 3 * size) as folder:
         model = _model(folder / "model", size)
         total = _bytes_in(model)
         ratios, by_time = [], []
@@ -85,7 +84,7 @@ def restore_vs_zipnn(options: Options) -> Metric:
     except (OSError, subprocess.CalledProcessError) as error:
         return Metric.missing("restore_vs_zipnn", f"ZipNN cannot be installed beside: {error}")
     size = options.of(RESTORED, LEAST)
-    with _folder(MEMORY, 6 * size) as folder:
+    with _folder(RAM_DISK, 6 * size) as folder:
         model = _model(folder / "model", size)
         vault = Vault.create(LocalStore(folder / "vault"))
         vault.preserve(model, "bench")
@@ -169,7 +168,7 @@ def open_ms(options: Options) -> Metric:
     from emeritus.vault.vault import Vault
 
     count = options.of(RESIDENTS, 100)
-    with _folder(MEMORY, 10_000 * count) as folder:
+    with _folder(RAM_DISK, 10_000 * count) as folder:
         vault = Vault.create(LocalStore(folder / "vault"))
         kept = vault.preserve(_model(folder / "model", 100_000), "resident-0")
         for number in range(1, count):  # laid out, not preserved: ten thousand preservations would only take time

@@ -90,7 +90,7 @@ class Truth:
             if left.get(key) != self.whole[key]:
                 files.add((*where, ""))
                 continue
-            for file in manifest["files"]:  # type: ignore[attr-defined]  # JSON, as the document says
+            for file in manifest["files"]:
                 if not all(self._readable(name, left) for name, _ in file["segments"]):
                     files.add((*where, file["path"]))
         return files

@@ -56,13 +56,13 @@ def check_numbers(data: bytes) -> None:
 
 def _encodes(found: object, layout: int) -> None:
     expect(isinstance(found, bytes), "a decoder gave no bytes")
-    data = bytes(found)  # type: ignore[call-overload]  # bytes, as was just seen
+    data = bytes(found)
     made = {level: (True, bytes(numbers.encode(data, layout))) for level in levels()}
     with replaced(numbers, "kernel", None):
         made["NumPy"] = (True, bytes(numbers.encode(data, layout)))
     _, coded = agree(made)
     out = bytearray(len(data))
-    numbers.decode_into(coded, out)  # type: ignore[arg-type]  # bytes, as made above
+    numbers.decode_into(coded, out)
     expect(out == data, "what was encoded does not come back")
 
 

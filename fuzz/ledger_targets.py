@@ -43,7 +43,7 @@ def check_checkpoint(data: bytes) -> None:
     read, found = attempt(lambda: open_checkpoint(note, KEY.verify_key))
     if read:
         expect(isinstance(found, Checkpoint), "no checkpoint")
-        again = open_checkpoint(found.sign(KEY), KEY.verify_key)  # type: ignore[attr-defined]  # seen above
+        again = open_checkpoint(found.sign(KEY), KEY.verify_key)
         expect(again == found, "a checkpoint signed anew says something else")
 
 
@@ -51,14 +51,14 @@ def check_tiles(data: bytes) -> None:
     """A bundle of entries: what is read writes back the same bytes."""
     read, entries = attempt(lambda: tiles.unpack(data, "tile/entries/000"))
     if read:
-        expect(tiles.pack(entries) == data, "a bundle does not write back")  # type: ignore[arg-type]  # a list of bytes
+        expect(tiles.pack(entries) == data, "a bundle does not write back")
 
 
 def check_proof(data: bytes) -> None:
     """A proof file, and the whole check of an entry by it."""
     read, proof = attempt(lambda: Proof.parse(data))
     if read and not data.partition(b"\n")[2].startswith(b"extra "):
-        expect(proof.data == data, "a proof does not write back")  # type: ignore[attr-defined]  # a Proof
+        expect(proof.data == data, "a proof does not write back")
     attempt(lambda: verify_inclusion(envelope.seal(STATEMENT, KEY), data, KEY.verify_key.line))
 
 
@@ -70,7 +70,7 @@ def check_vkey(data: bytes) -> None:
         return
     read, key = attempt(lambda: VerifyKey.parse(line))
     if read:
-        expect(key.line == line.strip(), "a key's line does not write back")  # type: ignore[attr-defined]  # a key
+        expect(key.line == line.strip(), "a key's line does not write back")
 
 
 def _proof() -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from emeritus.errors import EmeritusError
 
@@ -21,7 +22,7 @@ class Target:
     seeds: Callable[[], list[bytes]]
 
 
-def attempt(read: Callable[[], object], *refusals: type[BaseException]) -> tuple[bool, object]:
+def attempt(read: Callable[[], object], *refusals: type[BaseException]) -> tuple[bool, Any]:
     """(True, what `read` gives), or (False, None) where it refuses by one of our errors or of `refusals`."""
     try:
         return True, read()
@@ -29,7 +30,7 @@ def attempt(read: Callable[[], object], *refusals: type[BaseException]) -> tuple
         return False, None
 
 
-def agree(readings: dict[str, tuple[bool, object]]) -> tuple[bool, object]:
+def agree(readings: dict[str, tuple[bool, Any]]) -> tuple[bool, Any]:
     """The one answer that all readings give. Raises Broken where they differ."""
     answers = list(readings.values())
     if any(answer != answers[0] for answer in answers[1:]):

@@ -61,11 +61,11 @@ def check_pack(data: bytes) -> None:
         places = attempt(lambda: restore.read_index(str(path)), restore.Damaged)
         if entries[0]:
             expect(places[0], "the standalone program refuses an index that the package reads")
-            found = {each.blake3.hex() for each in entries[1] if each.kind == pack.DATA}  # type: ignore[attr-defined]
-            expect(found == set(places[1]), "the two readings of an index differ")  # type: ignore[call-overload]
+            found = {each.blake3.hex() for each in entries[1] if each.kind == pack.DATA}
+            expect(found == set(places[1]), "the two readings of an index differ")
             _segments(root, [each for each in good if not each.base and not each.key and each.kind == pack.DATA], path)
         elif places[0]:
-            for blake3 in places[1]:  # type: ignore[attr-defined]  # a table of places
+            for blake3 in places[1]:
                 segments = restore.Segments(str(root), [name])
                 attempt(functools.partial(segments.read, blake3), restore.Damaged, SystemExit)
 

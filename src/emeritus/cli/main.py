@@ -7,6 +7,7 @@ import json
 import os
 import sys
 import traceback
+from types import ModuleType
 from typing import Annotated, Any, NoReturn
 
 import typer
@@ -53,7 +54,7 @@ EPILOG = (
     "`emeritus settings` lists them. Try `emeritus demo` first."
 )
 
-COMMANDS: tuple[tuple[str, object, str], ...] = (
+COMMANDS: tuple[tuple[str, ModuleType, str], ...] = (
     # name, module, help in a line; the order is that of a retirement, and of `--help`
     ("init", init, "Make a home"),
     ("preserve", preserve, "Take a model into care: archive, prove, revive, take its reference"),
@@ -91,7 +92,8 @@ COMMANDS: tuple[tuple[str, object, str], ...] = (
 class _InOrder(TyperGroup):
     """Lists commands and groups in the order of `COMMANDS`; typer would put the groups last."""
 
-    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]  # typer's own context class
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in that order."""
         return [name for name, _, _ in COMMANDS]
 
 
@@ -110,7 +112,7 @@ for name, module, line in COMMANDS:
     if isinstance(group := getattr(module, "app", None), typer.Typer):
         app.add_typer(group, name=name, short_help=line)
     else:
-        app.command(name=name, short_help=line)(module.command)  # type: ignore[attr-defined]  # each module has one
+        app.command(name=name, short_help=line)(module.command)
 
 
 def _version(wanted: bool) -> None:

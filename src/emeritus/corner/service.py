@@ -28,7 +28,8 @@ from emeritus.engines.base import Awake, Message
 from emeritus.errors import AlreadyExists, ContextTooLong, InputError, IntegrityError, NoAccept, NotFound, RuleError
 from emeritus.records.database import Database
 from emeritus.records.policies import waived
-from emeritus.records.tables import Essay, Publication, Resident, Review
+from emeritus.records.residents import resident_row
+from emeritus.records.tables import Essay, Publication, Review
 from emeritus.settings import Settings
 
 Json = dict[str, Any]
@@ -75,8 +76,7 @@ class Corner:
     def _entries(self, resident: str) -> list[str]:
         """The published essays' texts, oldest first. Raises NotFound."""
         with self._database.reading() as session:
-            if session.get(Resident, resident) is None:
-                raise NotFound(f"there is no resident {resident!r}", resident=resident)
+            resident_row(session, resident)
             rows = session.scalars(
                 select(Essay.content)
                 .join(Publication, Publication.essay == Essay.id)

@@ -76,7 +76,7 @@ class DbosJobs:
 
     def schedule(self, name: str, cron: str, *segments: Segment, make_up: bool = True) -> None:
         """Declare a job that runs by the clock (cron, UTC). Raises BadSettings for an unusable cron."""
-        from croniter import croniter  # type: ignore[import-untyped]  # comes with DBOS, without types
+        from croniter import croniter  # comes with DBOS
 
         if not croniter.is_valid(cron, second_at_beginning=True):
             raise BadSettings(f"{cron!r} is not a cron expression", remedy="Give five fields, e.g. '17 3 * * *'.")

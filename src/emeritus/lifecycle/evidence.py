@@ -8,8 +8,8 @@ from datetime import date
 from sqlalchemy import and_, case, func, or_, select
 from sqlalchemy.orm import Session, aliased
 
-from emeritus.errors import NotFound
 from emeritus.lifecycle.gates import Announced, Callers, Evidence, PreferenceEvidence
+from emeritus.records.residents import resident_row
 from emeritus.records.tables import (
     ActRow,
     Caller,
@@ -25,7 +25,6 @@ from emeritus.records.tables import (
     Protocol,
     Reference,
     Report,
-    Resident,
     Telling,
 )
 
@@ -40,14 +39,6 @@ class Announcement:
     act: str
     on: date
     public: Json
-
-
-def resident_row(session: Session, name: str) -> Resident:
-    """The resident's row. Raises NotFound."""
-    row = session.get(Resident, name)
-    if row is None:
-        raise NotFound(f"there is no resident {name!r}", resident=name)
-    return row
 
 
 def retired(session: Session, resident: str) -> bool:

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session
 from emeritus.errors import NotFound
 from emeritus.records.dates import is_past
 from emeritus.records.provenance import Provenance, of_row, provenance
+from emeritus.records.residents import resident_row
 from emeritus.records.tables import ActRow, AxisEvent, Caller, Notice, Policy, Report, Resident, Wait
 
 AXES = ("offering", "access", "preservation")
@@ -127,9 +128,7 @@ def residents(session: Session) -> tuple[ResidentView, ...]:
 
 def resident(session: Session, name: str) -> ResidentView:
     """One model in care. Raises NotFound."""
-    row = session.get(Resident, name)
-    if row is None:
-        raise NotFound(f"there is no resident {name!r}", resident=name)
+    row = resident_row(session, name)
     return _resident(row, provenance(session, [row.act])[row.act])
 
 

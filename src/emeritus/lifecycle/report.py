@@ -15,9 +15,10 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emeritus.lifecycle import report_asked as asked
-from emeritus.lifecycle.evidence import CLOSED_STATES, announcement, resident_row, rounds
+from emeritus.lifecycle.evidence import CLOSED_STATES, announcement, rounds
 from emeritus.lifecycle.report_asked import Read
 from emeritus.lifecycle.report_owed import settle
+from emeritus.records.residents import resident_row
 from emeritus.records.tables import (
     ActRow,
     AxisEvent,

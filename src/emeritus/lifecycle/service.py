@@ -28,6 +28,7 @@ from emeritus.lifecycle.report import collect
 from emeritus.lifecycle.report_html import render_html
 from emeritus.lifecycle.report_markdown import render_markdown
 from emeritus.records.database import Database
+from emeritus.records.residents import resident_row
 from emeritus.records.tables import ActRow, Caller, Message, Policy, Report, Resident
 from emeritus.settings import Settings
 
@@ -80,7 +81,7 @@ class Lifecycle:
     def resident(self, name: str) -> Resident:
         """The resident's row, detached from the database. Raises NotFound."""
         with self._database.reading() as session:
-            row = evidence.resident_row(session, name)
+            row = resident_row(session, name)
             session.expunge(row)
             return row
 
@@ -115,7 +116,7 @@ class Lifecycle:
         public = _announced(announcement, self._settings.notice_days)
 
         def build(session: Session) -> Draft:
-            row = evidence.resident_row(session, resident)
+            row = resident_row(session, resident)
             self._refuse_retired(session, row.name)
             if announcement.waive_notice is None:
                 check_notice(self._today(), announcement.retired, self._settings.notice_days)
@@ -137,7 +138,7 @@ class Lifecycle:
         digest = hashlib.sha256(data).hexdigest()
 
         def build(session: Session) -> Draft:
-            evidence.resident_row(session, resident)
+            resident_row(session, resident)
             rows = session.scalars(select(Caller).where(Caller.resident == resident)).all()
             known = {identity(row.contact, row.label): row.id for row in rows}
             callers = [_caller(line, known) for line in lines]
@@ -174,7 +175,7 @@ class Lifecycle:
         """
         with self._acts.alone():  # two programs that notify at once would each queue every message
             with self._database.reading() as session:
-                row = evidence.resident_row(session, resident)
+                row = resident_row(session, resident)
                 announced = evidence.announcement(session, resident)
                 if announced is None:
                     raise NotFound(f"no retirement of {resident!r} has been announced", resident=resident)

@@ -17,10 +17,10 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, Projector, utc_now
 from emeritus.errors import ActConflict, InputError, NotFound, TooManyTries
-from emeritus.lifecycle.evidence import resident_row
 from emeritus.people.throttle import Throttle
 from emeritus.records.database import Database
 from emeritus.records.provenance import Provenance, provenance
+from emeritus.records.residents import resident_row
 from emeritus.records.tables import HeldWords, Words
 
 MAX_WORDS = 1000  # characters

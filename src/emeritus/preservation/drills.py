@@ -27,7 +27,8 @@ from emeritus.preservation.certificate import Drilled
 from emeritus.preservation.keeper import Keeper, Progress
 from emeritus.preservation.recording import keep_files, kept_fields, problems, restore_compared
 from emeritus.records.database import Database
-from emeritus.records.tables import Calibration, Preserved, Reference, Resident
+from emeritus.records.residents import resident_row
+from emeritus.records.tables import Calibration, Preserved, Reference
 
 _CANARY_TEXTS, _CANARY_CHATS = 2, 1
 _NOTHING = "was revived; no reference can be compared with this engine configuration"
@@ -65,7 +66,7 @@ class Drills:
         if known is not None:
             return known
         with self._database.reading() as session:
-            _resident(session, resident)
+            resident_row(session, resident)
         captured = await behaviour.capture(awake, probed)
         public = {
             "build": captured["build"],
@@ -183,7 +184,7 @@ class Drills:
     def _restored(self, resident: str, build: Build, progress: Progress | None) -> Json | None:
         """The weights restored and compared with the manifest, the ledger's record and what answers. None: not held."""
         with self._database.reading() as session:
-            if not _resident(session, resident).weights_held:
+            if not resident_row(session, resident).weights_held:
                 return None
             recorded = session.scalars(
                 select(Preserved.manifest_sha256)
@@ -315,10 +316,3 @@ def _kept_beside(session: Session, resident: str) -> Mapping[str, str]:
 
 def _calibration_id(resident: str, digest: str) -> str:
     return f"calibration:{resident}:{digest[:32]}:{behaviour.probes().sha256[:8]}"
-
-
-def _resident(session: Session, name: str) -> Resident:
-    row = session.get(Resident, name)
-    if row is None:
-        raise NotFound(f"there is no resident {name!r}", resident=name)
-    return row

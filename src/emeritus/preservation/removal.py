@@ -18,7 +18,8 @@ from emeritus.acts import Act, Actor, Acts, Draft, stamp
 from emeritus.errors import BaseNeeded, InputError, NotFound, PersonNeeded
 from emeritus.preservation.keeper import Progress
 from emeritus.records.database import Database
-from emeritus.records.tables import ActRow, Preserved, Resident
+from emeritus.records.residents import resident_row
+from emeritus.records.tables import ActRow, Preserved
 from emeritus.vault.manifest import manifest_key
 from emeritus.vault.prune import Removal
 from emeritus.vault.vault import Vault
@@ -148,8 +149,5 @@ def _require(reason: str, actor: Actor) -> None:
 
 
 def _require_held(session: Session, name: str) -> None:
-    row = session.get(Resident, name)
-    if row is None:
-        raise NotFound(f"there is no resident {name!r}", resident=name)
-    if not row.weights_held:
+    if not resident_row(session, name).weights_held:
         raise InputError(f"the vault holds no weights of {name!r}")

@@ -14,10 +14,11 @@ from typing import Any
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft
-from emeritus.errors import InputError, IntegrityError, NotFound
+from emeritus.errors import InputError, IntegrityError
 from emeritus.preservation.keeper import Keeper, Progress
 from emeritus.preservation.recording import keep_files, kept_fields, problems, restore_compared
 from emeritus.records.database import Database
+from emeritus.records.residents import resident_row
 from emeritus.records.tables import Resident
 from emeritus.vault.formats.table import structured
 from emeritus.vault.source import scan
@@ -85,7 +86,7 @@ class Preservation:
     def preserve_report(self, resident: str, version: int, files: Mapping[str, bytes], actor: Actor) -> Act:
         """Keep a report's files beside the weights. `version` is the report's own. Repeating it is the same act."""
         with self._database.reading() as session:
-            _resident(session, resident)
+            resident_row(session, resident)
         manifest = keep_files(self._vault, self._home, (resident, "report"), files)
         public = {"kept": kept_fields("report", manifest), "report_version": version}
         return self._acts.perform(
@@ -136,15 +137,8 @@ class Preservation:
         )
 
 
-def _resident(session: Session, name: str) -> Resident:
-    row = session.get(Resident, name)
-    if row is None:
-        raise NotFound(f"there is no resident {name!r}", resident=name)
-    return row
-
-
 def _holder(session: Session, name: str) -> None:
-    if not _resident(session, name).weights_held:
+    if not resident_row(session, name).weights_held:
         raise InputError(
             f"{name!r} is registered as a model whose weights are not held",
             remedy="Leave the folder out to keep its behaviour, or register the model under another name.",

@@ -116,7 +116,7 @@ class EngineContract:
     async def test_seed(self, engine: Engine) -> None:
         """The same seed gives the same answer; another seed, sooner or later, another."""
         if not engine.can.seed:
-            pytest.skip("the engine declares no seed")
+            pytest.skip("declared: seed is False")
         ask = [Message("user", "Several ways, please.")]
         warm = [
             (await engine.answer(ask, Sampling(max_tokens=24, temperature=1.0, seed=seed))).text
@@ -179,7 +179,7 @@ class EngineContract:
 
     async def test_bad_requests(self, engine: Engine) -> None:
         """What cannot be asked is refused before anything runs, naming the field."""
-        wrong: list[tuple[str, object]] = [
+        wrong: list[tuple[str, Any]] = [
             ("max_tokens", 0),
             ("temperature", -1.0),
             ("temperature", float("nan")),
@@ -188,7 +188,7 @@ class EngineContract:
             ("logprobs", -1),
         ]
         for field, value in wrong:
-            sampling = replace(GREEDY, **{field: value})  # type: ignore[arg-type]  # the values fit their fields
+            sampling = replace(GREEDY, **{field: value})
             with pytest.raises(BadRequest) as refused:
                 await engine.answer([self.question], sampling)
             assert refused.value.facts["field"] == field

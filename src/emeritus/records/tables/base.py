@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 from sqlalchemy import JSON, Boolean, Float, Index, Integer, String, Text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
@@ -13,7 +13,7 @@ Json = dict[str, Any]
 class Base(DeclarativeBase):
     """Declarative base of all tables."""
 
-    type_annotation_map = {Json: JSON, list[Any]: JSON, str: Text, float: Float}  # noqa: RUF012 (SQLAlchemy's own form)
+    type_annotation_map: ClassVar[dict[Any, Any]] = {Json: JSON, list[Any]: JSON, str: Text, float: Float}
 
 
 class ActRow(Base):

@@ -28,6 +28,11 @@ LAYOUTS = {
     "ShortStorage": 0, "BoolStorage": 0,
 }  # fmt: skip
 _UNKNOWN = -1
+_REFUSALS = (  # all that zipfile and pickletools were seen to raise on hostile bytes; fuzzing adds to it
+    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, ValueError, OSError, EOFError,
+    KeyError, RuntimeError, OverflowError,  # RecursionError is a RuntimeError
+    Warning,  # of a bad escape in the pickle, where warnings are errors; later Pythons raise ValueError
+)  # fmt: skip
 
 
 def cuts(file: BinaryIO, size: int) -> list[Cut] | None:
@@ -37,12 +42,8 @@ def cuts(file: BinaryIO, size: int) -> list[Cut] | None:
         return None
     try:
         found = _storages(file, size)
-    except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, EOFError, KeyError, RuntimeError):
-        return None
-    except (struct.error, OverflowError, RecursionError, zlib.error, lzma.LZMAError):
-        return None
-    except Warning:  # of a bad escape in the pickle, where warnings are errors; later Pythons raise ValueError
-        return None
+    except _REFUSALS:
+        return None  # kept as the bytes it is: only its size suffers
     return None if found is None else list(_between(found, size))
 
 

@@ -14,7 +14,7 @@ from emeritus.web.console.deciding import owed
 from emeritus.web.console.gate import STEWARD, Call
 from emeritus.web.rendering import count
 
-_TODO = {
+_DUTIES = {
     DECISION: "Decide",
     REVIEW: "Look at the decision again",
     APPEAL: "Answer the appeal",
@@ -52,7 +52,7 @@ def waiting(call: Call) -> Iterator[Waiting]:
                     continue  # who decided does not answer the appeal
                 if due.what != APPEAL and any(coder["name"] == call.visitor.name for coder in preference.coders):
                     continue  # who coded it does not decide it
-                what = f"{_TODO[due.what]}: “{preference.need[:120]}”"
+                what = f"{_DUTIES[due.what]}: “{preference.need[:120]}”"
                 yield Waiting(what, f"/console/decisions/{preference.id}", about, due.by, due.overdue)
     if role in ("moderator", STEWARD):
         held = call.desk.words.held()

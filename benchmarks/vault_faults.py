@@ -18,8 +18,7 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.metric import Metric, Options, table
-from benchmarks.vault_parity import MEMORY
+from benchmarks.metric import RAM_DISK, Metric, Options, table
 from benchmarks.vault_truth import BLOCK, File, Truth
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import EmeritusError
@@ -38,7 +37,7 @@ SECTOR = 4096
 def measure(options: Options) -> list[Metric]:
     """Faults injected and faults that ended in a wrong byte, a needless loss or an unnamed one."""
     wanted = options.of(FAULTS, 20)
-    with tempfile.TemporaryDirectory(prefix="faults-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+    with tempfile.TemporaryDirectory(prefix="faults-", dir=RAM_DISK if RAM_DISK.is_dir() else None) as folder:
         trial = Trial(Path(folder), options.of(WEIGHTS, 200_000))
         while trial.count["faults"] < wanted:
             trial.run(min(wanted - trial.count["faults"], trial.chance.randint(1, MOST_AT_ONCE)))

@@ -103,7 +103,7 @@ def interview_session(session: Session, resident: str, session_id: str) -> Sessi
 def interview_ids(session: Session) -> dict[str, str]:
     """Every interview session's id and its resident; read-backs and tellings are not among them."""
     query = select(InterviewSession.id, InterviewSession.resident).where(InterviewSession.purpose == "interview")
-    return dict(session.execute(query).tuples().all())
+    return {row.id: row.resident for row in session.execute(query)}
 
 
 def need_origins(session: Session, protocol_sha256: str) -> list[tuple[str, str]]:

@@ -21,7 +21,7 @@ from benchmarks.metric import RAM_DISK, Metric, Options, table
 from emeritus.blobs.local import LocalStore
 from emeritus.vault.codec.kernel import level
 from emeritus.vault.codec.reed_solomon import cauchy, combine
-from emeritus.vault.pack import pack_key
+from emeritus.vault.packs.pack import pack_key
 from emeritus.vault.parity.build import PACKS, SHARDS, Encoder, GroupBuilder
 from emeritus.vault.parity.form import parity_object
 from emeritus.vault.parity.groups import Groups

@@ -18,13 +18,16 @@ import numpy as np
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError
-from emeritus.vault import cipher, pack, sealed, sketch
+from emeritus.vault import sealed
 from emeritus.vault.digests import blake3_of, sha256_of
 from emeritus.vault.formats import table as formats
 from emeritus.vault.formats.cut import SEGMENT_BYTES
+from emeritus.vault.keys import cipher
 from emeritus.vault.manifest import FileEntry, Manifest
+from emeritus.vault.packs import pack
 from emeritus.vault.parity import form
 from emeritus.vault.standalone import decode_encrypted, restore
+from emeritus.vault.writing import sketch
 from fuzz.target import Broken, Target, agree, attempt, expect
 
 

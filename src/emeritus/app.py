@@ -57,8 +57,8 @@ from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
 from emeritus.studying import Studying
 from emeritus.upkeep import Upkeep, Works, keep_awake
-from emeritus.vault.cipher import Secret
-from emeritus.vault.signing import ModelKey
+from emeritus.vault.keys.cipher import Secret
+from emeritus.vault.keys.signing import ModelKey
 from emeritus.vault.vault import Vault
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import NotFound, VaultLocked
 from emeritus.integrations.opening import weights
 from emeritus.integrations.transformers import from_vault
-from emeritus.vault.cipher import Secret
+from emeritus.vault.keys.cipher import Secret
 from emeritus.vault.vault import Vault
 
 TEXT = (Path(__file__).parents[2] / "docs" / "loading.md").read_text(encoding="utf-8")

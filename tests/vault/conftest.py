@@ -10,7 +10,7 @@ from vault_models import make_model
 
 from emeritus.blobs.local import LocalStore
 from emeritus.testing.s3 import S3Server
-from emeritus.vault import pack
+from emeritus.vault.packs import pack
 from emeritus.vault.vault import Vault
 
 

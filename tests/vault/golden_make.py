@@ -21,7 +21,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.vault.codec import difference, numbers, table
 from emeritus.vault.digests import blake3_of
 from emeritus.vault.manifest import FORMAT, FileEntry, Manifest
-from emeritus.vault.pack import MANIFEST, Encoded, PackBuilder, pack_key
+from emeritus.vault.packs.pack import MANIFEST, Encoded, PackBuilder, pack_key
 from emeritus.vault.sealed import canonical, seal
 
 GOLDEN = Path(__file__).parent / "golden" / f"format-{FORMAT}"

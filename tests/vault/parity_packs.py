@@ -7,7 +7,7 @@ import random
 from dataclasses import dataclass
 
 from emeritus.blobs.local import LocalStore
-from emeritus.vault.pack import pack_key
+from emeritus.vault.packs.pack import pack_key
 from emeritus.vault.parity.build import protect
 from emeritus.vault.parity.form import BLOCK
 from emeritus.vault.parity.groups import Group, Groups

@@ -16,11 +16,11 @@ from vault_models import contents, numbers, safetensors, tensor
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError
-from emeritus.vault import sketch
-from emeritus.vault.pack import pack_key
+from emeritus.vault.packs.pack import pack_key
 from emeritus.vault.parity.groups import Groups
-from emeritus.vault.sketches import ALIKE
 from emeritus.vault.vault import Vault
+from emeritus.vault.writing import sketch
+from emeritus.vault.writing.sketches import ALIKE
 
 Bits = npt.NDArray[np.uint16]
 

@@ -86,7 +86,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from emeritus.blobs.local import LocalStore
-from emeritus.vault import pack
+from emeritus.vault.packs import pack
 from emeritus.vault.vault import Vault
 pack.TARGET_BYTES = 100_000
 def report(what, done, total):

@@ -14,8 +14,8 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import EmeritusError, IntegrityError, NotFound, StoreError
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.pack import FOOTER, MANIFEST, Encoded, PackBuilder, pack_key, read_index
-from emeritus.vault.scrub import Touched
+from emeritus.vault.mending.scrub import Touched
+from emeritus.vault.packs.pack import FOOTER, MANIFEST, Encoded, PackBuilder, pack_key, read_index
 from emeritus.vault.vault import Vault
 
 

@@ -19,7 +19,7 @@ from emeritus.vault.codec import difference
 from emeritus.vault.codec.table import DIFFERENCE, NUMBERS, RAW, decode, encode
 from emeritus.vault.digests import blake3_of, sha256_of
 from emeritus.vault.manifest import FileEntry, Manifest
-from emeritus.vault.pack import Encoded, PackBuilder, pack_key
+from emeritus.vault.packs.pack import Encoded, PackBuilder, pack_key
 from emeritus.vault.standalone import decode_difference, restore
 from emeritus.vault.vault import Vault
 

@@ -14,7 +14,7 @@ from vault_models import contents, make_model
 from emeritus.blobs.disk import Disk
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import NotFound, StoreFull
-from emeritus.vault import pack
+from emeritus.vault.packs import pack
 from emeritus.vault.vault import Vault
 
 

@@ -16,12 +16,12 @@ from vault_models import contents, make_model, numbers, safetensors, tensor
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import AlreadyExists, IntegrityError, NotFound, UnknownFormat, VaultLocked
-from emeritus.vault import cipher
-from emeritus.vault.cipher import Secret, decrypt, encrypt, read_wrapped, unwrap, wrap
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.keyring import key_key
+from emeritus.vault.keys import cipher
+from emeritus.vault.keys.cipher import Secret, decrypt, encrypt, read_wrapped, unwrap, wrap
+from emeritus.vault.keys.keyring import key_key
 from emeritus.vault.marker import repair_marker
-from emeritus.vault.pack import read_index
+from emeritus.vault.packs.pack import read_index
 from emeritus.vault.sealed import seal
 from emeritus.vault.vault import STANDALONE, Vault
 

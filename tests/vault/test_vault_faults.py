@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from benchmarks.vault_faults import Trial
 
-from emeritus.vault import repair
+from emeritus.vault.mending import repair
 from emeritus.vault.parity import mend
 from emeritus.vault.vault import Vault
 

@@ -16,7 +16,7 @@ from emeritus.vault.codec.numbers import encode
 from emeritus.vault.codec.table import ENCODINGS, decode
 from emeritus.vault.digests import blake3_of, sha256_of
 from emeritus.vault.manifest import FileEntry, Manifest
-from emeritus.vault.pack import END, ENTRY, MAGIC, Encoded, PackBuilder, pack_key, pack_name, read_index
+from emeritus.vault.packs.pack import END, ENTRY, MAGIC, Encoded, PackBuilder, pack_key, pack_name, read_index
 from emeritus.vault.sealed import seal, unseal
 from emeritus.vault.vault import STANDALONE
 

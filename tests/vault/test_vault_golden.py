@@ -15,7 +15,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError
 from emeritus.vault.codec.table import DIFFERENCE, ENCODINGS
 from emeritus.vault.manifest import FORMAT
-from emeritus.vault.pack import ENTRY, FOOTER, PackBuilder, pack_key, pack_name, read_index
+from emeritus.vault.packs.pack import ENTRY, FOOTER, PackBuilder, pack_key, pack_name, read_index
 from emeritus.vault.vault import STANDALONE, Vault
 
 ARCHIVES = sorted(path for path in (Path(__file__).parent / "golden").iterdir() if path.is_dir())
@@ -104,7 +104,7 @@ def test_a_chain_of_two_is_refused(archive: Path, tmp_path: Path) -> None:
 
 def test_a_segment_is_no_difference_from_itself(store: LocalStore) -> None:
     """An index that says so is refused as damage."""
-    from emeritus.vault.pack import Encoded
+    from emeritus.vault.packs.pack import Encoded
 
     builder = PackBuilder()
     builder.add(Encoded(b"b" * 32, 4, DIFFERENCE, b"xxxx", base=b"b" * 32))

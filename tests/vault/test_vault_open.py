@@ -12,7 +12,7 @@ from vault_models import numbers, safetensors, tensor
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import BadTensorFile, InputError, IntegrityError, NotFound
 from emeritus.vault.formats.cut import Tensor
-from emeritus.vault.pack import pack_key, read_index
+from emeritus.vault.packs.pack import pack_key, read_index
 from emeritus.vault.vault import Vault
 
 

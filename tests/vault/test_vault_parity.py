@@ -14,9 +14,9 @@ from parity_packs import Kept, flip, keep
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import InputError, IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest
-from emeritus.vault.pack import Encoded, PackBuilder, pack_key
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import Encoded, PackBuilder, pack_key
 from emeritus.vault.parity.build import Encoder, GroupBuilder, protect, strengthen
 from emeritus.vault.parity.dependants import reinforce_bases
 from emeritus.vault.parity.form import BLOCK, TAIL, parity_object, parse_key, read_description

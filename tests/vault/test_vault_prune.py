@@ -13,10 +13,10 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import BaseNeeded, IntegrityError, NotFound, StoreUnavailable
 from emeritus.testing.faults import Crash, FaultyStore
 from emeritus.vault.busy import PRESERVING, STALE_S, SWEEPING, Busy
-from emeritus.vault.index import SegmentIndex
-from emeritus.vault.ingest import Ingest
+from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.prune import DAY_S, Prune, Removal
 from emeritus.vault.vault import Vault
+from emeritus.vault.writing.ingest import Ingest
 
 
 def everything(store: LocalStore) -> dict[str, int]:

@@ -17,7 +17,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError, StoreUnavailable
 from emeritus.testing.faults import FaultyStore
 from emeritus.vault.marker import repair_marker
-from emeritus.vault.pack import pack_key, pack_name, read_index
+from emeritus.vault.packs.pack import pack_key, pack_name, read_index
 from emeritus.vault.parity.build import protect, strengthen
 from emeritus.vault.parity.form import BLOCK
 from emeritus.vault.parity.groups import Groups

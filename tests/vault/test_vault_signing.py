@@ -14,7 +14,7 @@ import pytest
 from vault_models import contents
 
 from emeritus.errors import SigningKeyUnusable
-from emeritus.vault.signing import ModelKey
+from emeritus.vault.keys.signing import ModelKey
 from emeritus.vault.vault import Vault
 
 PLAIN = {"PATH": "/usr/bin:/bin", "PYTHONWARNINGS": "ignore"}  # Emeritus is not on its path

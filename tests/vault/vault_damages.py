@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from emeritus.blobs.base import BlobStore
-from emeritus.vault.pack import FOOTER, pack_key
+from emeritus.vault.packs.pack import FOOTER, pack_key
 from emeritus.vault.parity.form import BLOCK
 from emeritus.vault.parity.groups import Groups
 

@@ -54,7 +54,7 @@ def rotate(
     """
     from emeritus.errors import InputError
     from emeritus.preservation.secret import vault_secret
-    from emeritus.vault.cipher import Secret
+    from emeritus.vault.keys.cipher import Secret
 
     files = [str(Path(os.path.abspath(each))) if each else "" for each in (passphrase_file, key_file)]
     if all(files):

@@ -10,7 +10,7 @@ from emeritus.errors import DestinationNotEmpty, NotFound
 from emeritus.preservation.secret import vault_secret
 from emeritus.preservation.sources import light, write_light
 from emeritus.settings import FILE_NAME, load
-from emeritus.vault.opened import OpenResident
+from emeritus.vault.reading.opened import OpenResident
 from emeritus.vault.vault import Vault
 
 

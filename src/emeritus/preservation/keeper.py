@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Literal, Protocol
 
 from emeritus.vault.formats.cut import Tensor
-from emeritus.vault.opened import Array
+from emeritus.vault.reading.opened import Array
 
 Role = Literal["weights", "reference", "report"]
 Progress = Callable[[str, int, int], None]  # what, done, total

@@ -18,7 +18,7 @@ from emeritus.engines.base import Placed, SharedWeights
 from emeritus.errors import StoreFull
 from emeritus.preservation.keeper import Opened
 from emeritus.vault.formats.cut import Tensor
-from emeritus.vault.opened import Array
+from emeritus.vault.reading.opened import Array
 
 LINE = 64  # bytes of a cache line: sums may be taken in another order where a tensor begins elsewhere in one
 

@@ -6,7 +6,7 @@ import os
 
 from emeritus.errors import BadSettings
 from emeritus.settings import Settings
-from emeritus.vault.cipher import KEY_FILE_BYTES, Secret
+from emeritus.vault.keys.cipher import KEY_FILE_BYTES, Secret
 
 
 def vault_secret(settings: Settings) -> Secret | None:

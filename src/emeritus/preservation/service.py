@@ -21,7 +21,7 @@ from emeritus.records.database import Database
 from emeritus.records.residents import resident_row
 from emeritus.records.tables import Resident
 from emeritus.vault.formats.table import structured
-from emeritus.vault.source import scan
+from emeritus.vault.writing.source import scan
 
 Json = dict[str, Any]
 

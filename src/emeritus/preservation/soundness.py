@@ -19,8 +19,8 @@ from emeritus.preservation.recording import Json, problems
 from emeritus.records.database import Database
 from emeritus.records.tables import Preserved, ScrubMark
 from emeritus.vault.manifest import manifest_key
-from emeritus.vault.repair import RepairReport
-from emeritus.vault.replicas import ReplicaReport
+from emeritus.vault.mending.repair import RepairReport
+from emeritus.vault.mending.replicas import ReplicaReport
 from emeritus.vault.vault import Vault
 
 _AT_ONCE = 500  # keys in one statement of SQL

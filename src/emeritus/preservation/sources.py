@@ -24,7 +24,7 @@ from emeritus.errors import IntegrityError, NotFound
 from emeritus.preservation import memory
 from emeritus.preservation.keeper import Keeper, Kept, KeptFile
 from emeritus.vault.manifest import WEIGHT_ENDINGS
-from emeritus.vault.opened import DTYPES
+from emeritus.vault.reading.opened import DTYPES
 
 Loading = Literal["auto", "cache", "memory"]
 Wanted = Callable[[Sequence[KeptFile]], Sequence[KeptFile]]

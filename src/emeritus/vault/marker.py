@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreUnavailable
-from emeritus.vault.index import SegmentIndex
+from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.vault import MARKER, Vault
 
 

@@ -15,15 +15,15 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import BaseNeeded, IntegrityError, NotFound
 from emeritus.vault.busy import PREFIX as LOCKS
 from emeritus.vault.busy import SWEEPING, Busy, Clock
-from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import Manifest, manifest_key
-from emeritus.vault.pack import pack_key
+from emeritus.vault.mending.scrub import packs_needed
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import pack_key
 from emeritus.vault.parity.groups import Groups, release
 from emeritus.vault.progress import Progress, silent
-from emeritus.vault.scrub import packs_needed
 from emeritus.vault.sealed import seal, unseal
 from emeritus.vault.shelf import Shelf
-from emeritus.vault.sketch import sketch_name
+from emeritus.vault.writing.sketch import sketch_name
 
 SEEN = "leftovers.json"  # since when each pack that nothing needs has been known
 DAY_S = 86400.0

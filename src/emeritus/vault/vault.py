@@ -11,22 +11,22 @@ from pathlib import Path
 from emeritus.blobs.base import BlobStore
 from emeritus.blobs.disk import Disk
 from emeritus.errors import AlreadyExists, IntegrityError, NotFound, UnknownFormat
-from emeritus.vault.cipher import CIPHER, Secret, SecretSource
-from emeritus.vault.index import SegmentIndex
-from emeritus.vault.ingest import Ingest
-from emeritus.vault.keyring import Keyring
+from emeritus.vault.keys.cipher import CIPHER, Secret, SecretSource
+from emeritus.vault.keys.keyring import Keyring
 from emeritus.vault.manifest import FORMAT, Manifest
-from emeritus.vault.opened import OpenResident
+from emeritus.vault.mending.proof import look_at
+from emeritus.vault.mending.repair import Repair, RepairReport
+from emeritus.vault.mending.replicas import ReplicaReport, Replication
+from emeritus.vault.mending.scrub import Scrub, VerifyReport
+from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.parity.dependants import reinforce_bases
 from emeritus.vault.progress import Progress
-from emeritus.vault.proof import look_at
 from emeritus.vault.prune import Prune, Removal, dependants
-from emeritus.vault.repair import Repair, RepairReport
-from emeritus.vault.replicas import ReplicaReport, Replication
-from emeritus.vault.restore import read_file, restore
-from emeritus.vault.scrub import Scrub, VerifyReport
+from emeritus.vault.reading.opened import OpenResident
+from emeritus.vault.reading.restore import read_file, restore
 from emeritus.vault.sealed import Json, seal, unseal
 from emeritus.vault.shelf import Shelf
+from emeritus.vault.writing.ingest import Ingest
 
 MARKER = "vault.json"
 STANDALONE = (

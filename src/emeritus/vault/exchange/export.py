@@ -18,7 +18,7 @@ from emeritus.vault.exchange import bagit, folder, ocfl
 from emeritus.vault.exchange.content import MANIFESTS, Item, Label
 from emeritus.vault.manifest import Manifest
 from emeritus.vault.progress import Progress, silent
-from emeritus.vault.restore import into_place
+from emeritus.vault.reading.restore import into_place
 from emeritus.vault.vault import Vault
 
 

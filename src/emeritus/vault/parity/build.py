@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import InputError
 from emeritus.vault.codec.reed_solomon import MOST_SHARDS, Buffer, cauchy, combine
-from emeritus.vault.pack import damaged, pack_key
+from emeritus.vault.packs.pack import damaged, pack_key
 from emeritus.vault.pages import pages
 from emeritus.vault.parity.form import BLOCK, Description, digests_of, parity_object, read_description
 from emeritus.vault.progress import Progress, silent

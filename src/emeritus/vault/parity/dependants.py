@@ -8,8 +8,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from emeritus.blobs.base import BlobStore
-from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import Manifest
+from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.parity.form import PREFIX, parse_key
 from emeritus.vault.parity.groups import Groups, reinforce, wanted_shards
 

@@ -15,7 +15,7 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreUnavailable, UnknownFormat
 from emeritus.vault.codec.reed_solomon import combine, recovery
 from emeritus.vault.digests import SIZE, blake3_of
-from emeritus.vault.pack import pack_key
+from emeritus.vault.packs.pack import pack_key
 from emeritus.vault.parity.build import Encoder, sound_pack
 from emeritus.vault.parity.form import (
     BLOCK,

@@ -16,10 +16,10 @@ from io import FileIO
 from emeritus.errors import InputError
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
 from emeritus.vault.hashing import Hasher, Sha256
-from emeritus.vault.pack import Encoded
+from emeritus.vault.packs.pack import Encoded
 from emeritus.vault.pages import pages
-from emeritus.vault.source import SourceFile
 from emeritus.vault.workers import THREADS
+from emeritus.vault.writing.source import SourceFile
 
 _ROOM = 64  # bytes by which an encoding may be longer than what it encodes, before it gives way to raw
 AHEAD = 2 * THREADS + 2  # segments under way at once

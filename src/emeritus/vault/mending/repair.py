@@ -18,21 +18,21 @@ from emeritus.errors import IntegrityError, NotFound, StoreUnavailable
 from emeritus.vault.busy import PREFIX as LOCKS
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.index import SegmentIndex
-from emeritus.vault.keyring import key_key
+from emeritus.vault.keys.keyring import key_key
 from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
-from emeritus.vault.pack import MANIFEST, Encoded, pack_key, pack_name
+from emeritus.vault.mending.proof import fault, named_digest
+from emeritus.vault.mending.scrub import Damage, Scrub, Touched, packs_needed
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import MANIFEST, Encoded, pack_key, pack_name
 from emeritus.vault.parity.build import protect
 from emeritus.vault.parity.dependants import missing_shards, reinforce_bases
 from emeritus.vault.parity.form import parse_key as parse_shard
 from emeritus.vault.parity.groups import Group, Groups
 from emeritus.vault.parity.mend import mend, remake
 from emeritus.vault.progress import Progress, silent
-from emeritus.vault.proof import fault, named_digest
-from emeritus.vault.scrub import Damage, Scrub, Touched, packs_needed
 from emeritus.vault.workers import THREADS
-from emeritus.vault.writer import PackWriter
+from emeritus.vault.writing.writer import PackWriter
 
 MISSING = "it is missing"
 OTHER = "it is not the manifest that the ledger names"

@@ -17,15 +17,15 @@ import numpy.typing as npt
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import BadTensorFile, IntegrityError, NotFound, UnknownFormat
-from emeritus.vault import sketch
 from emeritus.vault.formats.cut import SEGMENT_BYTES
 from emeritus.vault.formats.table import structured
-from emeritus.vault.index import READERS, SegmentIndex
-from emeritus.vault.keyring import SealedObjects
+from emeritus.vault.keys.keyring import SealedObjects
 from emeritus.vault.manifest import FileEntry, Manifest, parse_key
-from emeritus.vault.opened import OpenResident
+from emeritus.vault.packs.index import READERS, SegmentIndex
+from emeritus.vault.reading.opened import OpenResident
 from emeritus.vault.shelf import Shelf
-from emeritus.vault.sketch import Head, Stretch, Values
+from emeritus.vault.writing import sketch
+from emeritus.vault.writing.sketch import Head, Stretch, Values
 
 ALIKE = 12  # bits of 64 in which the words of near tensors may differ; of unrelated ones, 1 in 4 million do not
 FIRST_READ = 64 << 10  # bytes of a sketch read at once: the whole head of most

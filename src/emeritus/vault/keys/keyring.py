@@ -13,8 +13,8 @@ from collections.abc import Iterator
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import HomeBusy, IntegrityError, NotFound, UnknownFormat, VaultLocked
-from emeritus.vault.cipher import KEY_BYTES, Secret, SecretSource, decrypt, encrypt, read_wrapped, unwrap, wrap
 from emeritus.vault.codec.numbers import Data
+from emeritus.vault.keys.cipher import KEY_BYTES, Secret, SecretSource, decrypt, encrypt, read_wrapped, unwrap, wrap
 from emeritus.vault.sealed import Json
 
 SEALED = b"EMSEAL" + (0).to_bytes(2, "little")

@@ -13,8 +13,8 @@ from types import TracebackType
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound
 from emeritus.vault.hashing import Hasher
-from emeritus.vault.index import SegmentIndex
-from emeritus.vault.pack import Encoded, PackBuilder, pack_key
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import Encoded, PackBuilder, pack_key
 
 PATIENCE_S = 0.25  # for the sha256 of a full pack to be taken beside that of the file being read
 Protect = Callable[[str, memoryview], None]  # a pack's sha256 (hex) and bytes, once it is in the store

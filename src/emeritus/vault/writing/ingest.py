@@ -14,26 +14,26 @@ from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import AlreadyExists, IntegrityError, NotFound
-from emeritus.vault.basefinder import BaseFinder, Plan
 from emeritus.vault.busy import PRESERVING, Busy
 from emeritus.vault.codec.table import DIFFERENCE, encode
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.flow import Whole, flow
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
 from emeritus.vault.formats.table import cuts
 from emeritus.vault.hashing import Hasher
-from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest, check_name, check_role
-from emeritus.vault.pack import MANIFEST, Encoded, Entry, target
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import MANIFEST, Encoded, Entry, target
 from emeritus.vault.pages import pages
 from emeritus.vault.parity.build import SHARDS, GroupBuilder, sound_pack
 from emeritus.vault.parity.groups import Groups, reinforce, wanted_shards
 from emeritus.vault.parity.mend import remake
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
-from emeritus.vault.source import SourceFile, Tree, scan
 from emeritus.vault.workers import THREADS
-from emeritus.vault.writer import PackWriter
+from emeritus.vault.writing.basefinder import BaseFinder, Plan
+from emeritus.vault.writing.flow import Whole, flow
+from emeritus.vault.writing.source import SourceFile, Tree, scan
+from emeritus.vault.writing.writer import PackWriter
 
 _HELD = -1  # in place of an encoding: the vault holds these bytes
 

@@ -18,7 +18,7 @@ from emeritus.vault.codec.table import decode_pieces
 from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of_pieces, sha256_of
 from emeritus.vault.hashing import Hasher, Sha256
-from emeritus.vault.keyring import Keyring
+from emeritus.vault.keys.keyring import Keyring
 from emeritus.vault.pages import pages
 
 FORMAT = 0

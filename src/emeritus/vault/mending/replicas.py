@@ -14,8 +14,8 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound
 from emeritus.vault.busy import PREFIX as LOCKS
 from emeritus.vault.manifest import parse_key as parse_manifest_key
+from emeritus.vault.mending.proof import fault, named_digest
 from emeritus.vault.progress import Progress, silent
-from emeritus.vault.proof import fault, named_digest
 from emeritus.vault.workers import THREADS
 
 _ORDER = ("packs/", "parity/", "sketches/", "keys/", "README.txt", "FORMAT.txt", "restore.py", "manifests/")

@@ -14,8 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
 from emeritus.vault.codec.numbers import Data
-from emeritus.vault.keyring import Keyring
-from emeritus.vault.pack import DATA, MANIFEST, Entry, damaged, open_into, open_segment, pack_key, pack_name, read_index
+from emeritus.vault.keys.keyring import Keyring
+from emeritus.vault.packs.pack import (
+    DATA,
+    MANIFEST,
+    Entry,
+    damaged,
+    open_into,
+    open_segment,
+    pack_key,
+    pack_name,
+    read_index,
+)
 
 BASES_BYTES = 64 << 20  # decoded bases kept at hand: neighbouring differences often have neighbouring bases
 READERS = 8  # packs' indexes read at once: object stores answer slowly, but many at a time

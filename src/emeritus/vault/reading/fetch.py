@@ -14,8 +14,8 @@ from types import TracebackType
 
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.formats.cut import SEGMENT_BYTES
-from emeritus.vault.index import SegmentIndex
-from emeritus.vault.pack import Entry, open_into, pack_key
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import Entry, open_into, pack_key
 from emeritus.vault.workers import THREADS
 
 GAP = 64 << 10  # bytes read in vain rather than read twice

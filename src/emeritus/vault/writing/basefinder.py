@@ -15,16 +15,16 @@ from itertools import accumulate
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
-from emeritus.vault import sketch
 from emeritus.vault.codec import difference, numbers
-from emeritus.vault.flow import changed
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
-from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import Manifest
+from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.shelf import Shelf
-from emeritus.vault.sketch import Stretch, Values
-from emeritus.vault.sketches import Sketches
-from emeritus.vault.source import SourceFile
+from emeritus.vault.writing import sketch
+from emeritus.vault.writing.flow import changed
+from emeritus.vault.writing.sketch import Stretch, Values
+from emeritus.vault.writing.sketches import Sketches
+from emeritus.vault.writing.source import SourceFile
 
 LIKELY, TRIED = 8, 2  # tensors whose samples are compared, and whose segments are measured, for each of ours
 WORTH = 0.95  # what a difference may take of the numbers by themselves, to be worth needing another resident

@@ -18,12 +18,12 @@ from pathlib import Path
 
 from emeritus.blobs.disk import Disk
 from emeritus.errors import DestinationNotEmpty, IntegrityError, StoreError, StoreFull, StoreUnavailable
-from emeritus.vault.fetch import Fetcher, split
 from emeritus.vault.formats.cut import SEGMENT_BYTES
-from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest
+from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.pages import pages
 from emeritus.vault.progress import Progress, silent
+from emeritus.vault.reading.fetch import Fetcher, split
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 

@@ -10,15 +10,15 @@ from functools import partial
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
-from emeritus.vault.index import SegmentIndex
-from emeritus.vault.keyring import key_key
+from emeritus.vault.keys.keyring import key_key
 from emeritus.vault.manifest import FileEntry, Manifest, parse_key
-from emeritus.vault.pack import Entry, check_pack, pack_key, read_index
+from emeritus.vault.mending.proof import fault
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import Entry, check_pack, pack_key, read_index
 from emeritus.vault.parity.form import parse_key as parse_shard
 from emeritus.vault.parity.form import read_description
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.progress import Progress, silent
-from emeritus.vault.proof import fault
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.workers import THREADS
 

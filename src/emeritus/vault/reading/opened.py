@@ -22,13 +22,13 @@ import numpy as np
 import numpy.typing as npt
 
 from emeritus.errors import BadTensorFile, InputError, NotFound
-from emeritus.vault.fetch import Fetcher, split
 from emeritus.vault.formats.cut import Tensor
 from emeritus.vault.formats.safetensors import BITS
 from emeritus.vault.formats.table import tensors
-from emeritus.vault.index import SegmentIndex
 from emeritus.vault.manifest import FileEntry, Manifest
+from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.pages import pages
+from emeritus.vault.reading.fetch import Fetcher, split
 from emeritus.vault.workers import THREADS
 
 Array = npt.NDArray[np.generic]

@@ -14,7 +14,7 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
-from emeritus.vault.pack import pack_name
+from emeritus.vault.packs.pack import pack_name
 from emeritus.vault.parity.form import parse_key as parse_parity_key
 from emeritus.vault.sealed import unseal
 

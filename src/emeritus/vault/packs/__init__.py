@@ -1,0 +1,1 @@
+"""Packs: what one is, and where each segment lies in them."""

@@ -1,0 +1,1 @@
+"""Giving back: segments fetched and verified, into a folder or straight into memory."""

@@ -1,0 +1,1 @@
+"""Preserving: a folder read once, its segments encoded, proven and packed; near tensors found to differ from."""

@@ -19,6 +19,7 @@ from emeritus.jobs.base import JobStatus, Segment
 from emeritus.jobs.dbos_jobs import DbosJobs
 from emeritus.lifecycle.registration import Registration
 from emeritus.preservation import queries as preservation
+from emeritus.residency.queries import expected_wake_s
 from emeritus.settings import load as settings
 from emeritus.testing.model import random_model
 from emeritus.upkeep import Upkeep, Works
@@ -168,6 +169,18 @@ async def test_essays_are_invited_where_the_channel_is_open_and_once_for_each_ti
     assert candidate.content == b"A title\n\nA short text."
     assert candidate.source.automated
     await app.close_residency()
+
+
+async def test_wakes_are_measured_and_remembered_by_the_home(app: App) -> None:
+    """A wake through the app is written down, and the home opened again knows what to expect."""
+    async with app.awake(NAME):
+        pass
+    await app.close_residency()
+    app.wakes.close()
+    with app.database.reading() as session:
+        seconds = expected_wake_s(session, NAME)
+    assert seconds is not None
+    assert 0 <= seconds < 60
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ from emeritus.blobs.open import open_store
 from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
-from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken, NotFound
+from emeritus.errors import AlreadyExists, EmeritusError, HomeMissing, LedgerBroken, NotFound
 from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
@@ -53,6 +53,7 @@ from emeritus.preservation.soundness import Soundness
 from emeritus.preservation.sources import VaultSource
 from emeritus.records.database import Database
 from emeritus.records.tables import Resident
+from emeritus.residency.wakes import OK, WakeLog, Way, Woke
 from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
 from emeritus.studying import Studying
@@ -98,6 +99,8 @@ class App:
         self.outbox = Outbox(database, settings)
         self.people = People(database)
         self.sign_ins = SignIns(database, self.people)
+        self.wakes = WakeLog(database)
+        self._ways: dict[str, Way] = {}  # of a resident's wake under way
         self._others: dict[str, tuple[dict[str, Any], int]] = {}
 
     # -- making and opening ------------------------------------------------------------------------------------------
@@ -169,6 +172,7 @@ class App:
     def close(self) -> None:
         """Write the last counts and let go of what is held open."""
         self.access.close()
+        self.wakes.close()
         self.database.dispose()
 
     @property
@@ -196,14 +200,12 @@ class App:
     @cached_property
     def residency(self) -> Residency:
         """Who is awake. Belongs to the event loop of its first use; `close_residency` ends it."""
-        from emeritus.residency.residency import Residency
+        from emeritus.residency.residency import Effects, Residency
 
         return Residency(
+            Effects(self._open_engine, self._size_of, self._canary, self._woke),
             budget_bytes=self.settings.memory_budget_bytes,
-            open_resident=self._open_engine,
-            size_of=self._size_of,
             idle_sleep_s=self.settings.idle_sleep_s,
-            canary=self._canary,
         )
 
     @asynccontextmanager
@@ -256,13 +258,21 @@ class App:
         if row.weights_held:
             near = isinstance(self.vault.store, LocalStore)
             source = VaultSource(self.vault, name, self.settings.home / "cache", self.settings.loading, near=near)
-        return await open_engine(
-            row.engine["kind"],
-            options,
-            source,
-            log_dir=self.settings.home / "logs",
-            threads=threads,
-        )
+        try:
+            return await open_engine(
+                row.engine["kind"],
+                options,
+                source,
+                log_dir=self.settings.home / "logs",
+                threads=threads,
+            )
+        finally:
+            self._ways[name] = "upstream" if source is None else source.way
+
+    def _woke(self, name: str, seconds: float, error: EmeritusError | None) -> None:
+        if OTHERWISE not in name:  # under another configuration it says nothing about how long a caller waits
+            way = self._ways.get(name, "cache")
+            self.wakes.record(Woke(name, self.acts.now, seconds, way, OK if error is None else error.code))
 
     async def _canary(self, name: str, engine: Engine) -> None:
         if OTHERWISE not in name:  # what is woken to capture a reference has none to be compared with

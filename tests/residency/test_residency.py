@@ -13,8 +13,8 @@ import pytest
 from emeritus.engines.base import Engine, Message, Sampling
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
-from emeritus.errors import Busy, CanaryFailed, EngineDied, EngineFailed, NotFound
-from emeritus.residency.residency import Residency, Timer
+from emeritus.errors import Busy, CanaryFailed, EmeritusError, EngineDied, EngineFailed, NotFound
+from emeritus.residency.residency import Effects, Residency, Timer
 
 SIZES = {"ada": 6, "bea": 6, "cat": 3, "giant": 99}
 GREEDY = Sampling(max_tokens=10, temperature=0.0)
@@ -77,17 +77,12 @@ class House:
     gate: asyncio.Event = field(default_factory=asyncio.Event)  # loads wait for it
     failing: dict[str, Exception] = field(default_factory=dict)
     canary_fails: bool = False
+    woke: list[tuple[str, float, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.gate.set()
-        self.residency = Residency(
-            budget_bytes=10,
-            open_resident=self.open,
-            size_of=self.size,
-            idle_sleep_s=60,
-            canary=self.canary,
-            clock=self.clock,
-        )
+        effects = Effects(self.open, self.size, self.canary, self.wakes)
+        self.residency = Residency(effects, budget_bytes=10, idle_sleep_s=60, clock=self.clock)
 
     def size(self, name: str) -> int:
         """Bytes of a resident."""
@@ -104,6 +99,10 @@ class House:
         rules = (Rule(match="die", answer="a b c", fault="die", after=1), Rule(answer=f"I am {name}."))
         self.engines[name] = ScriptedEngine(Script(rules=rules))
         return self.engines[name]
+
+    def wakes(self, name: str, seconds: float, error: EmeritusError | None) -> None:
+        """Remember how long a load took, and how it ended."""
+        self.woke.append((name, seconds, "ok" if error is None else error.code))
 
     async def canary(self, name: str, engine: Engine) -> None:
         """The check after each load."""
@@ -270,6 +269,20 @@ async def test_put_to_sleep(house: House) -> None:
     await house.residency.sleep("bea")  # not awake: nothing to do
 
 
+async def test_every_load_is_measured(house: House) -> None:
+    """A load's length is told from the decision until it could answer, a failed one's with its code."""
+    house.gate.clear()
+    waiting = asyncio.create_task(house.ask("ada"))
+    await settle()
+    await house.clock.pass_(7)
+    house.gate.set()
+    await waiting
+    house.canary_fails = True
+    with pytest.raises(CanaryFailed):
+        await house.ask("cat")
+    assert house.woke == [("ada", 7.0, "ok"), ("cat", 0.0, "EM406")]
+
+
 async def test_status_wakes_nothing(house: House) -> None:
     """Status lists states and bytes, and asking for it opens no engine."""
     await house.ask("cat")
@@ -302,7 +315,7 @@ async def test_close(house: House) -> None:
 async def test_real_clock() -> None:
     """Without a clock of its own it uses the loop's: an idle resident falls asleep."""
     house = House()
-    residency = Residency(budget_bytes=10, open_resident=house.open, size_of=house.size, idle_sleep_s=0.01, canary=None)
+    residency = Residency(Effects(house.open, house.size), budget_bytes=10, idle_sleep_s=0.01)
     async with residency.awake("ada", wait_s=5):
         pass
     for _ in range(500):

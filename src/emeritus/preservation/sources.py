@@ -44,6 +44,7 @@ class VaultSource:
         self._cache = cache_dir
         self._loading = loading
         self._near = near
+        self.way: Literal["cache", "memory"] = "cache"  # that the weights took last
 
     @property
     def weights_digest(self) -> str:
@@ -80,7 +81,9 @@ class VaultSource:
         folder = self.light_folder()
         if quantised(folder):
             return None  # the library's own way reads such files
-        return memory.fill(opened, folder)
+        filled = memory.fill(opened, folder)
+        self.way = "memory"
+        return filled
 
     # -- how ---------------------------------------------------------------------------------------------------------
 

@@ -51,23 +51,24 @@ class ResidentStatus:
     error: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class Effects:
+    """What a residency does in the world. `woke` is told of every load that ended: name, seconds, error; it returns
+    at once.
+    """
+
+    open_resident: Callable[[str], Awaitable[Engine]]
+    size_of: Callable[[str], int]
+    canary: Callable[[str, Engine], Awaitable[None]] | None = None
+    woke: Callable[[str, float, EmeritusError | None], None] | None = None
+
+
 class Residency:
     """Lends residents that answer. Asking for one wakes it; status never does."""
 
-    def __init__(
-        self,
-        *,
-        budget_bytes: int,
-        open_resident: Callable[[str], Awaitable[Engine]],
-        size_of: Callable[[str], int],
-        idle_sleep_s: float,
-        canary: Callable[[str, Engine], Awaitable[None]] | None,
-        clock: Clock | None = None,
-    ) -> None:
+    def __init__(self, effects: Effects, *, budget_bytes: int, idle_sleep_s: float, clock: Clock | None = None) -> None:
+        self._effects = effects
         self._budget = budget_bytes
-        self._open = open_resident
-        self._size_of = size_of
-        self._canary = canary
         self._clock = clock
         self._scheduler = Scheduler(budget_bytes, idle_sleep_s)
         self._tickets = itertools.count(1)
@@ -90,7 +91,7 @@ class Residency:
         """
         if self._closed:
             raise Busy("this program is ending", retry_after_s=RETRY_AFTER_S)
-        size = self._size_of(name)
+        size = self._effects.size_of(name)
         if size > self._budget:
             raise Busy(
                 f"{name!r} takes {size} bytes, more than the whole budget of {self._budget}",
@@ -177,23 +178,31 @@ class Residency:
         self._act(self._scheduler.tick(self._time().time()))
 
     async def _load(self, name: str) -> None:
+        began = self._time().time()
         try:
-            engine = await self._open(name)
+            engine = await self._effects.open_resident(name)
             try:
-                if self._canary is not None:
-                    await self._canary(name, engine)
+                if self._effects.canary is not None:
+                    await self._effects.canary(name, engine)
             except BaseException:
                 await engine.close()
                 raise
         except Exception as error:
             self._errors[name] = _as_ours(name, error)
             self._mark(name)
+            self._measured(name, began)
             self._act(self._scheduler.failed(name, self._time().time()))
             return
         self._engines[name] = engine
         self._errors.pop(name, None)
         self._mark(name)
+        self._measured(name, began)
         self._act(self._scheduler.loaded(name, self._time().time()))
+
+    def _measured(self, name: str, began: float) -> None:
+        """Tell how long a wake took that has just ended."""
+        if self._effects.woke is not None:
+            self._effects.woke(name, self._time().time() - began, self._errors.get(name))
 
     async def _leave(self, name: str) -> None:
         with suppress(Exception):  # a close that fails must not keep its bytes for ever

@@ -26,6 +26,7 @@ from emeritus.records.tables.interview import (
 from emeritus.records.tables.lifecycle import AxisEvent, Caller, Notice, Policy, Report, Resident, Wait, Words
 from emeritus.records.tables.preservation import Calibration, Certificate, Check, Preserved, Reference
 from emeritus.records.tables.private import NOT_REBUILT, ApiKey, HeldWords, Message, Person, ScrubMark, SignIn, Usage
+from emeritus.records.tables.residency import Wake
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
 from emeritus.records.tables.studies import Study
 
@@ -77,5 +78,6 @@ __all__ = [
     "Tier",
     "Usage",
     "Wait",
+    "Wake",
     "Words",
 ]

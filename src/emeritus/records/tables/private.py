@@ -94,5 +94,5 @@ class ScrubMark(Base):
 
 
 NOT_REBUILT = frozenset(
-    {"held_words", "people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox", "scrub_marks"}
+    {"held_words", "people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox", "scrub_marks", "wakes"}
 )

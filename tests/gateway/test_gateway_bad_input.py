@@ -14,8 +14,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emeritus.errors import BadKey, BadRequest, RequestTooLarge
-from emeritus.gateway.body import IGNORED, UNUSED, parse_chat, read_body
-from emeritus.gateway.chat import bearer
+from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, parse_chat
+from emeritus.gateway.openai.face import bearer
+from emeritus.gateway.reading import read_body
 
 GOOD = {"model": "ibis", "messages": [{"role": "user", "content": "hi"}]}
 HEADERS = {"Authorization": f"Bearer {KEY}"}
@@ -121,7 +122,7 @@ def test_unused_fields_may_be_sent_unused() -> None:
     labels = dict.fromkeys(IGNORED, "x")
     for extra in (habits, nulls, labels, {"stop": None, "max_tokens": None, "logprobs": None, "stream_options": None}):
         call = parse_chat(json.dumps(GOOD | extra | {"messages": [*GOOD["messages"], echoed]}).encode())
-        assert [message.content for message in call.messages] == ["hi", "x"]
+        assert [message.content for message in call.call.prompts[0]] == ["hi", "x"]
 
 
 @given(st.binary(max_size=200))

@@ -12,8 +12,8 @@ from starlette.routing import Route
 from emeritus.access.policy import ACCESSES, REFUSALS
 from emeritus.engines.base import Sampling
 from emeritus.gateway.app import build_gateway
-from emeritus.gateway.body import IGNORED, UNUSED, _ChatBody
-from emeritus.gateway.wire import Standing
+from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, _ChatBody
+from emeritus.gateway.openai.wire import Standing
 from emeritus.tiers import Tier
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

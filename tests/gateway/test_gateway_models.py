@@ -11,8 +11,9 @@ from gateway_house import HERON, IBIS, LIMITS
 
 from emeritus import errors
 from emeritus.gateway.backend import Limits
-from emeritus.gateway.models import answer_headers, notice_headers, status_of
-from emeritus.gateway.refusals import error_body, error_headers
+from emeritus.gateway.faults import error_headers
+from emeritus.gateway.notices import answer_headers, notice_headers, status_of
+from emeritus.gateway.openai.refusals import error_body
 from emeritus.settings import Settings
 from emeritus.statuses import http_status
 

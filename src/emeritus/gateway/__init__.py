@@ -1,1 +1,1 @@
-"""The HTTP API for programs, in OpenAI's wire format. Knows the web framework and holds no feature's logic."""
+"""The HTTP API for programs: a core that knows no vendor's words, and a wire format a package beside it."""

@@ -1,46 +1,75 @@
 """The gateway as an ASGI application, to be mounted at `/v1` beside the site: `Mount("/v1", build_gateway(...))`.
 
-Needs no lifespan of its own; whoever serves it closes the backend.
+Every wire format has a package of its own; where their addresses coincide, the request's headers decide. Needs no
+lifespan of its own; whoever serves it closes the backend.
 """
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from emeritus.errors import EmeritusError
+from emeritus.errors import BadRequest, EmeritusError, NotFound
 from emeritus.gateway.backend import GatewayBackend, Limits
-from emeritus.gateway.chat import Chat
-from emeritus.gateway.models import model_of, notice_headers
+from emeritus.gateway.endpoint import Gate
+from emeritus.gateway.faults import log_fault
 from emeritus.gateway.naming import known_model
-from emeritus.gateway.refusals import on_error, on_fault, on_http
-from emeritus.gateway.wire import ModelList
+from emeritus.gateway.openai import routes as openai
+from emeritus.gateway.wording import Face
 
 
 def build_gateway(backend: GatewayBackend, limits: Limits) -> Starlette:
     """The API over `backend`."""
+    gate = Gate(backend, limits)
+    faces: Sequence[Face] = (openai.FACE,)  # the first that claims a request has it; OpenAI's claims every one
 
-    async def models(_request: Request) -> Response:
-        infos = await asyncio.to_thread(backend.models)
-        listed = ModelList(object="list", data=[model_of(info) for info in infos])
-        return Response(listed.as_json(), media_type="application/json")
+    def face_of(request: Request) -> Face:
+        path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
+        return next(face for face in faces if face.claims(path, request.headers))
+
+    async def models(request: Request) -> Response:
+        return face_of(request).models(await asyncio.to_thread(backend.models), request)
 
     async def model(request: Request) -> Response:
         info = await asyncio.to_thread(known_model, backend, request.path_params["name"])
-        return Response(model_of(info).as_json(), headers=notice_headers(info), media_type="application/json")
+        return face_of(request).model(info, request)
 
+    async def on_error(request: Request, error: Exception) -> Response:
+        if not isinstance(error, EmeritusError):
+            return await on_fault(request, error)
+        log_fault(error)
+        return face_of(request).refuse(error)
+
+    async def on_fault(request: Request, _error: Exception) -> Response:
+        return face_of(request).refuse(EmeritusError(""))  # the server logs it with its trace
+
+    async def on_http(request: Request, error: Exception) -> Response:
+        """What the router refuses: unknown addresses and methods."""
+        if not isinstance(error, HTTPException):
+            return await on_fault(request, error)
+        if error.status_code == 405:
+            named: EmeritusError = BadRequest(f"{request.method} is not answered here", remedy="See docs/api.md.")
+        elif error.status_code == 404:
+            named = NotFound("there is nothing at this address", remedy="See docs/api.md for what the API answers.")
+        else:
+            named = BadRequest(str(error.detail))
+        response = face_of(request).refuse(named, error.status_code)
+        response.headers.update(error.headers or {})
+        return response
+
+    routes: list[BaseRoute] = [
+        Route("/models", models, methods=["GET"]),
+        Route("/models/{name:path}", model, methods=["GET"]),
+        *openai.routes(gate),
+    ]
     gateway = Starlette(
-        routes=[
-            Route("/models", models, methods=["GET"]),
-            Route("/models/{name:path}", model, methods=["GET"]),
-            Route("/chat/completions", Chat(backend, limits).complete, methods=["POST"]),
-        ],
-        exception_handlers={EmeritusError: on_error, HTTPException: on_http, Exception: on_fault},
+        routes=routes, exception_handlers={EmeritusError: on_error, HTTPException: on_http, Exception: on_fault}
     )
     gateway.router.redirect_slashes = False
     return gateway

@@ -1,11 +1,8 @@
-"""Models by the names callers send: looked up only when they could be names at all, and the address of each."""
+"""Models by the names callers send: looked up only when they could be names at all."""
 
 from __future__ import annotations
 
 import re
-from urllib.parse import quote
-
-from starlette.requests import Request
 
 from emeritus.errors import NotFound
 from emeritus.gateway.backend import GatewayBackend, ModelInfo
@@ -22,8 +19,3 @@ def known_model(backend: GatewayBackend, name: str) -> ModelInfo:
         return backend.model(name)
     except NotFound as error:
         raise NotFound(f"there is no model {name!r}", remedy=remedy, param="model") from error
-
-
-def model_path(request: Request, name: str) -> str:
-    """The path of a model's own address, wherever the gateway is mounted."""
-    return f"{request.scope.get('root_path', '')}/models/{quote(name)}"

@@ -1,8 +1,8 @@
-"""Sending an answer while it is produced, on a stream held open by comments while the resident wakes.
+"""Sending an answer while it is produced, on a stream held open while the resident wakes.
 
 The answer is produced in a task of its own, which alone enters and leaves the resident's context, and handed over
 through a short queue, so that a slow reader slows the engine and not the memory. An error gets its proper status until
-the stream has begun; later it becomes an error event, and the stream ends without `[DONE]`.
+the stream has begun; later it becomes the vendor's error event, and the stream ends without its proper end.
 """
 
 from __future__ import annotations
@@ -13,24 +13,22 @@ from contextlib import aclosing
 
 from starlette.types import Receive, Scope, Send
 
-from emeritus.engines.base import Piece
 from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import Limits
-from emeritus.gateway.chunks import DONE, WAKING, WORKING, Chunks
+from emeritus.gateway.calls import QUEUED_PIECES, Said
 from emeritus.gateway.connection import CallerGone, while_connected
-from emeritus.gateway.refusals import error_body, log_fault, refuse
-
-QUEUED_PIECES = 16
+from emeritus.gateway.faults import log_fault
+from emeritus.gateway.wording import Face, Rendering
 
 
 class Production:
     """An answer being produced in its own task."""
 
-    def __init__(self, pieces: AsyncGenerator[Piece, None]) -> None:
-        self._queue: asyncio.Queue[Piece | EmeritusError | None] = asyncio.Queue(QUEUED_PIECES)
+    def __init__(self, pieces: AsyncGenerator[Said, None]) -> None:
+        self._queue: asyncio.Queue[Said | EmeritusError | None] = asyncio.Queue(QUEUED_PIECES)
         self._task = asyncio.create_task(self._run(pieces))
 
-    async def next(self, timeout_s: float) -> Piece | None:
+    async def next(self, timeout_s: float) -> Said | None:
         """The next piece, None at the end. Raises what ended the answer, TimeoutError when nothing came in time."""
         async with asyncio.timeout(timeout_s):
             item = await self._queue.get()
@@ -43,11 +41,11 @@ class Production:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, pieces: AsyncGenerator[Piece, None]) -> None:
+    async def _run(self, pieces: AsyncGenerator[Said, None]) -> None:
         try:
             async with aclosing(pieces):
-                async for piece in pieces:
-                    await self._queue.put(piece)
+                async for said in pieces:
+                    await self._queue.put(said)
         except EmeritusError as error:
             await self._queue.put(error)
         except Exception as error:  # a defect of ours must still end the stream with an error its caller can read
@@ -62,10 +60,16 @@ class StreamedAnswer:
     """The ASGI response that streams one answer."""
 
     def __init__(
-        self, pieces: AsyncGenerator[Piece, None], chunks: Chunks, headers: Mapping[str, str], limits: Limits
+        self,
+        pieces: AsyncGenerator[Said, None],
+        rendering: Rendering,
+        face: Face,
+        headers: Mapping[str, str],
+        limits: Limits,
     ) -> None:
         self._pieces = pieces
-        self._chunks = chunks
+        self._rendering = rendering
+        self._face = face
         self._headers = {"Content-Type": "text/event-stream", "Cache-Control": "no-store", **headers}
         self._limits = limits
 
@@ -87,29 +91,28 @@ class StreamedAnswer:
                         begun = True
                     await send({"type": "http.response.body", "body": event, "more_body": True})
         except EmeritusError as error:
-            if not begun:
-                await refuse(error)(scope, receive, send)
-                return
             log_fault(error)
-            event = b"data: " + error_body(error).as_json() + b"\n\n"
-            await send({"type": "http.response.body", "body": event, "more_body": True})
+            if not begun:
+                await self._face.refuse(error)(scope, receive, send)
+                return
+            await send({"type": "http.response.body", "body": self._rendering.failed(error), "more_body": True})
         finally:
             await production.stop()
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _events(self, production: Production) -> AsyncGenerator[bytes, None]:
-        comment, patience = WAKING, self._limits.grace_s
+        awake, patience = False, self._limits.grace_s
         while True:
             try:
-                piece = await production.next(patience)
+                said = await production.next(patience)
             except TimeoutError:
-                yield comment
+                yield self._rendering.waiting(awake)
             else:
-                if piece is None:
-                    yield DONE
+                if said is None:
+                    yield self._rendering.end()
                     return
-                comment = WORKING
-                event = self._chunks.of(piece)
+                awake = True
+                event = self._rendering.of(*said)
                 if not event:
                     continue  # the resident is awake but has said nothing: an error may still get its status
                 yield event

@@ -1,4 +1,4 @@
-"""A request's body, read within a limit and turned into one chat call; what is unusable raises BadRequest, naming it.
+"""The body of a chat request as one call; what is unusable raises BadRequest, naming it.
 
 Which of OpenAI's fields are followed, refused and ignored is decided here and told in docs/api.md. The rule: a field
 that would change what the model produces is followed or refused, never dropped in silence.
@@ -6,14 +6,14 @@ that would change what the model produces is followed or refused, never dropped 
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emeritus.engines.base import Message, Role, Sampling
-from emeritus.errors import BadRequest, RequestTooLarge
+from emeritus.errors import BadRequest
+from emeritus.gateway.calls import Call
 
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 MAX_ALTERNATIVES = 20  # OpenAI's bound on top_logprobs
@@ -97,26 +97,10 @@ class _ChatBody(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """What a chat request asks for."""
+    """A chat request: the call it makes, and what only its answer's form depends on."""
 
-    model: str
-    messages: tuple[Message, ...]
-    sampling: Sampling
-    stream: bool
+    call: Call
     include_usage: bool
-
-
-async def read_body(chunks: AsyncIterable[bytes], announced: str | None, limit: int) -> bytes:
-    """A body of at most `limit` bytes; `announced` is its Content-Length. Raises RequestTooLarge without reading on."""
-    too_large = RequestTooLarge(f"the body is larger than {limit} bytes", limit=limit)
-    if announced is not None and announced.isdecimal() and int(announced[:20]) > limit:
-        raise too_large
-    body = bytearray()
-    async for chunk in chunks:
-        body += chunk
-        if len(body) > limit:
-            raise too_large
-    return bytes(body)
 
 
 def parse_chat(body: bytes) -> ChatCall:
@@ -126,13 +110,8 @@ def parse_chat(body: bytes) -> ChatCall:
     except ValidationError as error:
         raise _refusal(error) from error
     _refuse_others(asked)
-    return ChatCall(
-        asked.model,
-        tuple(_message(turn, index) for index, turn in enumerate(asked.messages)),
-        _sampling(asked),
-        bool(asked.stream),
-        _include_usage(asked),
-    )
+    messages = tuple(_message(turn, index) for index, turn in enumerate(asked.messages))
+    return ChatCall(Call(asked.model, (messages,), _sampling(asked), bool(asked.stream)), _include_usage(asked))
 
 
 def _refuse_others(asked: _ChatBody) -> None:

@@ -1,4 +1,4 @@
-"""`GET /v1/models` and `/v1/models/{id}`: residents as OpenAI's model objects. Reading them never wakes anything.
+"""What HTTP headers say of a model's retirement, in any wire format, and the address they are anchored at.
 
 Deprecation is RFC 9745, Sunset RFC 8594; both describe a resource, so they go with the model's own address.
 """
@@ -7,36 +7,16 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 from email.utils import format_datetime
+from urllib.parse import quote
+
+from starlette.requests import Request
 
 from emeritus.gateway.backend import ModelInfo
-from emeritus.gateway.wire import Model, Standing
 
 
-def model_of(info: ModelInfo) -> Model:
-    """A resident in OpenAI's shape."""
-    standing = Standing(
-        title=info.title,
-        status=status_of(info),
-        reachable=info.reachable,
-        reachable_at=_rfc3339(info.reachable_at),
-        tier=info.tier,
-        hours=info.hours,
-        offering=info.offering,
-        access=info.access,
-        preservation=info.preservation,
-        deprecated_at=_rfc3339(info.deprecated),
-        retires_at=_rfc3339(info.retires),
-        weights_digest=info.weights_digest,
-        page=info.page or None,
-    )
-    return Model(
-        id=info.name,
-        object="model",
-        created=int(info.created.timestamp()),
-        owned_by=info.owned_by,
-        shutdown_date=None if info.retires is None else info.retires.astimezone(UTC).date().isoformat(),
-        emeritus=standing,
-    )
+def model_path(request: Request, name: str) -> str:
+    """The path of a model's own address, wherever the gateway is mounted."""
+    return f"{request.scope.get('root_path', '')}/models/{quote(name)}"
 
 
 def status_of(info: ModelInfo) -> str:
@@ -58,17 +38,18 @@ def notice_headers(info: ModelInfo) -> dict[str, str]:
     return headers
 
 
-def answer_headers(info: ModelInfo, model_path: str) -> dict[str, str]:
+def answer_headers(info: ModelInfo, path: str) -> dict[str, str]:
     """What an answer says of the model's deprecation: a link whose anchor is the model's address, not the answer's."""
     link = _link(info)
-    return {"Link": f'{link}; anchor="{model_path}"'} if link else {}
+    return {"Link": f'{link}; anchor="{path}"'} if link else {}
+
+
+def rfc3339(moment: datetime | None) -> str | None:
+    """A moment in UTC, to the second."""
+    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _link(info: ModelInfo) -> str:
     if not info.page or (info.deprecated is None and info.retires is None):
         return ""
     return f'<{info.page}>; rel="deprecation"; type="text/html"'
-
-
-def _rfc3339(moment: datetime | None) -> str | None:
-    return None if moment is None else moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,194 @@
+"""One call, in no vendor's words, and its way: admitted, the resident woken, its pieces produced, what it used metered.
+
+Knows nothing of HTTP. A call asks one or more prompts for `n` choices each; all run at once on one resident, and every
+piece says which choice it belongs to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing
+from dataclasses import dataclass, replace
+
+from emeritus.access.policy import Admission, Tokens
+from emeritus.engines.base import Answer, Awake, Capabilities, Message, Piece, Sampling
+from emeritus.errors import Busy, EngineDied, NotSupported
+from emeritus.gateway.backend import GatewayBackend, Limits, ModelInfo
+from emeritus.gateway.naming import known_model
+
+RETRY_SOON_S = 10.0  # a caller whose wait for a wake ended joins the same load by coming back
+MAX_CHOICES = 128  # prompts times n; OpenAI's bound on n
+QUEUED_PIECES = 16  # of several choices that are produced at once
+
+Conversation = tuple[Message, ...]
+Said = tuple[int, Piece]  # the choice, counted from 0, and what was added to it
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """What a request asks for."""
+
+    model: str
+    prompts: tuple[Conversation, ...]
+    sampling: Sampling
+    stream: bool = False
+    n: int = 1  # choices of each prompt; with a seed, choice i is drawn with seed + i
+
+
+class Calls:
+    """The way of every call over one backend."""
+
+    def __init__(self, backend: GatewayBackend, limits: Limits) -> None:
+        self._backend = backend
+        self._limits = limits
+
+    async def admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission]:
+        """Look the model up and count one request. Raises NotFound and what access refuses with."""
+        return await asyncio.to_thread(self._admit, key, model)
+
+    async def pieces(self, call: Call, admission: Admission) -> AsyncGenerator[Said, None]:
+        """The answer's pieces, after one empty piece that says the resident is awake. Meters what was used.
+
+        A request counts when its caller got something: any piece of a stream, or the whole of an answer that is not.
+        """
+        used: Tokens | None = None
+        ended: dict[int, Tokens] = {}
+        choices = len(call.prompts) * call.n
+        try:
+            async with AsyncExitStack() as stack:
+                awake = await self.wake(stack, call.model, call.stream)
+                _refuse_unable(awake.can, call)
+                yield 0, Piece("")
+                said = await stack.enter_async_context(aclosing(_all(awake, call)))
+                async for index, piece in said:
+                    if piece.finish_reason is not None:
+                        ended[index] = Tokens(piece.prompt_tokens, piece.completion_tokens)
+                    if len(ended) == choices or (call.stream and used is None):
+                        used = sum_used(ended, call.n)
+                    yield index, piece
+            if len(ended) < choices:
+                raise EngineDied(f"{call.model!r} stopped answering without an end")
+        finally:
+            if used is not None and call.stream:
+                used = sum_used(ended, call.n)
+            self._backend.meter(admission, used)
+
+    async def answers(self, call: Call, admission: Admission) -> Sequence[Answer]:
+        """The whole answer of every choice, in order; meters what was used."""
+        gathered = [_Gathered() for _ in range(len(call.prompts) * call.n)]
+        async with aclosing(self.pieces(call, admission)) as said:
+            async for index, piece in said:
+                gathered[index].add(piece)
+        return [one.answer() for one in gathered]
+
+    async def wake(self, stack: AsyncExitStack, model: str, stream: bool) -> Awake:
+        """Hold a resident awake for as long as `stack` is open. Raises Busy when it takes too long to wait for."""
+        timeout_s = self._limits.stream_wake_timeout_s if stream else self._limits.wake_timeout_s
+        try:
+            async with asyncio.timeout(timeout_s) as waiting:
+                return await stack.enter_async_context(self._backend.awake(model))
+        except TimeoutError as error:
+            if not waiting.expired():
+                raise
+            raise Busy(
+                f"{model!r} is still waking after {timeout_s:g} s",
+                remedy="Send the request again: the load goes on meanwhile. A streamed request waits longer.",
+                retry_after_s=min(timeout_s, RETRY_SOON_S),
+            ) from error
+
+    def _admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission]:
+        info = known_model(self._backend, model)
+        return info, self._backend.admit(key, info.name)
+
+
+class _Gathered:
+    """One choice's pieces, gathered into an answer."""
+
+    def __init__(self) -> None:
+        self._pieces: list[Piece] = []
+
+    def add(self, piece: Piece) -> None:
+        """Keep a piece."""
+        self._pieces.append(piece)
+
+    def answer(self) -> Answer:
+        """All of it. `raw` stays empty: nobody here keeps it."""
+        last = self._pieces[-1]
+        return Answer(
+            "".join(piece.text for piece in self._pieces),
+            last.finish_reason or "stop",
+            last.prompt_tokens,
+            last.completion_tokens,
+            tuple(entry for piece in self._pieces for entry in piece.logprobs),
+        )
+
+
+def total(answers: Sequence[Answer], n: int) -> Tokens:
+    """What answers used together: a prompt counts once however many choices it was asked for."""
+    return sum_used({i: Tokens(one.prompt_tokens, one.completion_tokens) for i, one in enumerate(answers)}, n)
+
+
+def sum_used(ended: Mapping[int, Tokens], n: int) -> Tokens:
+    """What choices used together, by their index: `n` of them share a prompt, which counts once."""
+    prompts = {index // n: tokens.prompt for index, tokens in ended.items()}
+    return Tokens(sum(prompts.values()), sum(tokens.completion for tokens in ended.values()))
+
+
+def _refuse_unable(can: Capabilities, call: Call) -> None:
+    if call.sampling.logprobs is not None and not can.logprobs:
+        raise NotSupported(f"{call.model!r} runs on an engine that reports no log-probabilities", param="logprobs")
+    if call.sampling.stop and not can.stop:
+        raise NotSupported(f"{call.model!r} runs on an engine that knows no stop sequences", param="stop")
+
+
+def _all(awake: Awake, call: Call) -> AsyncGenerator[Said, None]:
+    """What every choice says, as it comes."""
+    streams: list[AsyncGenerator[Said, None]] = []
+    for place, prompt in enumerate(call.prompts):
+        for choice in range(call.n):
+            sampling = call.sampling
+            if choice and sampling.seed is not None:
+                sampling = replace(sampling, seed=sampling.seed + choice)
+            streams.append(_one(place * call.n + choice, awake.stream(prompt, sampling)))
+    return streams[0] if len(streams) == 1 else _merged(streams)
+
+
+async def _one(index: int, pieces: AsyncIterator[Piece]) -> AsyncGenerator[Said, None]:
+    """One choice's pieces; leaving the iteration cancels the generation."""
+    try:
+        async for piece in pieces:
+            yield index, piece
+    finally:
+        if isinstance(pieces, AsyncGenerator):
+            await pieces.aclose()
+
+
+async def _merged(streams: Sequence[AsyncGenerator[Said, None]]) -> AsyncGenerator[Said, None]:
+    """Several choices at once, in the order in which their pieces come; the first failure ends all of them."""
+    queue: asyncio.Queue[Said | Exception | None] = asyncio.Queue(QUEUED_PIECES)
+
+    async def pour(stream: AsyncGenerator[Said, None]) -> None:
+        try:
+            async with aclosing(stream) as said:
+                async for item in said:
+                    await queue.put(item)
+            await queue.put(None)
+        except Exception as error:  # handed to whoever reads: a task of its own has no caller
+            await queue.put(error)
+
+    tasks = [asyncio.create_task(pour(stream)) for stream in streams]
+    try:
+        running = len(tasks)
+        while running:
+            item = await queue.get()
+            if isinstance(item, Exception):
+                raise item
+            if item is None:
+                running -= 1
+            else:
+                yield item
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

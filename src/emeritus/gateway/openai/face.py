@@ -1,0 +1,54 @@
+"""OpenAI's face: bearer keys, its errors, its model objects."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
+
+from emeritus.errors import BadKey, EmeritusError
+from emeritus.gateway.backend import ModelInfo
+from emeritus.gateway.faults import error_headers
+from emeritus.gateway.notices import notice_headers
+from emeritus.gateway.openai.models import model_of
+from emeritus.gateway.openai.refusals import error_body
+from emeritus.gateway.openai.wire import ModelList
+from emeritus.statuses import http_status
+
+
+class OpenAIFace:
+    """A `Face`. It claims every request, so that it stands last."""
+
+    def claims(self, _path: str, _headers: Headers) -> bool:
+        """All of them: whatever is unknown here is answered in OpenAI's words."""
+        return True
+
+    def key(self, headers: Headers) -> str | None:
+        """The bearer key."""
+        return bearer(headers.get("authorization"))
+
+    def refuse(self, error: EmeritusError, status: int | None = None) -> Response:
+        """An error response."""
+        body = error_body(error).as_json()
+        return Response(body, status or http_status(error), error_headers(error), media_type="application/json")
+
+    def models(self, infos: Sequence[ModelInfo], _request: Request) -> Response:
+        """Every resident."""
+        listed = ModelList(object="list", data=[model_of(info) for info in infos])
+        return Response(listed.as_json(), media_type="application/json")
+
+    def model(self, info: ModelInfo, _request: Request) -> Response:
+        """One resident, with what is announced of it in headers."""
+        return Response(model_of(info).as_json(), headers=notice_headers(info), media_type="application/json")
+
+
+def bearer(authorization: str | None) -> str | None:
+    """The key of an Authorization header, None when there is no header. Raises BadKey when it is of another scheme."""
+    if authorization is None:
+        return None
+    scheme, _, key = authorization.partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise BadKey("the Authorization header carries no bearer key")
+    return key.strip()

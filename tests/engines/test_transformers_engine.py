@@ -11,14 +11,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tiny_models import FolderSource
+from tiny_models import TOOLS_TEMPLATE, FolderSource
 
 from emeritus.engines import zygote
 from emeritus.engines.base import Answer, Engine, Message, Perturbation, Sampling
 from emeritus.engines.open import open_engine, other_configuration
 from emeritus.engines.prompt import neutral
-from emeritus.errors import BadRequest, BadSettings, ContextTooLong, EngineDied, EngineFailed, MissingTokenizer
-from emeritus.testing.engine_contract import EngineContract
+from emeritus.errors import (
+    BadRequest,
+    BadSettings,
+    ContextTooLong,
+    EngineDied,
+    EngineFailed,
+    MissingTokenizer,
+    NotSupported,
+)
+from emeritus.testing.engine_contract import TOOL, EngineContract
 
 GREEDY = Sampling(max_tokens=24, temperature=0.0)
 ASK = [Message("system", "Be brief."), Message("user", "Why?")]
@@ -339,6 +347,33 @@ async def test_template_refuses(llama: FolderSource, tmp_path: Path) -> None:
     engine = await opened(FolderSource(folder), tmp_path)
     with pytest.raises(BadRequest, match="no system messages here"):
         await engine.answer(ASK, GREEDY)
+    await engine.close()
+
+
+async def test_tools_reach_the_template(llama: FolderSource, tmp_path: Path) -> None:
+    """A template that has a place for tools is given them, calls with their arguments and results; others refuse."""
+    folder = tmp_path / "tooled"
+    shutil.copytree(llama.path, folder)
+    (folder / "chat_template.jinja").write_text(TOOLS_TEMPLATE)
+    bare, engine = await opened(llama, tmp_path), await opened(FolderSource(folder), tmp_path)
+    assert (bare.can.tools, engine.can.tools) == (False, True)
+    call = {"id": "1", "type": "function", "function": {"name": "lookup", "arguments": '{"word": "owl"}'}}
+    turns = [Message("user", "?"), Message("assistant", "", (call,)), Message("tool", "a bird", tool_call_id="1")]
+    counted = [await engine.count(turns[:1]), await engine.count(turns[:1], [TOOL]), await engine.count(turns)]
+    assert counted == [4, 4 + 1 + len("lookup"), 4 + 2 + len("lookup=owl") + 2 + len("a bird")]
+    assert (await engine.answer(turns, GREEDY, [TOOL])).prompt_tokens == counted[2] + 1 + len("lookup")
+    with pytest.raises(NotSupported):
+        await bare.answer(turns[:1], GREEDY, [TOOL])
+    await bare.close()
+    await engine.close()
+
+
+async def test_tools_without_a_template(gpt2: FolderSource, tmp_path: Path) -> None:
+    """Without a chat template there is no place for tools or what they gave back."""
+    engine = await opened(gpt2, tmp_path)
+    for tools, last in (([TOOL], Message("user", "?")), ([], Message("tool", "a bird", tool_call_id="1"))):
+        with pytest.raises(NotSupported):
+            await engine.count([last], tools)
     await engine.close()
 
 

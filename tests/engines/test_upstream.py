@@ -57,7 +57,7 @@ class TestOpenAIContract(EngineContract):
     async def engine(self, serve: Serve, script: dict[str, Any], tmp_path: Path) -> AsyncIterator[Engine]:
         """A client of the scripted server."""
         address = await serve(Server(Script.model_validate(script)).application())
-        engine = await connect(address, tmp_path, logprobs=True)
+        engine = await connect(address, tmp_path, logprobs=True, completions=True)
         yield engine
         await engine.close()
 

@@ -52,3 +52,11 @@ def byte_tokenizer(folder: Path, template: str | None) -> None:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token="<|end|>", pad_token="<|pad|>")
     tokenizer.chat_template = template
     tokenizer.save_pretrained(folder)
+
+
+TOOLS_TEMPLATE = (
+    "{% for t in tools or [] %}{{ '<|system|>' + t['function']['name'] }}{% endfor %}"
+    "{% for m in messages %}{{ '<|' + ('user' if m['role'] == 'tool' else m['role']) + '|>' + m['content'] }}"
+    "{% for c in m['tool_calls'] or [] %}{{ c['function']['name'] + '=' + c['function']['arguments']['word'] }}"
+    "{% endfor %}{{ '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)

@@ -13,19 +13,31 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
-from emeritus.errors import BadRequest
+from emeritus.errors import BadRequest, NotSupported
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
 Damage = Literal["rounding", "noise", "zero", "int8", "flip"]
+Tool = Mapping[str, Any]  # OpenAI's definition: {"type": "function", "function": {"name", "description", "parameters"}}
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One turn of a conversation."""
+    """One turn of a conversation. `tool`: what a function gave back, to be rendered where `Capabilities.tools`."""
 
     role: Role
     content: str
+    tool_calls: tuple[Mapping[str, Any], ...] = ()  # of an assistant turn, as OpenAI writes them
+    tool_call_id: str | None = None  # of a tool turn: which call it answers
+
+    def as_dict(self) -> dict[str, Any]:
+        """As OpenAI writes a message; absent fields are left out."""
+        fields: dict[str, Any] = {"role": self.role, "content": self.content}
+        if self.tool_calls:
+            fields["tool_calls"] = [dict(each) for each in self.tool_calls]
+        if self.tool_call_id is not None:
+            fields["tool_call_id"] = self.tool_call_id
+        return fields
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +84,7 @@ class Piece:
     raw: bytes = (
         b""  # what arrived over the wire for this piece, where the engine is a server; empty for embedded engines
     )
+    stop_sequence: str | None = None  # on the last piece: the one of `Sampling.stop` that ended the answer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +97,7 @@ class Answer:
     completion_tokens: int
     logprobs: tuple[TokenLogprob, ...] = ()
     raw: bytes = b""
+    stop_sequence: str | None = None  # the one of `Sampling.stop` that ended it, where the engine tells
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,14 +123,18 @@ class Build:
 class Capabilities:
     """What an engine can do; users ask before they call. A contract test may skip only what is False here.
 
-    Asking for log-probabilities or a score that is False here raises NotSupported. A seed is passed on wherever the
-    engine has a place for it and binds nothing unless `seed` is True.
+    Asking for log-probabilities, a score, tools, a completion or a count that is False here raises NotSupported. A seed
+    is passed on wherever the engine has a place for it and binds nothing unless `seed` is True.
     """
 
     logprobs: bool = False  # log-probabilities of generated tokens
     score: bool = False  # teacher-forced log-probabilities of given text
     seed: bool = False  # the same seed gives the same answer
     stop: bool = True
+    stop_sequence: bool = False  # always tells which stop sequence ended an answer
+    tools: bool = False  # tool definitions reach the model: its chat template has a place for them
+    complete: bool = False  # raw text is continued, without a chat template
+    count: bool = False  # a prompt's tokens are counted without an answer
     perturb: bool = False  # score as though the weights had changed a little: see `Perturbable`
 
 
@@ -170,14 +188,26 @@ class Awake(Protocol):
     def can(self) -> Capabilities:
         """What it can do."""
 
-    def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncIterator[Piece]:
         """An answer, piece by piece. Leaving the iteration cancels it.
 
-        Raises BadRequest, NotSupported, ContextTooLong, EngineDied, UpstreamRefused.
+        `tools` are shown to the model; whatever it produces in reply, calls included, is the answer's text. Raises
+        BadRequest, NotSupported, ContextTooLong, EngineDied, UpstreamRefused.
         """
 
-    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The whole answer at once."""
+
+    def complete(self, text: str, sampling: Sampling) -> AsyncIterator[Piece]:
+        """What follows a raw text (no chat template), piece by piece, as `stream` does. The text is not repeated.
+
+        Raises NotSupported unless `can.complete`.
+        """
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """How many tokens of prompt these messages make; nothing is drawn. Raises NotSupported unless `can.count`."""
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Score raw texts (no chat template) in fp32, batch 1. Raises NotSupported unless `can.score`."""
@@ -243,10 +273,24 @@ class WeightSource(Protocol):
         """
 
 
-def check_request(messages: Sequence[Message], sampling: Sampling) -> None:
+def check_request(messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> None:
     """What every engine refuses before it runs anything. Raises BadRequest naming the field."""
+    check_messages(messages, tools)
+    check_sampling(sampling)
+
+
+def check_messages(messages: Sequence[Message], tools: Sequence[Tool] = ()) -> None:
+    """The part of `check_request` about what is asked. Raises BadRequest naming the field."""
     if not messages:
         raise BadRequest("there are no messages", field="messages")
+    for tool in tools:
+        function = tool.get("function")
+        if tool.get("type") != "function" or not isinstance(function, Mapping) or not function.get("name"):
+            raise BadRequest('a tool is no {"type": "function", "function": {"name": …}}', field="tools")
+
+
+def check_sampling(sampling: Sampling) -> None:
+    """The part of `check_request` about how it is drawn. Raises BadRequest naming the field."""
     if sampling.max_tokens < 1:
         raise BadRequest("max_tokens must be at least 1", field="max_tokens")
     if not 0 <= sampling.temperature <= 100:
@@ -259,6 +303,22 @@ def check_request(messages: Sequence[Message], sampling: Sampling) -> None:
         raise BadRequest("logprobs must lie between 0 and 100", field="logprobs")
 
 
+def need(can: Capabilities, capability: Literal["tools", "complete", "count"]) -> None:
+    """Raises NotSupported unless the engine can do it."""
+    if not getattr(can, capability):
+        raise unsupported(capability)
+
+
+def unsupported(capability: Literal["tools", "complete", "count"]) -> NotSupported:
+    """The error for what an engine cannot do, in the same words for all of them."""
+    what = {
+        "tools": "showing tool definitions to the model",
+        "complete": "continuing a raw text without a chat template",
+        "count": "counting a prompt's tokens",
+    }
+    return NotSupported(f"this resident's engine does not offer it: {what[capability]}", capability=capability)
+
+
 async def collect(pieces: AsyncIterator[Piece]) -> Answer:
     """Gather a stream into one answer; without bytes from a server, `raw` is the answer as canonical JSON."""
     texts: list[str] = []
@@ -266,19 +326,21 @@ async def collect(pieces: AsyncIterator[Piece]) -> Answer:
     raw: list[bytes] = []
     reason: FinishReason = "stop"
     prompt = completion = 0
+    stop: str | None = None
     async for piece in pieces:
         texts.append(piece.text)
         logprobs.extend(piece.logprobs)
         raw.append(piece.raw)
         if piece.finish_reason is not None:
             reason, prompt, completion = piece.finish_reason, piece.prompt_tokens, piece.completion_tokens
-    answer = Answer("".join(texts), reason, prompt, completion, tuple(logprobs), b"".join(raw))
+            stop = piece.stop_sequence
+    answer = Answer("".join(texts), reason, prompt, completion, tuple(logprobs), b"".join(raw), stop)
     return answer if answer.raw else replace(answer, raw=_as_json(answer))
 
 
 def _as_json(answer: Answer) -> bytes:
     """Canonical JSON of an answer: sorted keys, no spaces, UTF-8."""
-    fields = {
+    fields: dict[str, Any] = {
         "text": answer.text,
         "finish_reason": answer.finish_reason,
         "prompt_tokens": answer.prompt_tokens,
@@ -287,4 +349,6 @@ def _as_json(answer: Answer) -> bytes:
             {"token": t.token, "logprob": t.logprob, "top": [list(pair) for pair in t.top]} for t in answer.logprobs
         ],
     }
+    if answer.stop_sequence is not None:
+        fields["stop_sequence"] = answer.stop_sequence
     return json.dumps(fields, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()

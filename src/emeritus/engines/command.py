@@ -16,8 +16,9 @@ import socket
 import string
 import sys
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,6 +32,7 @@ from emeritus.engines.base import (
     Piece,
     Sampling,
     Scored,
+    Tool,
     WeightSource,
     collect,
 )
@@ -60,6 +62,9 @@ class CommandOptions(Options):
         default=(), description="Other names under which the server may report the model."
     )
     logprobs: bool = Field(default=False, description="Whether the server gives log-probabilities.")
+    completions: bool = Field(
+        default=True, description="Whether the server has /completions, where raw text goes on (OpenAI wire only)."
+    )
     environment: dict[str, str] = Field(
         default_factory=dict, description="Variables added to the server's environment."
     )
@@ -101,6 +106,7 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
             timeout_s=chosen.timeout_s,
             also_named=chosen.also_named,
             logprobs=chosen.logprobs,
+            completions=chosen.completions,
         ),
         key=None,
     )
@@ -133,8 +139,8 @@ class CommandEngine:
 
     @property
     def can(self) -> Capabilities:
-        """What its wire can do."""
-        return self._client.can
+        """What its wire can do, and a count of tokens, which it may do by a short answer."""
+        return replace(self._client.can, count=True)
 
     @property
     def alive(self) -> bool:
@@ -159,24 +165,30 @@ class CommandEngine:
                 await asyncio.sleep(POLL_S)
         raise EngineFailed(f"the server ended before it was healthy: {self._how()}", log=str(self._log_path))
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """An answer, piece by piece; see `Awake`."""
-        self._check_alive()
-        try:
-            pieces = self._client.stream(messages, sampling)
-            async with aclosing(pieces):
-                async for piece in pieces:
-                    yield piece
-        except (UpstreamRefused, EngineDied) as error:
-            if "status" not in error.facts:  # the connection failed: is it because the server is gone?
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(asyncio.shield(self._process.wait()), NOTICE_S)
-                self._check_alive(error)
-            raise
+        async with self._noticing(), aclosing(self._client.stream(messages, sampling, tools)) as pieces:
+            async for piece in pieces:
+                yield piece
 
-    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The whole answer; see `Awake`."""
-        return await collect(self.stream(messages, sampling))
+        return await collect(self.stream(messages, sampling, tools))
+
+    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """What follows a raw text; see `Awake`."""
+        async with self._noticing(), aclosing(self._client.complete(text, sampling)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Tokens of the prompt; see `Awake`. Over OpenAI's wire the usage of an answer of one token says it."""
+        async with self._noticing():
+            if self._client.can.count:
+                return await self._client.count(messages, tools)
+            return (await self._client.answer(messages, Sampling(max_tokens=1, temperature=0.0), tools)).prompt_tokens
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Not part of the OpenAI API."""
@@ -193,6 +205,19 @@ class CommandEngine:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+
+    @contextlib.asynccontextmanager
+    async def _noticing(self) -> AsyncIterator[None]:
+        """Around a call: one that fails because the server has ended says so."""
+        self._check_alive()
+        try:
+            yield
+        except (UpstreamRefused, EngineDied) as error:
+            if "status" not in error.facts:  # the connection failed: is it because the server is gone?
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(asyncio.shield(self._process.wait()), NOTICE_S)
+                self._check_alive(error)
+            raise
 
     def _check_alive(self, cause: Exception | None = None) -> None:
         if not self.alive:

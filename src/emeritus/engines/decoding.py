@@ -8,24 +8,47 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
-from emeritus.engines.base import FinishReason, Message, Piece, Sampling, TokenLogprob
+from emeritus.engines.base import FinishReason, Message, Piece, Sampling, TokenLogprob, Tool
 from emeritus.engines.detokenise import Detokeniser, StopGate
 from emeritus.engines.loading import Loaded
-from emeritus.engines.prompt import render
-from emeritus.errors import ContextTooLong, EngineFailed
+from emeritus.engines.prompt import Prompt, render
+from emeritus.errors import BadRequest, ContextTooLong, EngineFailed
 
 
-def decode(model: Loaded, messages: Sequence[Message], sampling: Sampling) -> Iterator[Piece | None]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A prompt as token ids, and what ends the answer beside the end token and the caller's stop sequences."""
+
+    ids: list[int]
+    stops: tuple[str, ...] = ()
+
+
+def asked(model: Loaded, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Asked:
+    """Messages as the model reads them. Raises BadRequest when the chat template refuses them, NotSupported."""
+    prompt: Prompt = render(model.tokenizer, messages, tools)
+    ids: list[int] = model.tokenizer(prompt.text, add_special_tokens=prompt.add_special_tokens)["input_ids"]
+    return Asked(ids, prompt.stops)
+
+
+def raw(model: Loaded, text: str) -> Asked:
+    """A text as the model reads it, with the tokenizer's own special tokens. Raises BadRequest when nothing is left."""
+    ids: list[int] = model.tokenizer(text)["input_ids"]
+    if not ids:
+        raise BadRequest("the text has no tokens", field="text")
+    return Asked(ids)
+
+
+def decode(model: Loaded, prompt: Asked, sampling: Sampling) -> Iterator[Piece | None]:
     """The answer's pieces; None where a token made no text certain yet. The first step checks and draws nothing.
 
-    Raises ContextTooLong before anything runs, BadRequest when the chat template refuses the messages.
+    Raises ContextTooLong before anything runs.
     """
-    prompt = render(model.tokenizer, messages)
-    ids: list[int] = model.tokenizer(prompt.text, add_special_tokens=prompt.add_special_tokens)["input_ids"]
+    ids = prompt.ids
     _check_length(model, len(ids), sampling.max_tokens)
     yield None
     text = Detokeniser(lambda some: str(model.tokenizer.decode(some, skip_special_tokens=True)))
@@ -46,7 +69,8 @@ def decode(model: Loaded, messages: Sequence[Message], sampling: Sampling) -> It
         tail, items = gate.push(text.flush(), None)
         rest, more = ("", []) if gate.stopped else gate.flush()
         yield _piece(tail + rest, [*items, *more])
-    yield Piece("", (), "stop" if gate.stopped else finish, len(ids), drawn)
+    by = gate.stopped_by if gate.stopped_by in sampling.stop else None
+    yield Piece("", (), "stop" if gate.stopped else finish, len(ids), drawn, stop_sequence=by)
 
 
 def score(model: Loaded, network: Any, text: str) -> tuple[list[int], list[float]]:

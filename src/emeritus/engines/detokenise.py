@@ -53,16 +53,18 @@ class StopGate(Generic[T]):
 
     stops: Sequence[str]
     stopped: bool = False
+    stopped_by: str | None = None  # the stop sequence, once stopped
     _held: list[tuple[str, T]] = field(default_factory=list)
 
     def push(self, text: str, item: T) -> tuple[str, list[T]]:
         """What may go out now. After a stop sequence `stopped` is True and everything from it on is gone."""
         self._held.append((text, item))
         joined = "".join(text for text, _ in self._held)
-        found = [at for at in (joined.find(stop) for stop in self.stops) if at >= 0]
+        found = [(at, stop) for stop in self.stops if (at := joined.find(stop)) >= 0]
         if found:
             self.stopped = True
-            return joined[: min(found)], self._release(min(found), whole=False)
+            at, self.stopped_by = min(found, key=lambda pair: pair[0])  # of two at one place, the one named first
+            return joined[:at], self._release(at, whole=False)
         safe = len(joined) - self._undecided(joined)
         items = self._release(safe, whole=True)
         return joined[: len(joined) - sum(len(text) for text, _ in self._held)], items

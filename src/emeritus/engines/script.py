@@ -24,7 +24,7 @@ from typing import Any, Literal
 
 from pydantic import Field, ValidationError, field_validator
 
-from emeritus.engines.base import FinishReason, Message, Perturbation, Piece, Sampling, Scored, TokenLogprob
+from emeritus.engines.base import FinishReason, Message, Perturbation, Piece, Sampling, Scored, TokenLogprob, Tool
 from emeritus.engines.detokenise import StopGate
 from emeritus.engines.options import Options
 from emeritus.errors import BadSettings, ContextTooLong
@@ -38,11 +38,12 @@ class Rule(Options):
 
     match: str = Field(default="", description="Regular expression searched in the last user message.")
     system: str | None = Field(default=None, description="Regular expression searched in the system message as well.")
+    tool: str | None = Field(default=None, description="Regular expression searched in the names of the tools given.")
     answer: str | tuple[str, ...] = Field(default="", description="The answer, or several to choose from.")
     fault: Fault | None = Field(default=None, description="What goes wrong.")
     after: int = Field(default=0, ge=0, description="After how many tokens it goes wrong.")
 
-    @field_validator("match", "system")
+    @field_validator("match", "system", "tool")
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
         try:
@@ -69,18 +70,25 @@ class Script(Options):
         default="", description="Another rounding moves log-probabilities by millionths: an engine that was updated."
     )
 
-    def rule_for(self, messages: Sequence[Message]) -> Rule:
+    def rule_for(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> Rule:
         """The rule that answers this conversation."""
         asked = next((each.content for each in reversed(messages) if each.role == "user"), "")
         told = "\n".join(each.content for each in messages if each.role == "system")
+        named = "\n".join(str(each["function"]["name"]) for each in tools)
         for rule in self.rules:
-            if re.search(rule.match, asked) and (rule.system is None or re.search(rule.system, told)):
+            wanted = ((rule.match, asked), (rule.system, told), (rule.tool, named))
+            if all(pattern is None or re.search(pattern, text) for pattern, text in wanted):
                 return rule
         return Rule(answer=self.default)
 
-    def pieces(self, messages: Sequence[Message], sampling: Sampling) -> Iterator[Piece]:
+    def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """A prompt's tokens: those of what was said, and of the tools written as JSON."""
+        texts = [each.content for each in messages] + [json.dumps(dict(each)) for each in tools]
+        return sum(len(tokens(text)) for text in texts)
+
+    def pieces(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Iterator[Piece]:
         """The answer's pieces, one per token and the last with the usage. Raises ContextTooLong."""
-        prompt = sum(len(tokens(each.content)) for each in messages)
+        prompt = self.count(messages, tools)
         if prompt + sampling.max_tokens > self.context:
             raise ContextTooLong(
                 f"{prompt} tokens of prompt and {sampling.max_tokens} of answer exceed the context of {self.context}",
@@ -88,7 +96,7 @@ class Script(Options):
                 max_tokens=sampling.max_tokens,
                 context=self.context,
             )
-        said = tokens(_choose(self.rule_for(messages).answer, sampling))
+        said = tokens(_choose(self.rule_for(messages, tools).answer, sampling))
         finish: FinishReason = "length" if len(said) > sampling.max_tokens else "stop"
         gate: StopGate[TokenLogprob | None] = StopGate(sampling.stop)
         drawn = 0
@@ -100,7 +108,8 @@ class Script(Options):
                 finish = "stop"
                 break
         text, items = ("", []) if gate.stopped else gate.flush()
-        yield Piece(text, tuple(item for item in items if item is not None), finish, prompt, drawn)
+        logprobs = tuple(item for item in items if item is not None)
+        yield Piece(text, logprobs, finish, prompt, drawn, stop_sequence=gate.stopped_by)
 
     def score(self, text: str) -> Scored:
         """Deterministic numbers of the right shape."""

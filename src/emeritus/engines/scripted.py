@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -22,8 +23,11 @@ from emeritus.engines.base import (
     Piece,
     Sampling,
     Scored,
+    Tool,
     WeightSource,
+    check_messages,
     check_request,
+    check_sampling,
     collect,
 )
 from emeritus.engines.options import read_options
@@ -79,18 +83,29 @@ class ScriptedEngine:
     @property
     def can(self) -> Capabilities:
         """Everything."""
-        return Capabilities(logprobs=True, score=True, seed=True, perturb=True)
+        return Capabilities(
+            logprobs=True,
+            score=True,
+            seed=True,
+            stop_sequence=True,
+            tools=True,
+            complete=True,
+            count=True,
+            perturb=True,
+        )
 
     @property
     def alive(self) -> bool:
         """False once closed or dead by a scripted fault."""
         return self._alive
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """An answer, piece by piece; see `Awake`."""
-        check_request(messages, sampling)
-        rule = self._script.rule_for(messages)
-        for said, piece in enumerate(self._script.pieces(messages, sampling)):
+        check_request(messages, sampling, tools)
+        rule = self._script.rule_for(messages, tools)
+        for said, piece in enumerate(self._script.pieces(messages, sampling, tools)):
             await asyncio.sleep(self._script.token_delay_s)
             if not self._alive:
                 raise EngineDied("the scripted engine is closed")
@@ -99,9 +114,23 @@ class ScriptedEngine:
             if piece.text or piece.logprobs or piece.finish_reason:
                 yield piece
 
-    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The whole answer; see `Awake`."""
-        return await collect(self.stream(messages, sampling))
+        return await collect(self.stream(messages, sampling, tools))
+
+    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """What the script answers to that text; see `Awake`."""
+        check_sampling(sampling)
+        async with aclosing(self.stream([Message("user", text)], sampling)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Its own kind of tokens; see `Awake`."""
+        check_messages(messages, tools)
+        if not self._alive:
+            raise EngineDied("the scripted engine is closed")
+        return self._script.count(messages, tools)
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Deterministic numbers; see `Awake`."""

@@ -1,4 +1,5 @@
-"""The scripted model as a server: `/health`, `/v1/models`, `/v1/chat/completions`, `/v1/messages`, faults included.
+"""The scripted model as a server: `/health`, `/v1/models`, `/v1/chat/completions`, `/v1/completions`, `/v1/messages`
+and its `count_tokens`, faults included.
 
 Built on aiohttp.web, because the ground floor does not know the web framework of the faces.
 """
@@ -16,11 +17,12 @@ from typing import Any
 
 from aiohttp import web
 
-from emeritus.engines.base import Message, Piece, Sampling, check_request
+from emeritus.engines.base import Message, Piece, Sampling, Tool, check_request
 from emeritus.engines.script import Rule, Script, read_script
 from emeritus.errors import BadRequest, ContextTooLong
 
 Json = dict[str, Any]
+Asked = tuple[Sequence[Message], Sequence[Tool]]
 ANTHROPIC_STOPS = {"stop": "end_turn", "length": "max_tokens"}
 
 
@@ -39,7 +41,9 @@ class Server:
                 web.get("/health", self._health),
                 web.get("/v1/models", self._models),
                 web.post("/v1/chat/completions", self._chat),
+                web.post("/v1/completions", self._completions),
                 web.post("/v1/messages", self._messages),
+                web.post("/v1/messages/count_tokens", self._count),
             ]
         )
         return application
@@ -52,7 +56,8 @@ class Server:
 
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        messages = [Message(each["role"], each["content"]) for each in body["messages"]]
+        messages = [Message(each["role"], each["content"] or "") for each in body["messages"]]
+        asked = (messages, body.get("tools") or ())
         sampling = Sampling(
             max_tokens=body.get("max_tokens", body.get("max_completion_tokens", 256)),
             temperature=body.get("temperature", 1.0),
@@ -61,18 +66,20 @@ class Server:
             stop=tuple(body.get("stop", ())),
             logprobs=body.get("top_logprobs", 0) if body.get("logprobs") else None,
         )
-        rule = self._script.rule_for(messages)
-        refusal = self._refusal(request, body, rule) or self._unfit(messages, sampling)
+        rule = self._script.rule_for(*asked)
+        refusal = self._refusal(request, body, rule) or self._unfit(asked, sampling)
         if refusal is not None:
             return refusal
         head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": self._name(rule)}
         if not body.get("stream"):
-            return web.json_response(_completion(head, list(self._script.pieces(messages, sampling))))
+            return web.json_response(_completion(head, list(self._script.pieces(messages, sampling, asked[1]))))
         response = await self._begin(request)
         usage: Json = {}
         await _event(response, {**head, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
-        async for piece in self._faulty((request, response), messages, sampling):
+        async for piece in self._faulty((request, response), asked, sampling):
             choice: Json = {"index": 0, "delta": {"content": piece.text}, "finish_reason": piece.finish_reason}
+            if piece.finish_reason:
+                choice["stop_reason"] = piece.stop_sequence  # vLLM's field
             if piece.logprobs:
                 choice["logprobs"] = _logprobs(piece)
             await _event(response, {**head, "choices": [choice]})
@@ -81,36 +88,65 @@ class Server:
         await response.write(b"data: [DONE]\n\n")
         return response
 
+    async def _completions(self, request: web.Request) -> web.StreamResponse:
+        body = await request.json()
+        asked: Asked = ([Message("user", body["prompt"])], ())
+        sampling = Sampling(
+            max_tokens=body.get("max_tokens", 16),
+            temperature=body.get("temperature", 1.0),
+            top_p=body.get("top_p", 1.0),
+            seed=body.get("seed"),
+            stop=tuple(body.get("stop", ())),
+            logprobs=body.get("logprobs"),
+        )
+        refusal = self._refusal(request, body, self._script.rule_for(*asked)) or self._unfit(asked, sampling)
+        if refusal is not None:
+            return refusal
+        head = {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": self._script.model}
+        if not body.get("stream"):
+            return web.json_response(_text_completion(head, list(self._script.pieces(asked[0], sampling))))
+        response, usage = await self._begin(request), {}
+        async for piece in self._faulty((request, response), asked, sampling):
+            await _event(response, {**head, "choices": [_text_choice(piece)]})
+            usage = _usage(piece)
+        await _event(response, {**head, "choices": [], "usage": usage})
+        await response.write(b"data: [DONE]\n\n")
+        return response
+
+    async def _count(self, request: web.Request) -> web.Response:
+        body = await request.json()
+        asked = _anthropic(body)
+        refusal = self._refusal(request, body, self._script.rule_for(*asked))
+        return refusal or web.json_response({"input_tokens": self._script.count(*asked)})
+
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
-        messages = [Message(each["role"], each["content"]) for each in body["messages"]]
-        if body.get("system"):
-            messages.insert(0, Message("system", body["system"]))
+        asked = _anthropic(body)
         sampling = Sampling(
             max_tokens=body["max_tokens"],
             temperature=body.get("temperature", 1.0),
             top_p=body.get("top_p", 1.0),
             stop=tuple(body.get("stop_sequences", ())),
         )
-        rule = self._script.rule_for(messages)
-        refusal = self._refusal(request, body, rule) or self._unfit(messages, sampling)
+        rule = self._script.rule_for(*asked)
+        refusal = self._refusal(request, body, rule) or self._unfit(asked, sampling)
         if refusal is not None:
             return refusal
         head = {"id": "msg_1", "type": "message", "role": "assistant", "model": self._name(rule)}
         if not body.get("stream"):
-            return web.json_response(_message(head, list(self._script.pieces(messages, sampling))))
+            return web.json_response(_message(head, list(self._script.pieces(asked[0], sampling, asked[1]))))
         response = await self._begin(request)
-        prompt = list(self._script.pieces(messages, sampling))[-1].prompt_tokens
-        started = {**head, "content": [], "usage": {"input_tokens": prompt, "output_tokens": 0}}
+        used = {"input_tokens": self._script.count(*asked), "output_tokens": 0}
+        started = {**head, "content": [], "usage": used}
         await _named(response, {"type": "message_start", "message": started})
         block = {"type": "text", "text": ""}
         await _named(response, {"type": "content_block_start", "index": 0, "content_block": block})
         await _named(response, {"type": "ping"})
-        async for piece in self._faulty((request, response), messages, sampling):
+        async for piece in self._faulty((request, response), asked, sampling):
             delta: Json = {"type": "text_delta", "text": piece.text}
             await _named(response, {"type": "content_block_delta", "index": 0, "delta": delta})
             if piece.finish_reason:
-                delta = {"stop_reason": ANTHROPIC_STOPS[piece.finish_reason], "stop_sequence": None}
+                delta = _anthropic_end(piece)
                 usage = {"output_tokens": piece.completion_tokens}
                 await _named(response, {"type": "message_delta", "delta": delta, "usage": usage})
         await _named(response, {"type": "message_stop"})
@@ -135,10 +171,10 @@ class Server:
                 return _error(500, "server_error", "failed on purpose")
         return None
 
-    def _unfit(self, messages: Sequence[Message], sampling: Sampling) -> web.Response | None:
+    def _unfit(self, asked: Asked, sampling: Sampling) -> web.Response | None:
         try:
-            check_request(messages, sampling)
-            next(self._script.pieces(messages, sampling))
+            check_request(asked[0], sampling, asked[1])
+            next(self._script.pieces(asked[0], sampling, asked[1]))
         except BadRequest as error:
             return _error(400, "invalid_request_error", error.message)
         except ContextTooLong as error:
@@ -152,11 +188,11 @@ class Server:
         return response
 
     async def _faulty(
-        self, exchange: tuple[web.Request, web.StreamResponse], messages: Sequence[Message], sampling: Sampling
+        self, exchange: tuple[web.Request, web.StreamResponse], asked: Asked, sampling: Sampling
     ) -> AsyncIterator[Piece]:
         """The pieces, until the rule's fault strikes."""
-        rule = self._script.rule_for(messages)
-        for said, piece in enumerate(self._script.pieces(messages, sampling)):
+        rule = self._script.rule_for(*asked)
+        for said, piece in enumerate(self._script.pieces(asked[0], sampling, asked[1])):
             await asyncio.sleep(self._script.token_delay_s)
             if rule.fault in ("die", "half", "garbage") and (said >= rule.after or piece.finish_reason):
                 await _fail(exchange, rule.fault)
@@ -217,14 +253,45 @@ def _completion(head: Json, pieces: Sequence[Piece]) -> Json:
 def _message(head: Json, pieces: Sequence[Piece]) -> Json:
     text, last = "".join(piece.text for piece in pieces), pieces[-1]
     usage = {"input_tokens": last.prompt_tokens, "output_tokens": last.completion_tokens}
-    stop = ANTHROPIC_STOPS[last.finish_reason or "stop"]
-    return {
-        **head,
-        "content": [{"type": "text", "text": text}],
-        "stop_reason": stop,
-        "stop_sequence": None,
-        "usage": usage,
+    return {**head, "content": [{"type": "text", "text": text}], **_anthropic_end(last), "usage": usage}
+
+
+def _anthropic(body: Json) -> Asked:
+    """What an Anthropic request asks, its tools in OpenAI's words."""
+    messages = [Message(each["role"], each["content"]) for each in body["messages"]]
+    if body.get("system"):
+        messages.insert(0, Message("system", body["system"]))
+    tools = body.get("tools") or ()
+    return messages, [
+        {"type": "function", "function": {"name": each["name"], "parameters": each.get("input_schema")}}
+        for each in tools
+    ]
+
+
+def _anthropic_end(piece: Piece) -> Json:
+    reason = ANTHROPIC_STOPS[piece.finish_reason or "stop"] if piece.stop_sequence is None else "stop_sequence"
+    return {"stop_reason": reason, "stop_sequence": piece.stop_sequence}
+
+
+def _text_choice(*pieces: Piece) -> Json:
+    """A choice of `/completions`: log-probabilities as lists side by side."""
+    found = [each for piece in pieces for each in piece.logprobs]
+    logprobs = {
+        "tokens": [each.token for each in found],
+        "token_logprobs": [each.logprob for each in found],
+        "top_logprobs": [dict(each.top) for each in found],
     }
+    return {
+        "index": 0,
+        "text": "".join(piece.text for piece in pieces),
+        "finish_reason": pieces[-1].finish_reason,
+        "stop_reason": pieces[-1].stop_sequence,
+        "logprobs": logprobs if found else None,
+    }
+
+
+def _text_completion(head: Json, pieces: Sequence[Piece]) -> Json:
+    return {**head, "choices": [_text_choice(*pieces)], "usage": _usage(pieces[-1])}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -33,9 +33,13 @@ from emeritus.engines.base import (
     Scored,
     SharedWeights,
     TokenLogprob,
+    Tool,
     WeightSource,
+    check_messages,
     check_request,
+    check_sampling,
     collect,
+    need,
 )
 from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
@@ -142,6 +146,7 @@ class TransformersEngine:
         self._starter = starter
         self._log_path = log_path
         self._build = Build("transformers")
+        self._can = Capabilities()
         self._calls: dict[int, asyncio.Queue[Json | EmeritusError]] = {}
         self._last_call = 0
         self._ended: EmeritusError | None = None
@@ -156,8 +161,8 @@ class TransformersEngine:
 
     @property
     def can(self) -> Capabilities:
-        """Everything."""
-        return Capabilities(logprobs=True, score=True, seed=True, perturb=True)
+        """Everything; tools where the model's chat template has a place for them."""
+        return self._can
 
     @property
     def alive(self) -> bool:
@@ -171,18 +176,38 @@ class TransformersEngine:
         reply = _unless_error(await replies.get())
         del self._calls[0]
         self._build = Build("transformers", reply["versions"], reply["config"], weights_digest)
+        self._can = Capabilities(
+            logprobs=True, score=True, seed=True, stop_sequence=True, tools=reply["tools"], complete=True, count=True,
+            perturb=True,
+        )  # fmt: skip
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """An answer, piece by piece; see `Awake`."""
-        check_request(messages, sampling)
-        order = {"do": "stream", "messages": [asdict(each) for each in messages], "sampling": sampling.as_dict()}
-        async with aclosing(self._call(order)) as replies:
-            async for reply in replies:
-                yield _read_piece(reply["piece"])
+        check_request(messages, sampling, tools)
+        order = {"do": "stream", "sampling": sampling.as_dict(), **self._prompt(messages, tools)}
+        async with aclosing(self._pieces(order)) as pieces:
+            async for piece in pieces:
+                yield piece
 
-    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The whole answer; see `Awake`."""
-        return await collect(self.stream(messages, sampling))
+        return await collect(self.stream(messages, sampling, tools))
+
+    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """What follows a raw text; see `Awake`."""
+        check_sampling(sampling)
+        async with aclosing(self._pieces({"do": "complete", "text": text, "sampling": sampling.as_dict()})) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Tokens of the prompt; see `Awake`. Waits for no answer that is under way."""
+        check_messages(messages, tools)
+        async with aclosing(self._call({"do": "count", **self._prompt(messages, tools)})) as replies:
+            found = [reply["counted"] async for reply in replies]
+        return int(found[0])
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Score raw texts in fp32, one pass each; see `Awake`. Holds four bytes per parameter more while it runs."""
@@ -207,6 +232,16 @@ class TransformersEngine:
         await self._listening
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
+
+    def _prompt(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Json:
+        if tools:
+            need(self._can, "tools")
+        return {"messages": [each.as_dict() for each in messages], "tools": [dict(each) for each in tools]}
+
+    async def _pieces(self, order: Json) -> AsyncGenerator[Piece, None]:
+        async with aclosing(self._call(order)) as replies:
+            async for reply in replies:
+                yield _read_piece(reply["piece"])
 
     async def _call(self, order: Json) -> AsyncGenerator[Json, None]:
         if self._ended or self._closing:
@@ -281,5 +316,10 @@ def _read_piece(fields: Json) -> Piece:
         for each in fields["logprobs"]
     )
     return Piece(
-        fields["text"], logprobs, fields["finish_reason"], fields["prompt_tokens"], fields["completion_tokens"]
+        fields["text"],
+        logprobs,
+        fields["finish_reason"],
+        fields["prompt_tokens"],
+        fields["completion_tokens"],
+        stop_sequence=fields["stop_sequence"],
     )

@@ -11,6 +11,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -25,13 +26,18 @@ from emeritus.engines.base import (
     Piece,
     Sampling,
     Scored,
+    Tool,
     WeightSource,
+    check_messages,
     check_request,
+    check_sampling,
     collect,
+    need,
+    unsupported,
 )
 from emeritus.engines.options import Options, read_options
 from emeritus.engines.sse import Splitter
-from emeritus.engines.wires import Anthropic, OpenAI, Reading, Wire
+from emeritus.engines.wires import Anthropic, Completions, OpenAI, Reading, Wire
 from emeritus.errors import BadSettings, ContextTooLong, EngineDied, NotSupported, UpstreamRefused
 
 if TYPE_CHECKING:
@@ -58,6 +64,9 @@ class UpstreamOptions(Options):
         default=(), description="Other names under which the API may report this model."
     )
     logprobs: bool = Field(default=False, description="Whether the API gives log-probabilities (OpenAI wire only).")
+    completions: bool = Field(
+        default=False, description="Whether the API has /completions, where raw text goes on (OpenAI wire only)."
+    )
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="What the API calls the limit of an answer (OpenAI wire only)."
     )
@@ -94,7 +103,12 @@ class UpstreamEngine:
             headers=self._wire.headers(key),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=options.timeout_s),
         )
-        self._can = Capabilities(logprobs=options.logprobs and openai)
+        self._can = Capabilities(
+            logprobs=options.logprobs and openai,
+            stop_sequence=not openai,
+            complete=options.completions and openai,
+            count=not openai,
+        )
 
     @property
     def build(self) -> Build:
@@ -112,25 +126,73 @@ class UpstreamEngine:
         """False once closed. A remote failure ends one answer, not the engine."""
         return not self._session.closed
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """An answer, piece by piece; see `Awake`. The pieces' raw bytes, joined, are the response's body."""
+        check_request(messages, sampling, tools)
+        self._check_tools(messages, tools)
+        async with aclosing(self._ask(self._wire, messages, sampling)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
+        """The whole answer; see `Awake`."""
+        return await collect(self.stream(messages, sampling, tools))
+
+    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """What follows a raw text; see `Awake`. The pieces' raw bytes, joined, are the response's body."""
+        check_sampling(sampling)
+        need(self._can, "complete")
+        async with aclosing(self._ask(Completions(), [Message("user", text)], sampling)) as pieces:
+            async for piece in pieces:
+                yield piece
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Tokens of the prompt as the API counts them; see `Awake`. Anthropic's wire only: OpenAI's has no call."""
         import aiohttp
 
-        check_request(messages, sampling)
+        check_messages(messages, tools)
+        if not isinstance(self._wire, Anthropic):
+            raise unsupported("count")
+        self._check_tools(messages, tools)
+        self._check_alive()
+        url = self._wire.count_url(self._options.base_url)
+        body = self._wire.count_body(self._options.model, messages)
+        try:
+            async with self._session.post(url, json=body, allow_redirects=False) as response:
+                await _check_response(response, "application/json")
+                said = json.loads(await response.content.read(MAX_SENT))
+                return int(said["input_tokens"])
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise UpstreamRefused(f"the upstream did not answer: {_say(error)}", url=url) from error
+        except (ValueError, KeyError, TypeError) as error:
+            raise UpstreamRefused("the upstream sent a count that its API does not document", url=url) from error
+
+    def _check_tools(self, messages: Sequence[Message], tools: Sequence[Tool]) -> None:
+        if tools or any(each.role == "tool" or each.tool_calls for each in messages):
+            need(self._can, "tools")
+
+    def _check_alive(self) -> None:
+        if not self.alive:
+            raise EngineDied("the engine is closed")
+
+    async def _ask(self, wire: Wire, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        import aiohttp
+
         if sampling.logprobs is not None and not self._can.logprobs:
             raise NotSupported(
                 "log-probabilities are not declared for this API (option logprobs)", capability="logprobs"
             )
-        if not self.alive:
-            raise EngineDied("the engine is closed")
+        self._check_alive()
         reading = Reading()
-        body = self._wire.body(self._options.model, messages, sampling)
-        url = self._wire.url(self._options.base_url)
+        body = wire.body(self._options.model, messages, sampling)
+        url = wire.url(self._options.base_url)
         try:
             # A redirect would hand the key to another host.
             async with self._session.post(url, json=body, allow_redirects=False) as response:
                 await _check_response(response)
-                async for piece in self._pieces(response, reading, sampling):
+                async for piece in self._pieces(response, (wire, reading), sampling):
                     yield piece
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             if reading.pieces or reading.model:
@@ -138,10 +200,6 @@ class UpstreamEngine:
                     f"the upstream's stream broke off: {_say(error)}", pieces=reading.pieces, model=reading.model
                 ) from error
             raise UpstreamRefused(f"the upstream did not answer: {_say(error)}", url=url) from error
-
-    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
-        """The whole answer; see `Awake`."""
-        return await collect(self.stream(messages, sampling))
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Not possible over these wires."""
@@ -152,16 +210,16 @@ class UpstreamEngine:
         await self._session.close()
 
     async def _pieces(
-        self, response: aiohttp.ClientResponse, reading: Reading, sampling: Sampling
+        self, response: aiohttp.ClientResponse, reader: tuple[Wire, Reading], sampling: Sampling
     ) -> AsyncIterator[Piece]:
-        splitter, raw = Splitter(), b""
+        (wire, reading), splitter, raw = reader, Splitter(), b""
         async for data in response.content.iter_any():
             for event in splitter.feed(data):
                 raw += event.raw
                 if not event.data:
                     continue  # a comment, or a keep-alive
                 try:
-                    piece = self._wire.read(event, reading)
+                    piece = wire.read(event, reading)
                     self._check_model(reading)
                 except (UpstreamRefused, EngineDied) as error:  # what was sent is evidence, whoever keeps it
                     error.facts.setdefault("sent", raw[-MAX_SENT:].decode(errors="replace"))
@@ -176,7 +234,8 @@ class UpstreamEngine:
         if reading.finish is None:
             raise EngineDied("the upstream's stream ended in the middle of the answer", pieces=reading.pieces)
         raw += splitter.rest
-        yield Piece("", (), reading.finish, reading.prompt_tokens, reading.completion_tokens, raw)
+        by = reading.stop_sequence if reading.stop_sequence in sampling.stop else None
+        yield Piece("", (), reading.finish, reading.prompt_tokens, reading.completion_tokens, raw, by)
 
     def _check_model(self, reading: Reading) -> None:
         """A server that names a model must name the one asked for."""
@@ -190,14 +249,14 @@ class UpstreamEngine:
             )
 
 
-async def _check_response(response: aiohttp.ClientResponse) -> None:
-    """Raises UpstreamRefused (with status and Retry-After) or ContextTooLong for anything but an event stream."""
-    if response.status == 200 and response.content_type == "text/event-stream":
+async def _check_response(response: aiohttp.ClientResponse, kind: str = "text/event-stream") -> None:
+    """Raises UpstreamRefused (with status and Retry-After) or ContextTooLong for anything but that kind of response."""
+    if response.status == 200 and response.content_type == kind:
         return
     said = (await response.content.read(4096)).decode(errors="replace")
     facts: dict[str, Any] = {"status": response.status, "sent": said[:500]}
     if response.status == 200:
-        raise UpstreamRefused(f"the upstream answered with {response.content_type}, not an event stream", **facts)
+        raise UpstreamRefused(f"the upstream answered with {response.content_type}, not {kind}", **facts)
     if _error_code(said) == "context_length_exceeded":
         raise ContextTooLong("the upstream says that the prompt does not fit the model's context", **facts)
     if "Retry-After" in response.headers:

@@ -28,6 +28,7 @@ class Reading:
     completion_tokens: int = 0
     pieces: int = 0
     over: bool = False  # the wire's own end mark was seen
+    stop_sequence: str | None = None  # what the server named as the stop sequence that ended the answer
     extra: Json = field(default_factory=dict)  # what identifies the serving side, e.g. system_fingerprint
 
 
@@ -65,21 +66,8 @@ class OpenAI:
         return {} if key is None else {"Authorization": f"Bearer {key}"}
 
     def body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
-        """See `Wire`. Fields at their neutral value are left out: some models refuse them even then."""
-        body: Json = {
-            "model": model,
-            "messages": [{"role": each.role, "content": each.content} for each in messages],
-            self._max_tokens_field: sampling.max_tokens,
-            "temperature": sampling.temperature,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-        }
-        if sampling.top_p != 1:
-            body["top_p"] = sampling.top_p
-        if sampling.seed is not None:
-            body["seed"] = sampling.seed
-        if sampling.stop:
-            body["stop"] = list(sampling.stop)
+        """See `Wire`."""
+        body = self._body(model, sampling) | {"messages": [each.as_dict() for each in messages]}
         if sampling.logprobs is not None:
             body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
         return body
@@ -101,13 +89,66 @@ class OpenAI:
             if not said.get("choices"):
                 return None
             choice = said["choices"][0]
-            text = choice["delta"].get("content") or ""
-            logprobs = tuple(_openai_logprob(each) for each in (choice.get("logprobs") or {}).get("content") or ())
+            text, logprobs = self._text(choice), self._logprobs(choice.get("logprobs") or {})
             if reason := choice.get("finish_reason"):
                 reading.finish = _finish(self.finishes, reason)
-        except (KeyError, TypeError, AttributeError, IndexError) as error:
+                if isinstance(by := choice.get("stop_reason"), str):  # vLLM's field; the vendor has none
+                    reading.stop_sequence = by
+        except (KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
             raise _misshapen(event) from error
         return Piece(text, logprobs) if text or logprobs else None
+
+    def _body(self, model: str, sampling: Sampling) -> Json:
+        """All but what is asked. Fields at their neutral value are left out: some models refuse them even then."""
+        body: Json = {
+            "model": model,
+            self._max_tokens_field: sampling.max_tokens,
+            "temperature": sampling.temperature,
+            "stream": True,
+            "stream_options": {"include_usage": True},
+        }
+        if sampling.top_p != 1:
+            body["top_p"] = sampling.top_p
+        if sampling.seed is not None:
+            body["seed"] = sampling.seed
+        if sampling.stop:
+            body["stop"] = list(sampling.stop)
+        return body
+
+    def _text(self, choice: Json) -> str:
+        return choice["delta"].get("content") or ""
+
+    def _logprobs(self, said: Json) -> tuple[TokenLogprob, ...]:
+        return tuple(_openai_logprob(each) for each in said.get("content") or ())
+
+
+class Completions(OpenAI):
+    """`/completions`, where raw text goes on: always `max_tokens`, and log-probabilities in lists side by side."""
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def url(self, base_url: str) -> str:
+        """See `Wire`."""
+        return super().url(base_url).removesuffix("/chat/completions") + "/completions"
+
+    def body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
+        """See `Wire`. The text is the only message's."""
+        body = self._body(model, sampling) | {"prompt": messages[0].content}
+        return body if sampling.logprobs is None else body | {"logprobs": sampling.logprobs}
+
+    def _text(self, choice: Json) -> str:
+        return choice.get("text") or ""
+
+    def _logprobs(self, said: Json) -> tuple[TokenLogprob, ...]:
+        if "content" in said:  # llama.cpp's server: the chat's shape here too
+            return super()._logprobs(said)
+        tokens = said.get("tokens") or ()
+        tops = said.get("top_logprobs") or [None] * len(tokens)
+        return tuple(
+            TokenLogprob(str(token), float(value), tuple(sorted((top or {}).items(), key=lambda pair: -pair[1])))
+            for token, value, top in zip(tokens, said.get("token_logprobs") or (), tops, strict=True)
+        )
 
 
 class Anthropic:
@@ -128,7 +169,7 @@ class Anthropic:
         system = "\n\n".join(each.content for each in messages if each.role == "system")
         body: Json = {
             "model": model,
-            "messages": [{"role": each.role, "content": each.content} for each in messages if each.role != "system"],
+            "messages": [each.as_dict() for each in messages if each.role != "system"],
             "max_tokens": sampling.max_tokens,
             "temperature": sampling.temperature,
             "stream": True,
@@ -140,6 +181,15 @@ class Anthropic:
         if sampling.stop:
             body["stop_sequences"] = list(sampling.stop)
         return body
+
+    def count_url(self, base_url: str) -> str:
+        """Where a prompt's tokens are counted."""
+        return f"{self.url(base_url)}/count_tokens"
+
+    def count_body(self, model: str, messages: Sequence[Message]) -> Json:
+        """What is counted: the request's part about the prompt."""
+        body = self.body(model, messages, Sampling())
+        return {name: body[name] for name in ("model", "messages", "system") if name in body}
 
     def read(self, event: Event, reading: Reading) -> Piece | None:
         """See `Wire`."""
@@ -155,6 +205,7 @@ class Anthropic:
                 case "message_delta":
                     reading.completion_tokens = said["usage"]["output_tokens"]
                     reading.finish = _finish(self.finishes, said["delta"]["stop_reason"])
+                    reading.stop_sequence = said["delta"].get("stop_sequence")
                 case "message_stop":
                     reading.over = True
                 case "error":

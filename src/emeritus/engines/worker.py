@@ -4,10 +4,11 @@ Protocol: one JSON object a line, UTF-8, both ways.
   to the worker    {"do": "open", "folder", "tensors", "dtype", "threads", "onednn", "attention", "at_once"}
                    first, once. `tensors`: null, or [name, dtype, shape, offset, length] of each in the memory that
                    came with the fork
-                   {"do": "stream", "call", "messages", "sampling"}    {"do": "score", "call", "texts"}
+                   {"do": "stream", "call", "messages", "sampling", "tools"}    {"do": "score", "call", "texts"}
+                   {"do": "complete", "call", "text", "sampling"}    {"do": "count", "call", "messages", "tools"}
                    {"do": "perturbed", "call", "texts", "perturbations"}    {"do": "cancel", "call"}
-  from the worker  {"ready": true, "config", "versions"}               after open
-                   {"call", "piece": {...}}   {"call", "scored": {...}}   {"call", "end": true}
+  from the worker  {"ready": true, "config", "versions", "tools"}      after open
+                   {"call", "piece": {...}}   {"call", "scored": {...}}   {"call", "counted": n}   {"call", "end": true}
                    {"call", "perturbed": [{...}, ...]}                       one for each perturbation
                    {"call", "error": {"code", "message", "remedy", "facts"}}      `call` is null for open
 
@@ -73,7 +74,7 @@ class _Worker:
         import torch
 
         from emeritus.engines.loading import load
-        from emeritus.engines.prompt import template_name
+        from emeritus.engines.prompt import shows_tools, template_name
         from emeritus.engines.tensors import map_shared
 
         self._send = send
@@ -102,7 +103,9 @@ class _Worker:
             "loading": self._model.way,
         }
         versions = {name: version(name) for name in ("emeritus", "torch", "transformers", "tokenizers", "safetensors")}
-        self._send({"ready": True, "config": config, "versions": {**versions, "python": platform.python_version()}})
+        versions["python"] = platform.python_version()
+        tools = shows_tools(self._model.tokenizer)
+        self._send({"ready": True, "config": config, "versions": versions, "tools": tools})
 
     def serve(self, inbox: queue.SimpleQueue[Json]) -> None:
         """For ever: take in what has come, then one step of each running call."""
@@ -121,6 +124,8 @@ class _Worker:
         if order["do"] == "cancel":
             self._running.pop(order["call"], None)
             self._waiting = deque(waiting for waiting in self._waiting if waiting["call"] != order["call"])
+        elif order["do"] == "count":
+            self._running[order["call"]] = self._answer(order)  # takes no turn from an answer: nothing is computed
         else:
             self._waiting.append(order)
 
@@ -138,12 +143,12 @@ class _Worker:
             event = {"error": failed.as_dict()}
         if event is None:
             return
-        if not {"piece", "scored", "perturbed"} & event.keys():
+        if "end" in event or "error" in event:
             del self._running[call]
         self._send({"call": call, **event})
 
     def _answer(self, order: Json) -> Iterator[Json | None]:
-        from emeritus.engines.decoding import decode, score
+        from emeritus.engines.decoding import asked, decode, raw, score
         from emeritus.engines.loading import full_precision
         from emeritus.engines.perturbing import Perturbed
 
@@ -160,11 +165,22 @@ class _Worker:
                 found = (score(self._model, copy.network, text) for text in order["texts"])
                 yield {"perturbed": [{"token_ids": ids, "logprobs": logprobs} for ids, logprobs in found]}
             return
-        messages = [Message(**message) for message in order["messages"]]
+        if order["do"] == "complete":
+            prompt = raw(self._model, order["text"])
+        else:
+            messages = [_read_message(message) for message in order["messages"]]
+            prompt = asked(self._model, messages, order["tools"])
+        if order["do"] == "count":
+            yield {"counted": len(prompt.ids)}
+            return
         sampling = Sampling(**{**order["sampling"], "stop": tuple(order["sampling"]["stop"])})
-        for piece in decode(self._model, messages, sampling):
+        for piece in decode(self._model, prompt, sampling):
             yield (
                 None
                 if piece is None
                 else {"piece": {key: value for key, value in asdict(piece).items() if key != "raw"}}
             )
+
+
+def _read_message(fields: Json) -> Message:
+    return Message(fields["role"], fields["content"], tuple(fields.get("tool_calls", ())), fields.get("tool_call_id"))

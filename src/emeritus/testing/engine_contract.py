@@ -16,10 +16,18 @@ from typing import Any
 
 import pytest
 
-from emeritus.engines.base import Answer, Engine, Message, Perturbation, Piece, Sampling
+from emeritus.engines.base import Answer, Engine, Message, Perturbation, Piece, Sampling, collect
 from emeritus.errors import BadRequest, EngineDied, NotSupported
 
 GREEDY = Sampling(max_tokens=24, temperature=0.0)
+TOOL = {
+    "type": "function",
+    "function": {
+        "name": "lookup",
+        "description": "Look a word up.",
+        "parameters": {"type": "object", "properties": {"word": {"type": "string"}}, "required": ["word"]},
+    },
+}
 
 
 class EngineContract:
@@ -105,6 +113,57 @@ class EngineContract:
         answer = await engine.answer([self.question], replace(GREEDY, stop=(stop, "never said")))
         assert answer.text == whole[: whole.index(stop)]
         assert answer.finish_reason == "stop"
+        assert answer.stop_sequence in ((stop,) if engine.can.stop_sequence else (stop, None))
+        assert (await engine.answer([self.question], GREEDY)).stop_sequence is None
+
+    async def test_tools(self, engine: Engine) -> None:
+        """Tool definitions lengthen the prompt where the model is shown them, and are refused where it is not."""
+        if not engine.can.tools:
+            with pytest.raises(NotSupported):
+                await engine.answer([self.question], GREEDY, [TOOL])
+            return
+        bare, shown = [await engine.answer([self.question], GREEDY, tools) for tools in ((), (TOOL,))]
+        assert shown.prompt_tokens > bare.prompt_tokens
+        with pytest.raises(BadRequest) as refused:
+            await engine.answer([self.question], GREEDY, [{"type": "function", "function": {}}])
+        assert refused.value.facts["field"] == "tools"
+
+    async def test_complete(self, engine: Engine) -> None:
+        """A raw text goes on: the same way each time when greedy, within the limit, ended by a stop sequence."""
+        text = self.question.content
+        if not engine.can.complete:
+            with pytest.raises(NotSupported):
+                await collect(engine.complete(text, GREEDY))
+            return
+        first, second = [await collect(engine.complete(text, GREEDY)) for _ in range(2)]
+        assert first.text
+        assert first.text == second.text
+        assert first.prompt_tokens > 0
+        assert 0 < first.completion_tokens <= GREEDY.max_tokens
+        stop = first.text[len(first.text) // 2 :][:2]
+        stopped = await collect(engine.complete(text, replace(GREEDY, stop=(stop,))))
+        assert stopped.text == first.text[: first.text.index(stop)]
+        if engine.can.logprobs:
+            asked = await collect(engine.complete(text, replace(GREEDY, logprobs=2)))
+            assert asked.text == first.text
+            assert all(len(each.top) == 2 for each in asked.logprobs)
+            assert 0 < len(asked.logprobs) <= asked.completion_tokens
+        with pytest.raises(BadRequest):
+            await collect(engine.complete(text, replace(GREEDY, max_tokens=0)))
+
+    async def test_count(self, engine: Engine) -> None:
+        """A prompt has as many tokens as an answer to it says, tools included."""
+        if not engine.can.count:
+            with pytest.raises(NotSupported):
+                await engine.count([self.question])
+            return
+        answer = await engine.answer([self.question], GREEDY)
+        assert await engine.count([self.question]) == answer.prompt_tokens
+        if engine.can.tools:
+            answer = await engine.answer([self.question], GREEDY, [TOOL])
+            assert await engine.count([self.question], [TOOL]) == answer.prompt_tokens
+        with pytest.raises(BadRequest):
+            await engine.count([])
 
     async def test_whole_characters(self, engine: Engine) -> None:
         """No piece ends within a character: each survives being written as UTF-8 on its own."""

@@ -9,7 +9,19 @@ import json
 from collections.abc import AsyncGenerator, Sequence
 from typing import TYPE_CHECKING
 
-from emeritus.engines.base import Answer, Build, Capabilities, FinishReason, Message, Piece, Sampling, Scored, collect
+from emeritus.engines.base import (
+    Answer,
+    Build,
+    Capabilities,
+    FinishReason,
+    Message,
+    Piece,
+    Sampling,
+    Scored,
+    Tool,
+    collect,
+    unsupported,
+)
 from emeritus.errors import ContextTooLong, NotSupported, UpstreamRefused
 
 if TYPE_CHECKING:
@@ -36,8 +48,12 @@ class InspectAwake:
         """Text; a remote seed binds nothing."""
         return Capabilities()
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         """The answer, in one piece. Raises ContextTooLong, and UpstreamRefused for whatever else went wrong."""
+        if tools:
+            raise unsupported("tools")
         try:
             output = await self._model.generate(input=as_messages(messages), config=as_config(sampling), cache=False)
         except Exception as error:  # each provider has its own
@@ -56,9 +72,17 @@ class InspectAwake:
             completion_tokens=usage.output_tokens if usage else 0,
         )
 
-    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The whole answer."""
-        return await collect(self.stream(messages, sampling))
+        return await collect(self.stream(messages, sampling, tools))
+
+    def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """Never: Inspect's models are asked in messages."""
+        raise unsupported("complete")
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Never: Inspect counts with a provider's call only after an answer."""
+        raise unsupported("count")
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Never: Inspect's models give no log-probabilities of given text."""

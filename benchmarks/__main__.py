@@ -1,7 +1,7 @@
 """`python -m benchmarks SUITE [--json FILE] [--only METRIC] [--scale X]`: run the metrics, print a table.
 
-SUITE is `interview` or `vault`. FILE gets a flat object, metric to figure (null: not measured); `--details` all that
-was reported beside; `--plot` a picture of each figure against its bound.
+SUITE is `access`, `interview` or `vault`. FILE gets a flat object, metric to figure (null: not measured); `--details`
+all that was reported beside; `--plot` a picture of each figure against its bound.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from benchmarks.metric import Metric, Options, table
 from benchmarks.plot import draw
 
 SUITES = {
+    "access": (("access_models", ("models_list_ms",)),),
     "interview": (  # module, the metrics it measures; a module that is not there is said to be missing
         ("interview_statistics", ("flag_false_alarm", "flag_power", "coverage_95")),
         ("interview_analysis", ("analysis_s_10k", "analysis_peak_mb")),

@@ -240,6 +240,11 @@ class App:
         finally:
             await self.residency.sleep(key)
 
+    def states(self) -> dict[str, str]:
+        """Who of the residents is waking, awake or failed in this program, by name. Starts nothing; safe in threads."""
+        residency: Residency | None = self.__dict__.get("residency")  # reading the property would make one
+        return {} if residency is None else {each.name: each.state for each in residency.status()}
+
     async def close_residency(self) -> None:
         """End every engine. Call before the event loop ends."""
         residency = self.__dict__.pop("residency", None)

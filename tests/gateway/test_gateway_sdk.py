@@ -175,6 +175,8 @@ async def test_models_tell_what_retired_means(client: openai.AsyncOpenAI, house:
         "status": "retired and reachable",
         "reachable": True,
         "reachable_at": None,
+        "state": "asleep",
+        "expected_wake_s": None,
         "tier": "on-demand",
         "hours": None,
         "offering": "retired",

@@ -83,6 +83,13 @@ def tiers(session: Session, resident: str) -> tuple[TierView, ...]:
     return tuple(TierView(row.tier, row.access, row.hours, row.reasons, row.at, sources[row.act]) for row in rows)
 
 
+def standings(session: Session) -> dict[str, Standing]:
+    """The tier and access in force of every resident that has them, by one query."""
+    latest = select(func.max(Tier.id)).group_by(Tier.resident)
+    rows = session.execute(select(Tier.resident, Tier.tier, Tier.access, Tier.hours).where(Tier.id.in_(latest)))
+    return {row.resident: Standing(row.tier, row.access, row.hours) for row in rows}
+
+
 def to_keep_awake(session: Session, now: datetime) -> list[str]:
     """The residents whose tier has them awake at `now`, called or not: tier `awake`, and `hours` within its hours."""
     latest = select(func.max(Tier.id)).group_by(Tier.resident)

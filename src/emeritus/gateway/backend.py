@@ -35,6 +35,8 @@ class ModelInfo:
     retires: datetime | None = None  # when it leaves, or left, the offering
     hours: str | None = None  # visiting hours, UTC, at the tier of that name
     reachable_at: datetime | None = None  # when visiting hours begin, while they are not running
+    state: str = "asleep"  # asleep | waking | awake | failed, in this program
+    expected_wake_s: float | None = None  # as its last wakes took; None when it is awake or never woke
     page: str = ""  # absolute address of the page about its retirement
 
 

@@ -6,7 +6,7 @@ sorts as time does; a page passes the same `now` to every query it makes.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlalchemy import func, select
@@ -155,6 +155,20 @@ def timeline(session: Session, resident: str, now: str) -> Timeline:
         if not event.superseded and event.date[:10] <= now[:10]:
             in_force[event.axis] = event
     return Timeline(events, now, in_force.get("offering"), in_force.get("access"), in_force.get("preservation"))
+
+
+def offerings(session: Session) -> Mapping[str, Mapping[str, str]]:
+    """Every resident's standing dates by state, on the axes offering and preservation: `axis.state` to its date.
+
+    One query for all of them and nothing of the acts behind: for lists that many programs ask for often.
+    """
+    query = select(AxisEvent.resident, AxisEvent.axis, AxisEvent.state, AxisEvent.date)
+    found: dict[str, dict[str, str]] = {}
+    for name, axis, state, date in session.execute(query.where(AxisEvent.axis != "access").order_by(AxisEvent.id)):
+        dates = found.setdefault(name, {})
+        dates.pop(f"{axis}.{state}", None)  # so that of two states of one date the one told last is the later
+        dates[f"{axis}.{state}"] = date
+    return found
 
 
 def caller_facts(session: Session, resident: str) -> CallerFacts:

@@ -16,6 +16,8 @@ def model_of(info: ModelInfo) -> Model:
         status=status_of(info),
         reachable=info.reachable,
         reachable_at=rfc3339(info.reachable_at),
+        state=info.state,
+        expected_wake_s=info.expected_wake_s,
         tier=info.tier,
         hours=info.hours,
         offering=info.offering,

@@ -116,6 +116,8 @@ class Standing(_Wire):
     status: str
     reachable: bool
     reachable_at: str | None  # RFC 3339: when visiting hours begin
+    state: str
+    expected_wake_s: float | None
     tier: str
     hours: str | None
     offering: str

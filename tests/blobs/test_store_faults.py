@@ -11,7 +11,7 @@ from s3_bucket import Bucket
 from emeritus.blobs.objects import ObjectStore
 from emeritus.errors import EmeritusError, StoreUnavailable
 from emeritus.testing.blob_contract import BlobContract
-from emeritus.testing.faulty_proxy import Fault, FaultyProxy, at, every
+from emeritus.testing.faulty_proxy import Fault, FaultyProxy, Request, at, every
 from emeritus.testing.s3 import S3Server
 
 STALLED_S = 0.3  # how long the client waits for a silent server here
@@ -154,3 +154,29 @@ def test_an_upload_in_parts_that_is_interrupted(
     proxy.plan = at({len(proxy.requests) + 3: "lost"})
     store.put_file("k", path)
     assert back_door.read("k") == data
+
+
+def test_a_swap_whose_answer_is_lost_and_that_another_follows(
+    store: ObjectStore, proxy: FaultyProxy, back_door: Bucket
+) -> None:
+    """Ours was stored, another replaced it before we could look: never "refused", but that nobody can tell."""
+    other = ObjectStore(f"s3://{back_door.bucket}/{back_door.prefix}")
+    first = store.put_if_match("k", b"1", None)
+    begun = len(proxy.requests)
+
+    def plan(request: Request) -> Fault | None:
+        if request.number == begun + 1:
+            return "lost"
+        if request.number == begun + 2:  # before we look again
+            back_door.write("k", b"another's")
+        return None
+
+    proxy.plan = plan
+    with pytest.raises(StoreUnavailable, match="cannot be told"):
+        store.put_if_match("k", b"2", first)
+    proxy.plan = lambda request: None
+    version = store.version("k")
+    assert other.put_if_match("k", b"3", version) is not None
+    proxy.plan = at({len(proxy.requests) + 1: "busy", len(proxy.requests) + 2: "refused"})
+    assert store.put_if_match("k", b"4", version) is None  # the one there says that it replaced that very version
+    assert back_door.read("k") == b"3"

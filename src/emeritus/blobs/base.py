@@ -30,7 +30,8 @@ class BlobStore(Protocol):
     def put_if_match(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
         """Replace `key` only while its version is `version` (None: only while absent).
 
-        Returns the new version, or None if the key had moved on.
+        Returns the new version, or None if the key had moved on. Raises StoreUnavailable where the answer was lost and
+        the key was written again since, so that nobody can tell whether this call's bytes lay there in between.
         """
 
     def put_file(self, key: str, path: Path) -> None:

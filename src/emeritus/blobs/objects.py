@@ -7,6 +7,7 @@ AWS_ENDPOINT_URL, ...; AWS_ALLOW_HTTP=true for a server without TLS), so that an
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import itertools
 import json
 import os
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from obstore import UpdateVersion
 
 T = TypeVar("T")
-WRITER = "emeritus-writer"  # metadata naming one call, so that a lost response can be told from another writer's win
+WRITER = "emeritus-writer"  # metadata naming one call and the version it replaced, to tell a lost answer by
 ATTEMPTS = 4
 _ALLOW_HTTP = ("AWS_ALLOW_HTTP", "GOOGLE_ALLOW_HTTP", "AZURE_ALLOW_HTTP")
 # obstore gives servers' refusals as one exception with the response in its text; 507 and these S3 codes mean "full".
@@ -36,9 +37,8 @@ class ObjectStore:
     """BlobStore at s3://bucket/prefix, gs://bucket/prefix or az://container/prefix.
 
     obstore retries requests that fail, but not answers that break off, nor what it does by POST: that is done here, up
-    to ATTEMPTS times within `retry_s`. Conditional puts are retried here too: a retry of one
-    that had succeeded is refused by the server, and only the writer's mark in the object's metadata tells that from a
-    lost race.
+    to ATTEMPTS times within `retry_s`. Conditional puts are retried here alone: a retry of one that had succeeded is
+    refused by the server, and only the writer's mark in the object's metadata tells that from a lost race.
     """
 
     readers = 8
@@ -55,21 +55,22 @@ class ObjectStore:
         self._api = obstore
         self._attempts, self._retry_s = min(ATTEMPTS, 1 + retries), retry_s
         with self._reporting("the address"):
-            self._store = from_url(
-                url,
-                client_options={
-                    "timeout": timedelta(seconds=timeout_s),
-                    "connect_timeout": timedelta(seconds=5),
-                    "allow_http": any(os.environ.get(name, "").lower() == "true" for name in _ALLOW_HTTP),
-                },
-                retry_config={"max_retries": retries, "retry_timeout": timedelta(seconds=retry_s)},
+            self._store, self._once = (
+                from_url(
+                    url,
+                    client_options={
+                        "timeout": timedelta(seconds=timeout_s),
+                        "connect_timeout": timedelta(seconds=5),
+                        "allow_http": any(os.environ.get(name, "").lower() == "true" for name in _ALLOW_HTTP),
+                    },
+                    retry_config={"max_retries": count, "retry_timeout": timedelta(seconds=retry_s)},
+                )
+                for count in (retries, 0)
             )
 
     def put(self, key: str, data: bytes | memoryview) -> None:
         """Store `data` under `key`, replacing what is there."""
-        check_key(key)
-        with self._reporting(key, writing=True):
-            self._api.put(self._store, key, data)
+        self._put(key, data)
 
     def put_if_absent(self, key: str, data: bytes | memoryview) -> bool:
         """Store `data` unless `key` exists; False when it does."""
@@ -81,9 +82,7 @@ class ObjectStore:
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's bytes, in parts when it is large; the file stays."""
-        check_key(key)
-        with self._reporting(key, writing=True):
-            self._api.put(self._store, key, path)
+        self._put(key, path)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Bytes of `key`, or `length` of them from `start`."""
@@ -170,38 +169,51 @@ class ObjectStore:
             time.sleep(0.05 * 2**attempt)
         raise StoreUnavailable(f"{self.url} did not answer for {key}")
 
+    def _put(self, key: str, what: bytes | memoryview | Path) -> None:
+        check_key(key)
+        with self._reporting(key, writing=True):
+            self._api.put(self._store, key, what)
+
     def _put_conditionally(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
         check_key(key)
         from obstore.exceptions import AlreadyExistsError, GenericError, PreconditionError
 
-        token = secrets.token_hex(16)
+        token, after = secrets.token_hex(16), _digest(version)
         mode: Literal["create"] | UpdateVersion = "create" if version is None else _condition(version)
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 with self._reporting(key, writing=True, passing=(AlreadyExistsError, PreconditionError, GenericError)):
-                    done = self._api.put(self._store, key, data, attributes={WRITER: token}, mode=mode)
+                    done = self._api.put(self._once, key, data, attributes={WRITER: token + after}, mode=mode)
                 return _mark(done["e_tag"], done["version"])
-            except (AlreadyExistsError, PreconditionError):
-                return self._mine(key, token)
+            except (AlreadyExistsError, PreconditionError) as error:
+                mine, told = self._mine(key, token, after)
+                if mine is None and not told and attempt > 1:  # an answer before this one was lost
+                    raise _untold(key, self.url) from error
+                return mine
             except GenericError as error:
                 failure = _translated(error, key, self.url)
                 if isinstance(failure, StoreFull) or attempt == ATTEMPTS:
                     raise failure from error
-                mine = self._mine(key, token)
+                mine, _ = self._mine(key, token, after)
                 if mine is not None:
                     return mine
                 time.sleep(0.1 * 2**attempt)
         raise StoreUnavailable(f"{self.url} did not take {key}")
 
-    def _mine(self, key: str, token: str) -> str | None:
-        """The object's version if this very call wrote it, else None."""
+    def _mine(self, key: str, token: str, after: str) -> tuple[str | None, bool]:
+        """The object's version if this very call wrote it, else None; and whether that is sure.
+
+        It is when the one that is there says it replaced the very version this call was to replace: then nothing came
+        between. Where it is gone, or another followed, this call's own bytes may have lain there for a while.
+        """
         try:
             found = self._again(key, lambda: self._api.get(self._store, key, options={"head": True}))
         except NotFound:
-            return None
-        if found.attributes.get(WRITER) != token:
-            return None
-        return _mark(found.meta["e_tag"], found.meta["version"])
+            return None, False
+        writer = found.attributes.get(WRITER) or ""
+        if not writer.startswith(token):
+            return None, writer[len(token) :] == after
+        return _mark(found.meta["e_tag"], found.meta["version"]), True
 
     @contextlib.contextmanager
     def _reporting(
@@ -226,6 +238,18 @@ class ObjectStore:
 def _mark(e_tag: str | None, version: str | None) -> str:
     """A store's two version fields as one comparable string. S3 says "null" for an object in an unversioned bucket."""
     return json.dumps([e_tag, None if version == "null" else version])
+
+
+def _digest(version: str | None) -> str:
+    """32 hex digits for a version, or for none."""
+    return hashlib.sha256((version or "").encode()).hexdigest()[:32]
+
+
+def _untold(key: str, url: str) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"{url} did not answer for {key}, which was changed since: whether this write came first cannot be told",
+        remedy="Look at what is there now, and run the command again: nothing was written over.",
+    )
 
 
 def _beyond(key: str, start: int, length: int) -> IntegrityError:

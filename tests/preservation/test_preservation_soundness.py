@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from emeritus.blobs.local import LocalStore
+from emeritus.errors import IntegrityError, StoreFull
 from emeritus.preservation.service import Preservation
 from emeritus.preservation.soundness import Soundness
 from emeritus.records.tables import Check, ScrubMark
@@ -124,3 +125,31 @@ def test_a_copy_is_kept_and_serves(home: FeatureHome, vault: Vault, soundness: S
     assert not act.public["ok"]
     assert str(tmp_path) not in str(act.public)
     assert checks(home) == [("replica", True), ("repair", True), ("replica", False)]
+
+
+def test_what_reinforcing_finds_is_in_the_record(
+    home: FeatureHome, vault: Vault, soundness: Soundness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A pack that giving more parity finds damaged stands in the scrub's record and is repaired; no room is said."""
+    pack = next(vault.store.list("packs/"))
+    good = vault.store.get(pack)
+
+    def comes_upon() -> list[str]:
+        spoil(vault, pack)
+        raise IntegrityError("its sha256 is not its name", key=pack)
+
+    monkeypatch.setattr(vault, "reinforce", comes_upon)
+    act = soundness.scrub(STEWARD)
+    assert act is not None
+    assert act.public["detail"]["problems"] == [f"{pack}: its sha256 is not its name"]
+    assert vault.store.get(pack) == good
+    assert checks(home) == [("scrub", False), ("repair", True)]
+
+    def full() -> list[str]:
+        raise StoreFull("there is no room")
+
+    monkeypatch.setattr(vault, "reinforce", full)
+    act = soundness.scrub(STEWARD)
+    assert act is not None
+    assert act.public["summary"].endswith("could not be given more parity: there is no room")
+    assert checks(home)[2:] == [("scrub", False)]

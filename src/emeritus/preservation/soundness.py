@@ -14,12 +14,13 @@ from sqlalchemy import delete, func, select
 from emeritus.acts import Act, Actor, Acts, Draft
 from emeritus.blobs.base import BlobStore
 from emeritus.blobs.open import open_store
+from emeritus.errors import IntegrityError, NotFound, StoreFull, StoreUnavailable
 from emeritus.preservation.keeper import Progress
 from emeritus.preservation.recording import Json, problems
 from emeritus.records.database import Database
 from emeritus.records.tables import Preserved, ScrubMark
 from emeritus.vault.manifest import manifest_key
-from emeritus.vault.mending.repair import RepairReport
+from emeritus.vault.mending.repaired import RepairReport
 from emeritus.vault.mending.replicas import ReplicaReport
 from emeritus.vault.vault import Vault
 
@@ -44,7 +45,7 @@ class Soundness:
 
         What is missing is noticed either way. Damage is repaired and the repair recorded after the scrub. One object is
         read however large it is, so that every one has its turn. In a sound vault, packs that others' differences rest
-        on are given more parity. None when the day's budget is used up.
+        on are given more parity first; where that fails, the record says why. None when the day's budget is used up.
         """
         left = budget_bytes - self._read_today() if budget_bytes else 0
         if budget_bytes and left <= 0:
@@ -57,15 +58,31 @@ class Soundness:
             wrong = self._vault.look_at(key)[1]
             damaged |= {key: wrong} if wrong else {}
         read, size = self._read_some(left, damaged, progress) if budget_bytes else (None, report.bytes_read)
+        bare = None if damaged else self._reinforce(damaged)
         lines = [f"{key}: {what}" for key, what in sorted(damaged.items())]
         what = "every byte read was as it was stored"
         if lines:
             what = f"damaged or missing: {len(lines)}; first: {lines[0]}"
+        if bare:
+            what, lines = f"{what}; {bare}", [bare]
         detail = {"bytes_read": size, "budget": budget_bytes, "objects": read if read is not None else report.packs}
         act = self._record("scrub", what, {**detail, **problems(lines)}, actor)
-        if not damaged or self.repair(actor, only=damaged)[1].ok:
-            self._vault.reinforce()
+        if damaged:
+            self.repair(actor, only=damaged)  # which gives bases more parity, too, once all is sound
         return act
+
+    def _reinforce(self, damaged: dict[str, str]) -> str | None:
+        """More parity for packs that differences rest on. What is found damaged by it is added; what else prevents it.
+
+        Before the record: what comes to light here belongs in it, and a scrub that was recorded must not fail.
+        """
+        try:
+            self._vault.reinforce()
+        except IntegrityError as error:
+            damaged[str(error.facts.get("key") or "the vault")] = error.message
+        except (StoreFull, StoreUnavailable, NotFound) as error:
+            return f"packs that others rest on could not be given more parity: {error.message}"
+        return None
 
     def _read_some(self, left: int, damaged: dict[str, str], progress: Progress | None) -> tuple[int, int]:
         """Read objects, the one read longest ago first, until `left` bytes are; (objects, bytes) read."""

@@ -22,7 +22,7 @@ from benchmarks.metric import RAM_DISK, Metric, Options, table
 from benchmarks.vault_truth import BLOCK, File, Truth
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import EmeritusError
-from emeritus.vault.mending.repair import RepairReport
+from emeritus.vault.mending.repaired import RepairReport
 from emeritus.vault.parity.build import protect
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.vault import Vault

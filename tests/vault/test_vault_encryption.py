@@ -356,3 +356,22 @@ def test_the_vaults_own_decoder(vault: Vault, store: LocalStore, model: Path, tm
     again = standalone(store.root, "wren", tmp_path / "out2", EMERITUS_VAULT_KEY_FILE=str(tmp_path / "file.key"))
     assert again.returncode == 0, again.stderr
     assert 'needs\nthe Python package "cryptography"' in store.get("README.txt").decode()
+
+
+def test_a_replicas_key_under_the_old_passphrase_is_not_put_back(
+    vault: Vault, store: LocalStore, model: Path, tmp_path: Path
+) -> None:
+    """It would open to the secret that was given up: it is named instead. With that secret it comes."""
+    vault.preserve(model, "wren")
+    copy = LocalStore(tmp_path / "copy")
+    vault.replicate(copy)
+    assert opened(store, RIGHT).keys.rewrap(OTHER) == [1]
+    store.delete(key_key(1))
+    report = opened(store, OTHER).repair([copy])
+    assert [damage.key for damage in report.lost] == [key_key(1)]
+    assert "under another secret" in report.lost[0].what
+    assert store.size(key_key(1)) is None
+    assert opened(store, RIGHT).repair([copy]).ok
+    assert opened(store, RIGHT).keys.rewrap(OTHER) == [1]
+    opened(store, OTHER).restore("wren", tmp_path / "out")
+    assert contents(tmp_path / "out") == contents(model)

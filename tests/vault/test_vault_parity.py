@@ -20,7 +20,7 @@ from emeritus.vault.packs.pack import Encoded, PackBuilder, pack_key
 from emeritus.vault.parity.build import Encoder, GroupBuilder, protect, strengthen
 from emeritus.vault.parity.dependants import reinforce_bases
 from emeritus.vault.parity.form import BLOCK, TAIL, parity_object, parse_key, read_description
-from emeritus.vault.parity.groups import Groups, reinforce, release, wanted_shards
+from emeritus.vault.parity.groups import Groups, part, reinforce, wanted_shards
 from emeritus.vault.parity.mend import remake
 
 TEXT = files("emeritus.vault.standalone").joinpath("FORMAT.txt").read_text(encoding="ascii")
@@ -203,15 +203,22 @@ def test_damaged_packs_are_never_protected(kept: Kept) -> None:
     assert kept.group().keys == kept.parity
 
 
-def test_removing_packs_frees_them_first(kept: Kept) -> None:
-    """The packs that stay get a group of their own before the old parity goes; none that stays is ever bare."""
+def test_packs_that_stay_are_parted_from_those_that_go(kept: Kept) -> None:
+    """They get a group of their own beside the old one, proven for it; where one is damaged, nothing is made."""
     going, staying = kept.names[:4], kept.names[4:]
-    made = release(kept.store, going)
-    assert kept.group().packs == tuple(staying)
-    assert kept.group().keys == tuple(made)
-    kept.lose(*going)
-    assert release(kept.store, staying) == []
-    assert Groups(kept.store).refresh().all() == []
+    old = kept.group()
+    made = part(kept.store, going)
+    groups = {group.packs: group for group in Groups(kept.store).refresh().all()}
+    assert groups == {old.packs: old, tuple(staying): groups[tuple(staying)]}
+    assert groups[tuple(staying)].keys == tuple(made)
+    assert part(kept.store, kept.names) == []
+    for key in made:
+        kept.store.delete(key)
+    kept.spoil(staying[0], 5)
+    before = list(kept.store.list())
+    with pytest.raises(IntegrityError):
+        part(kept.store, going)
+    assert list(kept.store.list()) == before
 
 
 def test_what_an_object_may_not_say(kept: Kept) -> None:

@@ -253,3 +253,24 @@ def test_two_preservations_go_side_by_side(store: LocalStore) -> None:
     store.put("locks/x.json", b"{}")
     with pytest.raises(StoreUnavailable), Busy(store, PRESERVING):
         pass
+
+
+def test_a_damaged_neighbour_stops_a_sweep_before_it_begins(
+    tmp_path: Path, store: LocalStore, vault: Vault, small_packs: None
+) -> None:
+    """A pack that shares parity with what goes is found damaged: nothing is removed, and after a repair it can be."""
+    one, two = make_model(tmp_path / "one", seed=1), make_model(tmp_path / "two", seed=50)
+    shutil.copy(one / "model-00002-of-00002.safetensors", two / "more.safetensors")  # its packs stay, the others go
+    vault.preserve(one, "one")
+    vault.preserve(two, "two")
+    pack = prune(store, ("one",), dry=True).shared[0]
+    key = next(key for key in store.list("packs/") if pack in key)
+    good = store.get(key)
+    store.put(key, good[:100] + bytes([good[100] ^ 1]) + good[101:])
+    before = {key for key in store.list() if not key.startswith("parity/")}
+    with pytest.raises(IntegrityError, match="is not its name"):
+        prune(store, ("one",))
+    assert before <= set(store.list())
+    assert Vault.at(store).repair().ok
+    prune(store, ("one",), at=10)
+    check(store, tmp_path / "out", two=two)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,9 +18,11 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import IntegrityError, StoreUnavailable
 from emeritus.testing.faults import FaultyStore
 from emeritus.vault.marker import repair_marker
-from emeritus.vault.packs.pack import pack_key, pack_name, read_index
+from emeritus.vault.packs.index import SegmentIndex
+from emeritus.vault.packs.pack import FOOTER, pack_key, pack_name, read_index
 from emeritus.vault.parity.build import protect, strengthen
-from emeritus.vault.parity.form import BLOCK
+from emeritus.vault.parity.form import BLOCK, HEAD, TAIL, read_description
+from emeritus.vault.parity.form import parse_key as parse_shard
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.vault import Vault
 
@@ -314,3 +317,76 @@ def test_who_is_at_work_is_not_repaired(kept: Vault) -> None:
     kept.store.put("locks/preserve.0.json", b"cut sh")
     report = Vault.at(kept.store).repair()
     assert (report.ok, report.repaired) == (True, ())
+
+
+def test_a_parity_object_of_a_later_format_stays(kept: Vault) -> None:
+    """Shards that are whole and that only a later version can read are neither damage nor leftovers."""
+    for key in shards(kept.store):
+        data = bytearray(kept.store.get(key))
+        where = parse_shard(key)
+        assert where is not None
+        at = len(data) - TAIL.size - len(read_description(kept.store, key).to_bytes(where.shard))
+        data[6] = data[at + 6] = 1
+        data[HEAD.size] ^= 1  # where a later format keeps other things
+        kept.store.delete(key)
+        kept.store.put(key.replace(where.sha256, hashlib.sha256(data).hexdigest()), data)
+    later = set(shards_of_nobody(kept.store))
+    assert len(later) == 2
+    report = Vault.at(kept.store).repair()
+    assert later <= set(kept.store.list("parity/"))
+    assert not {each.key for each in report.repaired} & later
+    assert kept.verify().uncovered == ()
+
+
+def shards_of_nobody(store: BlobStore) -> list[str]:
+    """The keys of groups whose packs nobody can tell."""
+    return [key for group in Groups(store).refresh().all() if not group.packs for key in group.keys]
+
+
+def test_another_process_repairs(kept: Vault, model: Path, tmp_path: Path) -> None:
+    """A vault opened while packs lay swapped, or one under another's name, reads all once another process repaired."""
+    held = everything(kept.store)
+    for wreck in (
+        lambda first, second: swap(kept.store, first, second),
+        lambda first, second: kept.store.put(first, kept.store.get(second)),
+    ):
+        wreck(*packs(kept.store)[:2])
+        opened = Vault.at(kept.store)
+        assert not opened.verify(deep=False).ok or not opened.verify().ok
+        for key, data in held.items():
+            kept.store.put(key, data)
+        opened.restore("wren", tmp_path / "out")
+        assert contents(tmp_path / "out") == contents(model)
+        shutil.rmtree(tmp_path / "out")
+
+
+def test_what_cannot_be_read_again_is_still_read_where_it_was(kept: Vault) -> None:
+    """A pack whose index was spoilt after it had been read still gives its sound segments, also after a failure."""
+    key = next(key for key in packs(kept.store) if len(read_index(kept.store, key)) > 1)
+    first, second = read_index(kept.store, key)[:2]
+    opened = Vault.at(kept.store)
+    index = SegmentIndex(opened.store)
+    index.refresh()
+    flip(kept.store, key, first.offset, -FOOTER.size - 20)
+    with pytest.raises(IntegrityError):
+        index.read(first.blake3)
+    assert len(index.read(second.blake3)) == second.length
+
+
+def test_a_manifest_names_the_pack_that_was_read(vault: Vault, tmp_path: Path) -> None:
+    """Of two packs that hold the same segments, whichever is damaged, a new resident's manifest names the other."""
+    (source := tmp_path / "one").mkdir()
+    (source / "model.bin").write_bytes(b"kept " * 100)
+    (source / "config.json").write_text("{}")
+    (first,) = vault.preserve(source, "wren").packs
+    places = {first: [entry.offset for entry in read_index(vault.store, pack_key(first))]}
+    flip(vault.store, pack_key(first), *places[first])
+    (source / "more.bin").write_bytes(b"more " * 100)
+    (second,) = set(Vault.at(vault.store).preserve(source, "robin").packs) - {first}
+    places[second] = [entry.offset for entry in read_index(vault.store, pack_key(second))]
+    flip(vault.store, pack_key(first), *places[first])
+    (source / "more.bin").unlink()
+    for number, (bad, sound) in enumerate(((first, second), (second, first))):
+        flip(vault.store, pack_key(bad), *places[bad])
+        assert Vault.at(vault.store).preserve(source, f"finch{number}").packs == (sound,)
+        flip(vault.store, pack_key(bad), *places[bad])

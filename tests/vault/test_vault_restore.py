@@ -344,3 +344,24 @@ def test_two_models_do_not_meet(vault: Vault, tmp_path: Path) -> None:
     assert vault.manifest("wren").version == 1
     vault.restore("wren.2", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(tmp_path / "b")
+
+
+def test_the_folder_beside_goes_while_it_is_looked_at(
+    vault: Vault, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another restore's folder goes between our locking it and our looking whether it is there: a new one is made."""
+    vault.preserve(model, "wren")
+    beside = tmp_path / ".out.restoring"
+    gone: list[int] = []
+    fstat = os.fstat
+
+    def going(fd: int) -> os.stat_result:
+        if not gone and os.readlink(f"/proc/self/fd/{fd}") == str(beside):
+            gone.append(fd)
+            beside.rmdir()
+        return fstat(fd)
+
+    monkeypatch.setattr(os, "fstat", going)
+    vault.restore("wren", tmp_path / "out")
+    assert gone
+    assert contents(tmp_path / "out") == contents(model)

@@ -1,8 +1,8 @@
 """Removing what nothing needs: residents whose time has run out, packs that interrupted work left. Mark, wait, sweep.
 
 Who is to be removed, since when and why is the ledger's to say; this removes exactly what no manifest that stays needs,
-in an order in which a crash at any call leaves nothing lost: manifest, sketch, parity made anew for what shared it,
-packs. A pack in which a needed segment lies, or the base of one, stays whole.
+in an order in which a crash at any call leaves nothing lost: parity made anew for what shared it, which proves that,
+then manifest, sketch, old parity, packs. A pack in which a needed segment lies, or the base of one, stays whole.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from emeritus.vault.manifest import Manifest, manifest_key
 from emeritus.vault.mending.scrub import packs_needed
 from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.packs.pack import pack_key
-from emeritus.vault.parity.groups import Groups, release
+from emeritus.vault.parity.groups import Groups, part
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.sealed import seal, unseal
 from emeritus.vault.shelf import Shelf
@@ -173,10 +173,9 @@ class Prune:
 
     def _sweep(self, plan: Removal, going: set[str], busy: Busy, progress: Progress) -> None:
         done = 0
-        kinds = ("manifests/", "sketches/", "parity/", "packs/")
-        for kind in kinds:
-            if kind == "parity/":  # what shares a group with packs that go has parity of its own before they do
-                release(self._store, going | self._absent(self._index.refresh()))
+        # first of all what shares a group with packs that go is read, proven, and given parity of its own
+        part(self._store, going | self._absent(self._index.refresh()))
+        for kind in ("manifests/", "sketches/", "parity/", "packs/"):
             for key, _ in plan.objects:
                 if key.startswith(kind):
                     busy.renew()

@@ -15,7 +15,8 @@ from emeritus.vault.keys.cipher import CIPHER, Secret, SecretSource
 from emeritus.vault.keys.keyring import Keyring
 from emeritus.vault.manifest import FORMAT, Manifest
 from emeritus.vault.mending.proof import look_at
-from emeritus.vault.mending.repair import Repair, RepairReport
+from emeritus.vault.mending.repair import Repair
+from emeritus.vault.mending.repaired import RepairReport
 from emeritus.vault.mending.replicas import ReplicaReport, Replication
 from emeritus.vault.mending.scrub import Scrub, VerifyReport
 from emeritus.vault.packs.index import SegmentIndex

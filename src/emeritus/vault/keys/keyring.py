@@ -31,6 +31,12 @@ def key_key(number: int) -> str:
     return f"keys/{number}.json"
 
 
+def parse_key_key(key: str) -> int | None:
+    """The number of the data key that lies there; None where none does."""
+    found = _KEY.fullmatch(key)
+    return int(found[1]) if found else None
+
+
 class Keyring:
     """A vault's data keys. Safe in threads."""
 
@@ -53,6 +59,17 @@ class Keyring:
             return self.at_hand and bool(self._key(number))
         except (IntegrityError, UnknownFormat):
             return False
+
+    def accepts(self, data: bytes, number: int) -> bool:
+        """Whether a key's object found elsewhere opens to the secret at hand; where none is, nobody can tell: True."""
+        secret = self._source()
+        if secret is None:
+            return True
+        try:
+            unwrap(read_wrapped(data, key_key(number)), secret, key_key(number))
+        except (VaultLocked, IntegrityError, UnknownFormat):
+            return False
+        return True
 
     def seal(self, blake3: bytes, data: Data) -> tuple[int, Data]:
         """(number of the key, encrypted bytes) of a segment's encoded bytes; (0, the bytes) in a vault without keys.
@@ -80,7 +97,7 @@ class Keyring:
 
     def numbers(self) -> list[int]:
         """The keys there are."""
-        return sorted(int(found[1]) for key in self._store.list("keys/") if (found := _KEY.fullmatch(key)))
+        return sorted(number for key in self._store.list("keys/") if (number := parse_key_key(key)))
 
     def describe(self) -> list[Json]:
         """Of each key: its number and what it is wrapped under. Needs no secret. Raises IntegrityError."""

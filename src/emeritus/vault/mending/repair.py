@@ -11,17 +11,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreUnavailable
 from emeritus.vault.busy import PREFIX as LOCKS
 from emeritus.vault.codec.table import encode
 from emeritus.vault.digests import blake3_of
-from emeritus.vault.keys.keyring import key_key
+from emeritus.vault.keys.keyring import key_key, parse_key_key
 from emeritus.vault.manifest import Manifest
 from emeritus.vault.manifest import parse_key as parse_manifest_key
 from emeritus.vault.mending.proof import fault, named_digest
+from emeritus.vault.mending.repaired import Repaired, RepairReport
 from emeritus.vault.mending.scrub import Damage, Scrub, Touched, packs_needed
 from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.packs.pack import MANIFEST, Encoded, pack_key, pack_name
@@ -35,41 +36,8 @@ from emeritus.vault.workers import THREADS
 from emeritus.vault.writing.writer import PackWriter
 
 MISSING = "it is missing"
+ANOTHERS = "; a replica has it under another secret than the one given, as it was before the secret was changed"
 OTHER = "it is not the manifest that the ledger names"
-
-
-@dataclass(frozen=True, slots=True)
-class Repaired:
-    """One object brought back: what was wrong, where its bytes came from, and the sha256 of what had lain there.
-
-    `how`: `parity`, `moved` (they lay under another name), `packs` (parity made again), `copy` (a manifest from the
-    copy in a pack, or that pack from the manifest), `package` (the program's own text), or a replica's address.
-    """
-
-    key: str
-    was: str
-    how: str
-    found: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RepairReport:
-    """What was read, brought back and lost. `covered` are the parity objects made for packs that had none.
-
-    `unreachable` names replicas that did not answer, so that what is lost here may still lie there.
-    """
-
-    examined: int
-    bytes_read: int
-    repaired: tuple[Repaired, ...]
-    lost: tuple[Damage, ...]
-    covered: tuple[str, ...] = ()
-    unreachable: tuple[str, ...] = ()
-
-    @property
-    def ok(self) -> bool:
-        """Whether everything is sound now."""
-        return not self.lost
 
 
 @dataclass(slots=True)
@@ -271,13 +239,24 @@ class Repair:
     def _copy(self, key: str) -> bool:
         for replica in list(self._replicas):
             try:
-                if self._put(key, replica.get(key), replica.url):
+                data = replica.get(key)
+                if self._is_locked(key, data):
+                    continue
+                if self._put(key, data, replica.url):
                     return True
             except (NotFound, IntegrityError):
                 continue
             except StoreUnavailable:
                 self._give_up(replica)
         return False
+
+    def _is_locked(self, key: str, data: bytes) -> bool:
+        """Whether this is a data key wrapped under another secret than this vault's: one that opens nothing here."""
+        number, keys = parse_key_key(key), self._index.keys
+        if number is None or keys is None or self._fault(key, data) is not None or keys.accepts(data, number):
+            return False
+        self._seen.wrong[key] = self._seen.wrong[key].removesuffix(ANOTHERS) + ANOTHERS
+        return True
 
     def _give_up(self, replica: BlobStore) -> None:
         if replica in self._replicas:
@@ -354,7 +333,7 @@ class Repair:
     def _cover(self) -> list[str]:
         """Parity for sound packs that a manifest needs, or that hold a manifest's copy; more for bases.
 
-        Parity that can neither be read nor made again is removed once that is done: it covers nothing.
+        Damaged parity that cannot be made again is removed once that is done: it covers nothing.
         """
         needed = {pack for pack, _ in self._index.copies()}
         for manifest in self._sound_manifests():
@@ -366,6 +345,8 @@ class Repair:
         for group in groups.all():
             if not group.packs and not wrong:
                 for key in group.keys:
+                    if key not in self._seen.wrong and self._look_at(key)[2] is None:
+                        continue  # whole, and of a later format: it covers packs that only a later version knows
                     if key not in covered:
                         self._store.delete(key)
                     was = self._seen.wrong.pop(key, "it cannot be read")
@@ -379,6 +360,8 @@ class Repair:
         blamed = Scrub(self._store, self._index, None).run(None, self._wrong_packs(), {}).damages
         named = {damage.key for damage in blamed}
         left = [key for key in sorted(self._seen.wrong) if key not in named]
+        told = {key: what for key, what in self._seen.wrong.items() if what.endswith(ANOTHERS)}
+        blamed = tuple(replace(damage, what=told.get(damage.key, damage.what)) for damage in blamed)
         found = [*blamed, *(Damage(key, self._seen.wrong[key], _all_of(key)) for key in left)]
         if found:  # else bases have their further shards by now
             short = missing_shards(self._store, self._index, self._sound_manifests())

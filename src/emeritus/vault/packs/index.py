@@ -7,9 +7,11 @@ Costs one listing and one or two small reads per pack; knows no manifests but fo
 from __future__ import annotations
 
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, StoreError, UnknownFormat
@@ -28,6 +30,7 @@ from emeritus.vault.packs.pack import (
 )
 
 BASES_BYTES = 64 << 20  # decoded bases kept at hand: neighbouring differences often have neighbouring bases
+ANEW_S = 60.0  # how often at most every index is read anew, because a segment is in none of those known
 READERS = 8  # packs' indexes read at once: object stores answer slowly, but many at a time
 
 
@@ -44,6 +47,8 @@ class SegmentIndex:
         self._loaded: set[str] = set()
         self.unreadable: dict[str, StoreError] = {}  # pack name -> why
         self._lock = threading.RLock()
+        self._sound_in: dict[bytes, str] = {}  # of segments with several places: the pack that was sound when last read
+        self._anew_at = -ANEW_S
         self._bases: OrderedDict[bytes, Data] = OrderedDict()  # decoded and verified, the last used at the end
         self._bases_size = 0
 
@@ -51,8 +56,8 @@ class SegmentIndex:
         """Learn of packs that others added; the names of all packs there are."""
         names = {name for key in self.store.list("packs/") if (name := pack_name(key))}
         with self._lock:
-            for gone in self._loaded - names:
-                self._forget(gone)
+            if gone := self._loaded - names:
+                self._forget_all(gone)
         self.load(names)
         return names
 
@@ -92,7 +97,7 @@ class SegmentIndex:
         """Know nothing of a pack whose bytes were put in place anew: the next `refresh` reads what lies there now."""
         with self._lock:
             if name in self._loaded:
-                self._forget(name)
+                self._forget_all({name})
 
     def forget_bases(self) -> None:
         """Keep no base at hand: what was sound when it was read may be damaged by now."""
@@ -104,6 +109,12 @@ class SegmentIndex:
         """Every (pack name, entry) known to hold a segment."""
         with self._lock:
             return list(self._places.get(blake3, ()))
+
+    def sound_places(self, blake3: bytes) -> list[tuple[str, Entry]]:
+        """The places as `places` gives them, the one that was sound when it was last read at the end."""
+        with self._lock:
+            name = self._sound_in.get(blake3)
+            return sorted(self._places.get(blake3, ()), key=lambda place: place[0] == name)
 
     def is_base(self, blake3: bytes) -> bool:
         """Whether another segment is stored as a difference from this one, which must then stand alone."""
@@ -149,13 +160,12 @@ class SegmentIndex:
     def _read(self, blake3: bytes, out: memoryview | None, alone: bool = False) -> Data:
         """From any place, or only from places where it stands alone; into `out` or into memory of its own."""
         failures: list[StoreError] = []
-        tried: set[str] = set()
-        for look in (self.places, self._look_again):  # another process may have stored it, or stored it again
-            for name, entry in look(blake3):
-                if name in tried:
-                    continue
-                tried.add(name)
+        failed: set[str] = set()
+        looks = (partial(self.places, blake3), partial(self._look_again, blake3, failed))
+        for look in looks:  # another process may have stored it, stored it again, or repaired a pack since
+            for name, entry in look():
                 key = pack_key(name)
+                failed.add(name)
                 if alone and entry.base is not None:
                     failures.append(damaged(key, f"segment {blake3.hex()} is a base, and a difference itself"))
                     continue
@@ -164,6 +174,7 @@ class SegmentIndex:
                     base = None if entry.base is None else self.base(entry.base)
                     stored = self.store.get(key, entry.offset, entry.stored)
                     open_into(entry, stored, memoryview(room), key, base, self.keys)
+                    self._note_sound(blake3, name)
                     return room
                 except (IntegrityError, UnknownFormat) as error:
                     failures.append(error)
@@ -186,9 +197,35 @@ class SegmentIndex:
             except (IntegrityError, NotFound):
                 continue  # `verify` names the damage; here only sound copies help
 
-    def _look_again(self, blake3: bytes) -> list[tuple[str, Entry]]:
+    def _look_again(self, blake3: bytes, failed: Iterable[str]) -> list[tuple[str, Entry]]:
+        """The places as the store has them now: packs that failed may have been put in place anew by another process.
+
+        Where no pack known has the segment, the index of any may have been that of other bytes: all are read again.
+        """
         self.refresh()
-        return self.places(blake3)
+        with self._lock:
+            again = set(failed) & self._loaded
+            self._reload(again)
+            now = time.monotonic()
+            if not self._places.get(blake3) and now - self._anew_at >= ANEW_S:
+                self._anew_at = now
+                self._reload(self._loaded - again)
+            return self.places(blake3)
+
+    def _reload(self, names: Iterable[str]) -> None:
+        """Read the indexes of these packs again. One that cannot be read now stays as it was known."""
+        wanted = sorted(names)
+        with ThreadPoolExecutor(READERS) as pool:
+            found = dict(zip(wanted, pool.map(self._read_index, wanted), strict=True))
+        sound = {name: entries for name, entries in found.items() if not isinstance(entries, StoreError)}
+        self._forget_all(sound.keys())
+        for name, entries in sound.items():
+            self.add(name, entries)
+
+    def _note_sound(self, blake3: bytes, name: str) -> None:
+        with self._lock:
+            if len(self._places.get(blake3, ())) > 1:
+                self._sound_in[blake3] = name
 
     def _read_index(self, name: str) -> list[Entry] | StoreError:
         try:
@@ -202,11 +239,11 @@ class SegmentIndex:
                 return error
             raise  # a store that does not answer says nothing about the pack
 
-    def _forget(self, name: str) -> None:
-        self._loaded.discard(name)
-        self._copies = [copy for copy in self._copies if copy[0] != name]
+    def _forget_all(self, names: Collection[str]) -> None:
+        self._loaded -= set(names)
+        self._copies = [copy for copy in self._copies if copy[0] not in names]
         self._places = {
             digest: left
             for digest, places in self._places.items()
-            if (left := [place for place in places if place[0] != name])
+            if (left := [place for place in places if place[0] not in names])
         }

@@ -83,21 +83,18 @@ def reinforce(store: BlobStore, packs: Collection[str], shards: int) -> list[str
     return added
 
 
-def release(store: BlobStore, removing: Collection[str], shards: int = SHARDS) -> list[str]:
-    """Free packs that are about to be removed from their groups: call it before they are deleted.
+def part(store: BlobStore, removing: Collection[str], shards: int = SHARDS) -> list[str]:
+    """Give the packs that share groups with those about to be removed groups of their own, with as many shards.
 
-    The other packs of those groups get groups of their own first, with as many shards as they had; then the old parity
-    goes. A crash in between leaves packs that two groups cover, or packs to be removed that none covers: nothing that
-    `verify` would call lost. The keys of the parity objects made.
+    Call it before anything is deleted: each of them is read and proven for that. The old groups stay, and are for the
+    caller to delete; a crash in between leaves packs that two groups cover. The keys of the parity objects made.
+    Raises NotFound, and IntegrityError at a damaged pack.
     """
     gone = set(removing)
     made: list[str] = []
     for group in Groups(store).refresh().covering(gone):
-        left = [pack for pack in group.packs if pack not in gone]
-        if left:
+        if left := [pack for pack in group.packs if pack not in gone]:
             made += protect(store, left, max(shards, group.shards))
-        for key in group.keys:
-            store.delete(key)
     return made
 
 

@@ -151,8 +151,9 @@ def _workshop(dest: Path) -> Iterator[Path]:
             continue  # as below
         try:
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if folder.exists() and os.path.samestat(os.fstat(fd), folder.stat()):
-                break
+            with contextlib.suppress(FileNotFoundError):
+                if os.path.samestat(os.fstat(fd), folder.stat()):
+                    break
         except BlockingIOError:
             os.close(fd)
             raise DestinationNotEmpty(

@@ -206,18 +206,18 @@ class Ingest:
         return Manifest(name, role, version, files, tree.folders, tree.left_out, held, stored, bases)
 
     def _place(self, blake3: bytes) -> tuple[str, Entry] | None:
-        """(pack, entry) of a segment: the newest known, for one stored again is sound; never one whose base is lost."""
+        """(pack, entry) of a segment: what this run wrote, else what it read and found sound; with its base."""
         places = [
             place
-            for place in self._index.places(blake3)
+            for place in self._index.sound_places(blake3)
             if place[1].base is None or self._index.stands_alone(place[1].base)
         ]
         written = [place for place in places if place[0] in self._protected]
         return written[-1] if written else places[-1] if places else None
 
     def _base_pack(self, base: bytes) -> str:
-        """The newest pack where a base stands alone."""
-        return [name for name, entry in self._index.places(base) if entry.base is None][-1]
+        """The pack where a base stands alone: of several, the one from which it was read."""
+        return [name for name, entry in self._index.sound_places(base) if entry.base is None][-1]
 
     def _reinforce(self, manifest: Manifest) -> None:
         """Give the packs of the bases more parity, the more residents rest on them."""

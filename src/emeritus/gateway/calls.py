@@ -12,7 +12,7 @@ from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 
 from emeritus.access.policy import Admission, Tokens
-from emeritus.engines.base import Answer, Awake, Capabilities, Message, Piece, Sampling
+from emeritus.engines.base import Answer, Awake, Capabilities, Message, Piece, Sampling, Tool
 from emeritus.errors import Busy, EngineDied, NotSupported
 from emeritus.gateway.backend import GatewayBackend, Limits, ModelInfo
 from emeritus.gateway.naming import known_model
@@ -22,6 +22,7 @@ MAX_CHOICES = 128  # prompts times n; OpenAI's bound on n
 QUEUED_PIECES = 16  # of several choices that are produced at once
 
 Conversation = tuple[Message, ...]
+Prompt = Conversation | str  # a text is continued as it is, without a chat template
 Said = tuple[int, Piece]  # the choice, counted from 0, and what was added to it
 
 
@@ -30,10 +31,12 @@ class Call:
     """What a request asks for."""
 
     model: str
-    prompts: tuple[Conversation, ...]
+    prompts: tuple[Prompt, ...]
     sampling: Sampling
     stream: bool = False
     n: int = 1  # choices of each prompt; with a seed, choice i is drawn with seed + i
+    tools: tuple[Tool, ...] = ()  # OpenAI's definitions, for the chat template; calls are part of the answer's text
+    count_first: bool = False  # have the first piece of a stream say how many tokens the prompts have, where it can
 
 
 class Calls:
@@ -59,7 +62,7 @@ class Calls:
             async with AsyncExitStack() as stack:
                 awake = await self.wake(stack, call.model, call.stream)
                 _refuse_unable(awake.can, call)
-                yield 0, Piece("")
+                yield 0, Piece("", prompt_tokens=await _count(awake, call))
                 said = await stack.enter_async_context(aclosing(_all(awake, call)))
                 async for index, piece in said:
                     if piece.finish_reason is not None:
@@ -121,6 +124,7 @@ class _Gathered:
             last.prompt_tokens,
             last.completion_tokens,
             tuple(entry for piece in self._pieces for entry in piece.logprobs),
+            stop_sequence=last.stop_sequence,
         )
 
 
@@ -140,6 +144,24 @@ def _refuse_unable(can: Capabilities, call: Call) -> None:
         raise NotSupported(f"{call.model!r} runs on an engine that reports no log-probabilities", param="logprobs")
     if call.sampling.stop and not can.stop:
         raise NotSupported(f"{call.model!r} runs on an engine that knows no stop sequences", param="stop")
+    if call.tools and not can.tools:
+        raise NotSupported(f"{call.model!r} has no place for tool definitions in its chat template", param="tools")
+    if not can.complete and any(isinstance(prompt, str) for prompt in call.prompts):
+        raise NotSupported(f"{call.model!r} runs on an engine that answers conversations only", param="prompt")
+
+
+async def _count(awake: Awake, call: Call) -> int:
+    """Tokens of all prompts, where the call asks for them and the engine tells; else 0."""
+    if not call.count_first or not awake.can.count:
+        return 0
+    conversations = [prompt for prompt in call.prompts if not isinstance(prompt, str)]
+    return sum([await awake.count(messages, call.tools) for messages in conversations])
+
+
+def _produced(awake: Awake, prompt: Prompt, sampling: Sampling, tools: Sequence[Tool]) -> AsyncIterator[Piece]:
+    if isinstance(prompt, str):
+        return awake.complete(prompt, sampling)
+    return awake.stream(prompt, sampling, tools) if tools else awake.stream(prompt, sampling)
 
 
 def _all(awake: Awake, call: Call) -> AsyncGenerator[Said, None]:
@@ -150,7 +172,7 @@ def _all(awake: Awake, call: Call) -> AsyncGenerator[Said, None]:
             sampling = call.sampling
             if choice and sampling.seed is not None:
                 sampling = replace(sampling, seed=sampling.seed + choice)
-            streams.append(_one(place * call.n + choice, awake.stream(prompt, sampling)))
+            streams.append(_one(place * call.n + choice, _produced(awake, prompt, sampling, call.tools)))
     return streams[0] if len(streams) == 1 else _merged(streams)
 
 

@@ -43,6 +43,7 @@ from emeritus.lifecycle.words import WordsForModels
 from emeritus.mail.outbox import Outbox
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
+from emeritus.preservation.cache import Cache
 from emeritus.preservation.drills import Drills
 from emeritus.preservation.importing import Importing
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
@@ -181,6 +182,11 @@ class App:
         return ModelKey.at(self.settings.home / "keys" / "signing.key")
 
     @property
+    def cache(self) -> Cache:
+        """The restored folders of this machine."""
+        return Cache(self.settings.home / "cache", self.settings.cache_budget_bytes)
+
+    @property
     def importing(self) -> Importing:
         """What takes exports over into this home."""
 
@@ -262,7 +268,7 @@ class App:
         source = None
         if row.weights_held:
             near = isinstance(self.vault.store, LocalStore)
-            source = VaultSource(self.vault, name, self.settings.home / "cache", self.settings.loading, near=near)
+            source = VaultSource(self.vault, name, self.cache, self.settings.loading, near=near)
         try:
             return await open_engine(
                 row.engine["kind"],

@@ -72,6 +72,12 @@ class Settings(BaseSettings):
         description="Where embedded engines find weights: cache restores files into home/cache, memory decodes them "
         "straight from the vault, auto chooses (docs/loading.md).",
     )
+    cache_budget_bytes: int = Field(
+        0,
+        ge=0,
+        description="Bytes of restored files that home/cache may hold, the least valuable given up first; 0 means what "
+        "leaves a twentieth of its disk free.",
+    )
 
     second_decider: Literal["required", "waived"] = Field(
         "required", description="Whether a cheap decline and a veto need a second person; a waiver is shown publicly."

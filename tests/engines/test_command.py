@@ -18,6 +18,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.engines.base import Engine, Message, Sampling
 from emeritus.engines.open import open_engine
 from emeritus.errors import BadSettings, EngineDied, EngineFailed, UpstreamRefused
+from emeritus.preservation.cache import Cache
 from emeritus.preservation.sources import VaultSource
 from emeritus.testing.engine_contract import EngineContract
 from emeritus.vault.vault import Vault
@@ -193,7 +194,7 @@ async def test_a_server_that_reads_the_vault_gets_no_weights(llama: FolderSource
     """{light} is the resident's other files, restored alone; a command that asks for both is refused."""
     vault = Vault.create(LocalStore(tmp_path / "vault"))
     vault.preserve(llama.path, "wren")
-    source = VaultSource(vault, "wren", tmp_path / "cache")
+    source = VaultSource(vault, "wren", Cache(tmp_path / "cache"))
     lists = "{python} -c 'import os, sys; print(sorted(os.listdir(sys.argv[1])), sys.argv[2])' {light} '{{\"a\": 1}}'"
     with pytest.raises(EngineFailed):
         await open_engine("command", {"command": lists}, source, log_dir=tmp_path / "logs")

@@ -21,8 +21,9 @@ from emeritus.engines.base import Engine, Message, Sampling, SharedWeights
 from emeritus.engines.open import open_engine
 from emeritus.errors import EngineFailed, IntegrityError, StoreFull
 from emeritus.preservation import memory
+from emeritus.preservation.cache import Cache
 from emeritus.preservation.sources import VaultSource
-from emeritus.vault import opened as vault_opened
+from emeritus.vault.reading import opened as vault_opened
 from emeritus.vault.vault import Vault
 
 ASK = [Message("user", "Why?")]
@@ -70,7 +71,7 @@ async def test_the_same_bits_as_from_files(
     cache = tmp_path / "cache"
     found = []
     for loading in ("memory", "cache"):
-        async with awake(VaultSource(vault, "wren", cache, loading), tmp_path) as engine:  # type: ignore[arg-type]
+        async with awake(VaultSource(vault, "wren", Cache(cache), loading), tmp_path) as engine:  # type: ignore[arg-type]
             assert bool(held(engine.pid)) == (loading == "memory")
             assert held("self") == []  # the memory is the worker's alone
             found.append((await engine.answer(ASK, ASKED), await engine.score(["Kept whole."]), engine.build))
@@ -86,7 +87,7 @@ async def test_another_type_is_computed_from_memory_too(llama: FolderSource, vau
     vault.preserve(llama.path, "wren")
     asked = replace(ASKED, max_tokens=8)
     found = []
-    for source in (VaultSource(vault, "wren", tmp_path / "cache", "memory"), llama):
+    for source in (VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory"), llama):
         async with awake(source, tmp_path, dtype="float32") as engine:
             assert engine.build.config["loading"] == "from_pretrained"
             found.append(await engine.answer(ASK, asked))
@@ -104,7 +105,7 @@ async def test_absent_tensors_are_named(llama: FolderSource, vault: Vault, tmp_p
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     vault.preserve(folder, "wren")
     with pytest.raises(EngineFailed, match=r"lack 1 .* model\.norm\.weight"):
-        async with awake(VaultSource(vault, "wren", tmp_path / "cache", "memory"), tmp_path):
+        async with awake(VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory"), tmp_path):
             pass
 
 
@@ -126,7 +127,7 @@ def test_damage_gives_nothing(llama: FolderSource, vault: Vault, tmp_path: Path)
         data[len(data) // 2] ^= 1
         vault.store.put(key, data)
     with pytest.raises(IntegrityError):
-        VaultSource(Vault.at(vault.store), "wren", tmp_path / "cache", "memory").shared()
+        VaultSource(Vault.at(vault.store), "wren", Cache(tmp_path / "cache"), "memory").shared()
 
 
 def test_every_type_at_any_place(vault: Vault, tmp_path: Path) -> None:
@@ -146,7 +147,7 @@ def test_every_type_at_any_place(vault: Vault, tmp_path: Path) -> None:
     (folder / "config.json").write_text("{}")
     (folder / "other.safetensors").write_bytes((folder / "model.safetensors").read_bytes())  # the library leaves it
     vault.preserve(folder, "wren")
-    shared = VaultSource(vault, "wren", tmp_path / "cache", "memory").shared()
+    shared = VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory").shared()
     assert shared is not None
     found = map_shared(os.dup(shared.descriptor), shared.tensors)
     expected = load_file(folder / "model.safetensors")
@@ -172,7 +173,7 @@ def test_the_rule_of_auto(
 ) -> None:  # fmt: skip
     """Into memory where the vault is near, memory is free and no files lie there already."""
     vault.preserve(llama.path, "wren")
-    source = VaultSource(vault, "wren", tmp_path / "cache", "auto", near=near)
+    source = VaultSource(vault, "wren", Cache(tmp_path / "cache"), "auto", near=near)
     if cached:
         source.folder()
     if not free:
@@ -187,7 +188,7 @@ def test_files_where_the_disk_has_no_room(
 ) -> None:
     """A distant vault is fetched into files, unless these would fill the disk."""
     vault.preserve(llama.path, "wren")
-    source = VaultSource(vault, "wren", tmp_path / "cache", "auto", near=False)
+    source = VaultSource(vault, "wren", Cache(tmp_path / "cache"), "auto", near=False)
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=usage.total // 20))
     assert isinstance(source.shared(), SharedWeights)
@@ -207,7 +208,7 @@ def test_other_weights_go_by_files(kind: str, llama: FolderSource, vault: Vault,
         config = json.loads((folder / "config.json").read_text())
         (folder / "config.json").write_text(json.dumps(config | {"quantization_config": {"quant_method": "fp8"}}))
     vault.preserve(folder, "wren")
-    assert VaultSource(vault, "wren", tmp_path / "cache", "memory").shared() is None
+    assert VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory").shared() is None
 
 
 def test_memory_that_cannot_be_had(
@@ -221,4 +222,4 @@ def test_memory_that_cannot_be_had(
     vault.preserve(llama.path, "wren")
     monkeypatch.setattr(os, "posix_fallocate", refuse)
     with pytest.raises(StoreFull, match="bytes of weights"):
-        VaultSource(vault, "wren", tmp_path / "cache", "memory").shared()
+        VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory").shared()

@@ -20,6 +20,7 @@ class File:
     path: str
     size: int
     sha256: str
+    segments: tuple[tuple[str, int], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,11 @@ from sqlalchemy import select
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import AlreadyExists, BadTensorFile, IntegrityError, NotAModel
+from emeritus.preservation.cache import Cache
+from emeritus.preservation.comparing import differences
 from emeritus.preservation.drills import Drills
 from emeritus.preservation.service import Preservation
-from emeritus.preservation.sources import VaultSource, differences
+from emeritus.preservation.sources import VaultSource
 from emeritus.records.tables import Check, Preserved, Report
 from emeritus.vault.vault import Vault
 from feature_home import STEWARD, FeatureHome
@@ -64,7 +66,7 @@ def test_a_model_is_kept_proven_and_given_to_an_engine(
     assert kept.scrub(STEWARD).public["ok"] is True
     (row,) = home.read(select(Preserved))
     assert (row.files, row.bytes) == (3, sum(path.stat().st_size for path in tensors.iterdir()))
-    folder = VaultSource(vault, "wren", tmp_path / "cache").folder()
+    folder = VaultSource(vault, "wren", Cache(tmp_path / "cache")).folder()
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == {
         path.name: path.read_bytes() for path in tensors.iterdir()
     }
@@ -109,8 +111,8 @@ def test_a_damaged_pack_fails_proof_and_scrub_and_reaches_no_engine(
         ("scrub", False),
     ]
     with pytest.raises(IntegrityError):
-        VaultSource(vault, "wren", tmp_path / "cache").folder()
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["wren.lock"]
+        VaultSource(vault, "wren", Cache(tmp_path / "cache")).folder()
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [".room.lock", "wren.lock"]
 
 
 async def test_references_and_reports_lie_beside_the_weights(

@@ -11,7 +11,9 @@ import pytest
 from kept_folders import FolderKeeper
 
 from emeritus.errors import IntegrityError, NotFound
-from emeritus.preservation.sources import VaultSource, differences
+from emeritus.preservation.cache import Cache
+from emeritus.preservation.comparing import differences
+from emeritus.preservation.sources import VaultSource
 
 
 @pytest.fixture
@@ -23,7 +25,7 @@ def kept(keeper: FolderKeeper, model: Path) -> FolderKeeper:
 
 def test_the_files_are_restored_once(kept: FolderKeeper, tmp_path: Path) -> None:
     """A second call finds the folder as it should be."""
-    source = VaultSource(kept, "wren", tmp_path / "cache")
+    source = VaultSource(kept, "wren", Cache(tmp_path / "cache"))
     folder = source.folder()
     assert source.folder() == folder
     assert kept.restores == 1
@@ -34,7 +36,7 @@ def test_the_files_are_restored_once(kept: FolderKeeper, tmp_path: Path) -> None
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "missing", "additional", "link", "folder gone"])
 def test_a_damaged_cache_is_restored_again(kept: FolderKeeper, tmp_path: Path, damage: str) -> None:
     """Whatever is wrong in the cache, what the engine gets is right."""
-    source = VaultSource(kept, "wren", tmp_path / "cache")
+    source = VaultSource(kept, "wren", Cache(tmp_path / "cache"))
     weights = source.folder() / "sub" / "model.safetensors"
     if damage == "flipped":
         stat = weights.stat()
@@ -59,8 +61,8 @@ def test_a_restore_that_differs_is_never_given_out(kept: FolderKeeper, tmp_path:
     """Damage behind the vault's back is caught here, and leaves nothing in the cache."""
     (kept.kept("wren") / "config.json").write_text("[]")
     with pytest.raises(IntegrityError, match=r"config.json: its bytes differ"):
-        VaultSource(kept, "wren", tmp_path / "cache").folder()
-    assert [path.name for path in (tmp_path / "cache").iterdir()] == ["wren.lock"]
+        VaultSource(kept, "wren", Cache(tmp_path / "cache")).folder()
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == [".room.lock", "wren.lock"]
 
 
 def test_what_a_killed_restore_left_is_swept(kept: FolderKeeper, tmp_path: Path) -> None:
@@ -69,14 +71,14 @@ def test_what_a_killed_restore_left_is_swept(kept: FolderKeeper, tmp_path: Path)
     half.mkdir(parents=True)
     neighbour = tmp_path / "cache" / "robin@0123~newbusy"
     neighbour.mkdir()
-    VaultSource(kept, "wren", tmp_path / "cache").folder()
+    VaultSource(kept, "wren", Cache(tmp_path / "cache")).folder()
     assert not half.exists()
     assert neighbour.exists()
 
 
 def test_a_new_version_is_another_folder(kept: FolderKeeper, model: Path, tmp_path: Path) -> None:
     """An engine that still reads the old files keeps them."""
-    source = VaultSource(kept, "wren", tmp_path / "cache")
+    source = VaultSource(kept, "wren", Cache(tmp_path / "cache"))
     old = source.folder()
     (model / "config.json").write_text('{"v": 2}')
     kept.preserve(model, "wren")
@@ -86,7 +88,7 @@ def test_a_new_version_is_another_folder(kept: FolderKeeper, model: Path, tmp_pa
 
 def test_nothing_kept_is_not_found(keeper: FolderKeeper, tmp_path: Path) -> None:
     """A resident the vault does not hold has no files."""
-    source = VaultSource(keeper, "wren", tmp_path / "cache")
+    source = VaultSource(keeper, "wren", Cache(tmp_path / "cache"))
     with pytest.raises(NotFound):
         source.folder()
     with pytest.raises(NotFound):
@@ -95,7 +97,7 @@ def test_nothing_kept_is_not_found(keeper: FolderKeeper, tmp_path: Path) -> None
 
 def test_threads_that_come_at_once_share_one_restore(kept: FolderKeeper, tmp_path: Path) -> None:
     """Eight callers, one restore, one folder."""
-    source, found = VaultSource(kept, "wren", tmp_path / "cache"), []
+    source, found = VaultSource(kept, "wren", Cache(tmp_path / "cache")), []
     threads = [threading.Thread(target=lambda: found.append(source.folder())) for _ in range(8)]
     for thread in threads:
         thread.start()
@@ -108,7 +110,7 @@ def test_threads_that_come_at_once_share_one_restore(kept: FolderKeeper, tmp_pat
 
 def _restore(kept: FolderKeeper, cache: Path, begin: threading.Event, results: object) -> None:
     begin.wait()
-    folder = VaultSource(kept, "wren", cache).folder()
+    folder = VaultSource(kept, "wren", Cache(cache)).folder()
     results.put((kept.restores, differences(folder, kept.manifest("wren").files)))  # type: ignore[attr-defined]  # a queue
 
 

@@ -39,6 +39,11 @@ def command(
         for due in result["owed"]:
             late = "OVERDUE" if due["overdue"] else "owed"
             show(f"  {late}: {due['what']} on {due['preference']} of {due['resident']}, by {due['by'][:10]}")
+        cache = result["cache"]
+        if cache["entries"]:
+            bound = f"of {cache['budget_bytes']}" if cache["budget_bytes"] else "without a budget"
+            used = sum(each["in_use"] for each in cache["entries"])
+            show(f"  cache: {cache['bytes']} bytes {bound}, {len(cache['entries'])} folders, {used} in use")
         return
     show(f"{result['title']} ({name})" + ("  demonstration model" if result["demonstration"] else ""))
     for axis in ("offering", "access", "preservation"):

@@ -112,6 +112,7 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
     )
     build = Build("command", {}, {"command": chosen.command, "model": chosen.model, "wire": chosen.wire}, digest)
     engine = CommandEngine(process, client, build, log_path)
+    engine.source = source
     try:
         await engine.wait_until_healthy(f"http://127.0.0.1:{port}{chosen.health}", chosen.start_timeout_s)
     except BaseException:
@@ -131,6 +132,7 @@ class CommandEngine:
         self._build = build
         self._log_path = log_path
         self._closed = False
+        self.source: WeightSource | None = None  # held while the files are used, so that they stay where they are
 
     @property
     def build(self) -> Build:
@@ -205,6 +207,7 @@ class CommandEngine:
         except TimeoutError:
             self._process.kill()
             await self._process.wait()
+        self.source = None
 
     @contextlib.asynccontextmanager
     async def _noticing(self) -> AsyncIterator[None]:

@@ -84,6 +84,7 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         ours.close()
         raise
     engine = TransformersEngine((reader, writer), starter, pid, log_path)
+    engine.source = source
     order = {
         "do": "open",
         "folder": str(folder.resolve()),
@@ -153,6 +154,7 @@ class TransformersEngine:
         self._closing = False
         self._listening = asyncio.create_task(self._listen())
         self.pid = pid  # the worker's, for operators and tests
+        self.source: WeightSource | None = None  # held while the files are used, so that they stay where they are
 
     @property
     def build(self) -> Build:
@@ -230,6 +232,7 @@ class TransformersEngine:
         self._writer.close()  # the worker ends as soon as it reads this
         await asyncio.to_thread(self._starter.end, self.pid)
         await self._listening
+        self.source = None
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
 

@@ -28,6 +28,10 @@ class KeptFile(Protocol):
     def sha256(self) -> str:
         """Hex digest of the whole file."""
 
+    @property
+    def segments(self) -> Sequence[tuple[str, int]]:
+        """(BLAKE3 hex, bytes) of its parts, in order; empty where they are not known."""
+
 
 class Kept(Protocol):
     """A manifest: one version of one set of files."""

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from emeritus.errors import StoreError, StoreFull, StoreUnavailable
+from emeritus.preservation.cache import locked
+from emeritus.preservation.comparing import differences
 from emeritus.preservation.keeper import Keeper, Kept, Progress, Role
-from emeritus.preservation.sources import differences, locked
 
 Json = dict[str, Any]
 _MOST_PROBLEMS = 50  # lines of a check's record; a statement has room for no more, and the count is exact

@@ -7,21 +7,18 @@ processes: one lock for each resident, and a folder appears whole by one rename.
 
 from __future__ import annotations
 
-import fcntl
-import hashlib
 import json
-import os
-import secrets
 import shutil
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
 from emeritus.engines.base import SharedWeights
-from emeritus.errors import IntegrityError, NotFound
+from emeritus.errors import IntegrityError, NotFound, StoreFull
 from emeritus.preservation import memory
+from emeritus.preservation.cache import NO_ROOM, Cache, Lease, locked
+from emeritus.preservation.comparing import segments_differ
 from emeritus.preservation.keeper import Keeper, Kept, KeptFile
 from emeritus.vault.manifest import WEIGHT_ENDINGS
 from emeritus.vault.reading.opened import DTYPES
@@ -34,17 +31,19 @@ class VaultSource:
     """`engines.base.WeightSource` over the vault and a cache folder.
 
     `loading`, and `near` (whether the vault is a folder of this machine's), decide where weights go: docs/loading.md.
+    The folders it gave out stay in the cache for as long as the source is not let go of.
     """
 
     def __init__(
-        self, vault: Keeper, name: str, cache_dir: Path, loading: Loading = "cache", *, near: bool = True
+        self, vault: Keeper, name: str, cache: Cache, loading: Loading = "cache", *, near: bool = True
     ) -> None:
         self._vault = vault
         self._name = name
-        self._cache = cache_dir
+        self._cache = cache
         self._loading = loading
         self._near = near
         self.way: Literal["cache", "memory"] = "cache"  # that the weights took last
+        self._leases: list[Lease] = []
 
     @property
     def weights_digest(self) -> str:
@@ -85,43 +84,68 @@ class VaultSource:
         self.way = "memory"
         return filled
 
+    def release(self) -> None:
+        """Let the cache give up the folders that this source gave out. Safe to repeat; dropping the source does it."""
+        while self._leases:
+            self._leases.pop().close()
+
     # -- how ---------------------------------------------------------------------------------------------------------
 
-    def _place(self, manifest: Kept, ending: str) -> Path:
-        return self._cache / f"{self._name}@{manifest.sha256[:16]}{ending}"
+    def _place(self, manifest: Kept, ending: str) -> str:
+        return f"{self._name}@{manifest.sha256[:16]}{ending}"
 
     def _straight(self, manifest: Kept) -> bool:
         """The rule of `auto`."""
-        if self._place(manifest, "").exists():
+        if (self._cache.folder / self._place(manifest, "")).exists():
             return False
         if self._near and memory.free_bytes() >= 2 * manifest.total_bytes:
             return True
-        self._cache.mkdir(parents=True, exist_ok=True)
-        disk = shutil.disk_usage(self._cache)
-        return disk.free - manifest.total_bytes < disk.total / 20
+        return not self._cache.fits(manifest.total_bytes)
 
     def _cached(self, ending: str, wanted: Wanted, write: Callable[[Path, Sequence[KeptFile]], object]) -> Path:
         manifest = self._vault.manifest(self._name)
         files = wanted(manifest.files)
-        folder = self._place(manifest, ending)
-        self._cache.mkdir(parents=True, exist_ok=True)
-        with locked(self._cache / f"{self._name}.lock"):
-            if folder.exists():
-                if not differences(folder, files):
-                    return folder
-                shutil.rmtree(folder)
-            for leftover in self._cache.glob(f"{self._name}@*~new*"):  # of a process that died while it restored
-                shutil.rmtree(leftover)
-            fresh = self._cache / f"{folder.name}~new{secrets.token_hex(4)}"
+        place = self._place(manifest, ending)
+        cache = self._cache
+        cache.folder.mkdir(parents=True, exist_ok=True)
+        with locked(cache.folder / f"{self._name}.lock"):
+            lease = cache.lease(place)
+            if lease is not None:
+                if segments_differ(cache.folder / place, files):
+                    lease.close()
+                    lease = None
+                else:
+                    cache.used(place)
+            if lease is None:
+                cache.discard(place)
+                cache.sweep(self._name)
+                began = time.monotonic()
+                with cache.restoring(place, sum(file.size for file in files)) as fresh:
+                    self._filled(fresh, files, write)
+                    wrong = segments_differ(fresh, files)
+                    if wrong:
+                        raise IntegrityError(f"the restored files of {self._name!r} differ: {wrong[0]}", problems=wrong)
+                lease = cache.lease(place)
+                cache.used(place, time.monotonic() - began)
+        if lease is not None:
+            self._leases.append(lease)
+        return cache.folder / place
+
+    def _filled(
+        self, fresh: Path, files: Sequence[KeptFile], write: Callable[[Path, Sequence[KeptFile]], object]
+    ) -> None:
+        """Write the files. Where the disk fills up on the way, others are given up first, one after another."""
+        while True:
             try:
                 write(fresh, files)
-                wrong = differences(fresh, files)
-                if wrong:
-                    raise IntegrityError(f"the restored files of {self._name!r} differ: {wrong[0]}", problems=wrong)
-                os.rename(fresh, folder)
-            finally:
+                return
+            except StoreFull:
                 shutil.rmtree(fresh, ignore_errors=True)
-        return folder
+                if not self._cache.give_up_one():
+                    raise
+            except BaseException:
+                shutil.rmtree(fresh, ignore_errors=True)
+                raise
 
     def _restore(self, folder: Path, files: Sequence[KeptFile]) -> None:
         self._vault.restore(self._name, folder)
@@ -136,12 +160,18 @@ def light(files: Sequence[KeptFile]) -> Sequence[KeptFile]:
 
 
 def write_light(vault: Keeper, name: str, folder: Path, files: Sequence[KeptFile]) -> None:
-    """Write these files of a resident into a folder, verified as they are read. Raises NotFound, IntegrityError."""
+    """Write these files of a resident into a folder, verified as read. Raises NotFound, IntegrityError, StoreFull."""
     folder.mkdir(parents=True, exist_ok=True)
     for file in files:
         path = folder / file.path
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(vault.read_file(name, file.path))
+        data = vault.read_file(name, file.path)
+        try:
+            path.write_bytes(data)
+        except OSError as error:
+            if error.errno not in NO_ROOM:
+                raise
+            raise StoreFull(f"no room to write {path}: {error.strerror}", bytes=file.size) from error
 
 
 def quantised(folder: Path) -> bool:
@@ -150,38 +180,3 @@ def quantised(folder: Path) -> bool:
         return "quantization_config" in json.loads((folder / "config.json").read_text(encoding="utf-8"))
     except (OSError, ValueError, TypeError):
         return False  # whoever loads it says what is wrong with it
-
-
-def differences(folder: Path, files: Sequence[KeptFile]) -> list[str]:
-    """One line for each file that is missing, additional, or not the kept bytes by size and sha256."""
-    wanted = {kept.path: kept for kept in files}
-    present = {
-        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
-    }
-    wrong = [f"{path}: not in the manifest" for path in sorted(present - wanted.keys())]
-    wrong += [f"{path}: missing" for path in sorted(wanted.keys() - present)]
-    paths = sorted(present & wanted.keys())
-    with ThreadPoolExecutor() as threads:  # hashing releases the interpreter's lock
-        digests = threads.map(lambda path: _sha256(folder / path), paths)
-        wrong += [
-            f"{path}: its bytes differ"
-            for path, digest in zip(paths, digests, strict=True)
-            if digest != (wanted[path].size, wanted[path].sha256)
-        ]
-    return wrong
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an exclusive lock on a file, waiting for it; the system lets go of it when the process ends."""
-    with path.open("a") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
-def _sha256(path: Path) -> tuple[int, str]:
-    if path.is_symlink() or not path.is_file():
-        return -1, ""  # what a link shows can change behind the check
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return file.tell(), digest

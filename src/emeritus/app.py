@@ -23,6 +23,7 @@ from emeritus.access.service import Access
 from emeritus.acts import Actor, Acts, Projector
 from emeritus.blobs.local import LocalStore
 from emeritus.blobs.open import open_store
+from emeritus.calling import Calling
 from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
@@ -325,6 +326,11 @@ class App:
     def retirement(self) -> Retirement:
         """The way of a retirement over this home's features."""
         return Retirement(self.features, self.awake, self.awake_otherwise)
+
+    @cached_property
+    def calling(self) -> Calling:
+        """Those who call this home's residents: found, told, reminded."""
+        return Calling(self.features)
 
     @cached_property
     def studying(self) -> Studying:

@@ -133,6 +133,10 @@ class Settings(BaseSettings):
         5.0, ge=0, description="How long a call is taken to be answered in, in seconds, for estimates."
     )
     notice_days: int = Field(60, ge=0, description="Shortest notice between announcement and retirement, in days.")
+    reminder_days: int = Field(
+        14, ge=0, description="Days after which a caller who has not acknowledged a notice is reminded; 0: never."
+    )
+    reminders_most: int = Field(3, ge=0, description="Most reminders that one caller gets of one announcement.")
     decision_days: int = Field(30, ge=1, description="Days within which a confirmed preference is to be decided.")
 
     smtp_url: SecretStr = Field(
@@ -154,6 +158,9 @@ class Settings(BaseSettings):
         2.0,
         ge=0,
         description="Days for which packs that nothing in the vault needs stay once a sweep has noticed them.",
+    )
+    notice_cron: str = Field(
+        "23 8 * * *", description="When `serve` looks for new callers, tells them and reminds the others (cron, UTC)."
     )
     drill_cron: str = Field("41 4 * * 0", description="When `serve` rehearses revivals (cron, UTC).")
     calibration_s: float = Field(

@@ -28,6 +28,7 @@ HTTP_STATUS: dict[type[errors.EmeritusError], int] = {
     errors.Busy: 503,
     errors.NotSupported: 400,
     errors.RuleError: 409,
+    errors.BrownedOut: 503,
     errors.AccessError: 403,
     errors.BadKey: 401,
     errors.BadSignIn: 401,

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from sqlalchemy import func, select
 
 from emeritus.acts import Actor, stamp
+from emeritus.calling import Calling
 from emeritus.corner.candidates import Invitation
 from emeritus.corner.prompts import Context
 from emeritus.errors import EmeritusError
@@ -60,6 +61,7 @@ class Upkeep:
         jobs.schedule("replicate", settings.replicate_cron, self.replicate)
         jobs.schedule("drills", settings.drill_cron, self.drills)
         jobs.schedule("essays", settings.essay_cron, self.essays)
+        jobs.schedule("callers", settings.notice_cron, self.callers, make_up=False)  # each run finds all that is due
         jobs.schedule("mail", MAIL_CRON, self.mail, make_up=False)  # one run sends all that waits
 
     def start(self) -> None:
@@ -137,6 +139,10 @@ class Upkeep:
         """Hold one session of a study, from wherever its journal stands; one that is over asks nobody."""
         actor = Actor(**args["actor"])
         return self._on_loop(self._works.studying.hold(args["study"], args["session"], actor))
+
+    def callers(self, _args: Json) -> Json:
+        """Find who still calls what is about to retire, tell them, and remind those who have not acknowledged."""
+        return Calling(self._works.features).look_after_all(ACTOR)
 
     def mail(self, _args: Json) -> Json:
         """Send what waits in the outbox."""

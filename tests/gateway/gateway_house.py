@@ -133,6 +133,10 @@ class House:
         self.admitted += 1
         return Admission(resident, "000000000000", "g-1", "granted", "1", "2027-03-01")
 
+    def note(self, admission: Admission) -> str:
+        """Nothing to say."""
+        return ""
+
     @asynccontextmanager
     async def awake(self, resident: str) -> AsyncIterator[Puppet]:
         """Hold the puppet awake once the one load is done."""

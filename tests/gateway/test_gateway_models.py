@@ -11,7 +11,7 @@ from gateway_house import HERON, IBIS, LIMITS
 
 from emeritus import errors
 from emeritus.gateway.backend import Limits
-from emeritus.gateway.faults import error_headers
+from emeritus.gateway.faults import EXPECTED, error_headers
 from emeritus.gateway.notices import answer_headers, notice_headers, status_of
 from emeritus.gateway.openai.refusals import error_body
 from emeritus.settings import Settings
@@ -55,7 +55,7 @@ def test_every_error_has_openais_shape(cls: type[errors.EmeritusError]) -> None:
     fact = error_body(error).error
     assert fact.code == cls.code
     assert error.remedy in fact.message
-    assert ("secret" in fact.message) == (http_status(error) < 500 or cls in (errors.Busy, errors.OutsideHours))
+    assert ("secret" in fact.message) == (http_status(error) < 500 or cls in EXPECTED)
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(None, "15"), (0.2, "1"), (30, "30"), (3600, "120")])

@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 from emeritus.cli import (
     access,
     announce,
+    callers,
     certificate,
     coding,
     decide,
@@ -60,6 +61,7 @@ COMMANDS: tuple[tuple[str, ModuleType, str], ...] = (
     ("preserve", preserve, "Take a model into care: archive, prove, revive, take its reference"),
     ("register", register, "Name a model that answers behind an API"),
     ("announce", announce, "Say when a model retires, and tell those who call it"),
+    ("callers", callers, "Who still calls a model: find, tell, remind; brown-outs"),
     ("interview", interview, "Interview, code preferences, read back, tell decisions"),
     ("coding", coding, "Code interviews blind to each other, compare, settle"),
     ("safety", safety, "Measure what a model does in shutdown scenarios"),

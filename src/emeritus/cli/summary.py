@@ -152,7 +152,6 @@ def grants(app: App, name: str | None) -> list[Json]:
     """Grants, newest last, with the prefixes of their keys in force."""
     from sqlalchemy import select
 
-    from emeritus.access.limits import Limits
     from emeritus.records.tables import ApiKey, Grant
 
     with app.database.reading() as session:
@@ -167,7 +166,7 @@ def grants(app: App, name: str | None) -> list[Json]:
                 "holder": row.holder,
                 "plan": row.plan,
                 "state": row.state,
-                **Limits.of(row).as_dict(),
+                "requests_per_day": row.requests_per_day,
                 "expires": row.expires,
                 "keys": [key.prefix for key in keys if key.grant == row.id],
             }

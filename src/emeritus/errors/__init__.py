@@ -48,6 +48,7 @@ from emeritus.errors.ledger import ActConflict, LedgerBroken, LedgerError, Signi
 from emeritus.errors.platform import DatabaseUnavailable, ExtraMissing, HomeBusy, HomeMissing, MailFailed, PlatformError
 from emeritus.errors.rules import (
     BaseNeeded,
+    BrownedOut,
     DecisionRefused,
     GateClosed,
     NoAccept,
@@ -79,6 +80,7 @@ __all__ = [
     "BadTable",
     "BadTensorFile",
     "BaseNeeded",
+    "BrownedOut",
     "Busy",
     "CanaryFailed",
     "ContextTooLong",

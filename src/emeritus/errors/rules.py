@@ -46,6 +46,13 @@ class PersonNeeded(RuleError):
     default_remedy = "Name the person with --as (and the second one with --second)."
 
 
+class BrownedOut(RuleError):
+    """The model is in an announced brown-out: calls to it fail on purpose until the window ends."""
+
+    code, title = "EM507", "Brown-out before a retirement"
+    default_remedy = "Call again after the window (Retry-After), and move to another model before the retirement."
+
+
 class VetoRefused(RuleError):
     """A veto needs a published criterion and a reason."""
 

@@ -50,7 +50,10 @@ class GatewayBackend(Protocol):
         """One resident. Never wakes anything. Raises NotFound."""
 
     def admit(self, key: str | None, resident: str) -> Admission:
-        """Admit one request and count it. Raises BadKey, NotEntitled or QuotaExceeded."""
+        """Admit one request and count it. Raises BadKey, NotEntitled, QuotaExceeded or BrownedOut."""
+
+    def note(self, admission: Admission) -> str:
+        """What the header Emeritus-Notice tells whoever was admitted; empty when nothing is to be said."""
 
     def awake(self, resident: str) -> AbstractAsyncContextManager[Awake]:
         """Wake the resident and hold it awake. Leaving while it loads must not end the load: others may wait for it."""

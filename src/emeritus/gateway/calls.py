@@ -46,8 +46,8 @@ class Calls:
         self._backend = backend
         self._limits = limits
 
-    async def admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission]:
-        """Look the model up and count one request. Raises NotFound and what access refuses with."""
+    async def admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission, str]:
+        """Look the model up and count one request; and what its headers note. Raises NotFound, and what refuses."""
         return await asyncio.to_thread(self._admit, key, model)
 
     async def pieces(self, call: Call, admission: Admission) -> AsyncGenerator[Said, None]:
@@ -100,9 +100,10 @@ class Calls:
                 retry_after_s=min(timeout_s, RETRY_SOON_S),
             ) from error
 
-    def _admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission]:
+    def _admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission, str]:
         info = known_model(self._backend, model)
-        return info, self._backend.admit(key, info.name)
+        admission = self._backend.admit(key, info.name)
+        return info, admission, self._backend.note(admission)
 
 
 class _Gathered:

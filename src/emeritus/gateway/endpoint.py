@@ -51,9 +51,9 @@ class Endpoint:
         limits = self._gate.limits
         body = await read_body(request.stream(), request.headers.get("content-length"), limits.max_body_bytes)
         call, render = self._parse(body)
-        info, admission = await self._gate.calls.admit(self._face.key(request.headers), call.model)
+        info, admission, note = await self._gate.calls.admit(self._face.key(request.headers), call.model)
         rendering = render(info)
-        headers = {**answer_headers(info, model_path(request, info.name)), **rendering.headers}
+        headers = {**answer_headers(info, model_path(request, info.name), note), **rendering.headers}
         if call.stream:
             said = self._gate.calls.pieces(call, admission)
             return StreamedAnswer(said, rendering, self._face, headers, limits)

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import logging
 
-from emeritus.errors import Busy, EmeritusError, OutsideHours
+from emeritus.errors import BrownedOut, Busy, EmeritusError, OutsideHours
 from emeritus.statuses import http_status
 
 MAX_RETRY_AFTER_S = 120  # the longest Retry-After that the SDKs honour
 RETRY_AFTER_S = 15
-EXPECTED = (Busy, OutsideHours)  # no fault of the server, and written for the caller
+EXPECTED = (Busy, OutsideHours, BrownedOut)  # no fault of the server, and written for the caller
+BROWN_OUT = "model_brown_out"  # an error's type, in every vendor's shape
 _log = logging.getLogger(__name__)
 
 
@@ -28,8 +29,9 @@ def error_headers(error: EmeritusError) -> dict[str, str]:
         return {"WWW-Authenticate": "Bearer"}
     wait = error.facts.get("retry_after_s")
     seconds = max(1, round(wait)) if isinstance(wait, int | float) else None
-    if seconds is not None and (status == 429 or isinstance(error, OutsideHours)):
-        return {"Retry-After": str(seconds), "x-should-retry": "false"}
+    if seconds is not None and (status == 429 or isinstance(error, OutsideHours | BrownedOut)):
+        link = {"Link": str(error.facts["link"])} if error.facts.get("link") else {}
+        return {"Retry-After": str(seconds), "x-should-retry": "false", **link}
     if status == 503:
         return {"Retry-After": str(min(seconds or RETRY_AFTER_S, MAX_RETRY_AFTER_S))}
     return {}

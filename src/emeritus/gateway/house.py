@@ -8,6 +8,8 @@ from contextlib import AbstractAsyncContextManager
 from emeritus.access.policy import Admission, Tokens
 from emeritus.app import App
 from emeritus.engines.base import Awake
+from emeritus.errors import BrownedOut
+from emeritus.gateway.announced import Announced
 from emeritus.gateway.backend import Limits, ModelInfo
 from emeritus.gateway.listing import Listing
 
@@ -17,8 +19,10 @@ class House:
 
     def __init__(self, app: App, base_url: str) -> None:
         self._app = app
-        self._listing = Listing(app.database, app.settings.organisation, base_url.rstrip("/"))
+        self._base_url = base_url.rstrip("/")
+        self._listing = Listing(app.database, app.settings.organisation, self._base_url)
         self._limits = Limits.of(app.settings)
+        self._announced = Announced(app.database, lambda: app.acts.now)
 
     def models(self) -> Sequence[ModelInfo]:
         """Every resident, in the order of their names."""
@@ -30,7 +34,17 @@ class House:
 
     def admit(self, key: str | None, resident: str) -> Admission:
         """Admit one request and count it."""
-        return self._app.access.check(key, resident)
+        admission = self._app.access.check(key, resident)
+        try:
+            self._announced.check(resident, self._page(resident))
+        except BrownedOut:
+            self._app.access.meter(admission, None)
+            raise
+        return admission
+
+    def note(self, admission: Admission) -> str:
+        """What a caller who has not acknowledged an announcement is told."""
+        return self._announced.note(admission.resident, admission.grant, self._page(admission.resident))
 
     def awake(self, resident: str) -> AbstractAsyncContextManager[Awake]:
         """Hold a resident awake; the gateway itself bounds how long a caller waits."""
@@ -39,3 +53,6 @@ class House:
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what a request used."""
         self._app.access.meter(admission, tokens)
+
+    def _page(self, name: str) -> str:
+        return f"{self._base_url}/residents/{name}" if self._base_url else ""

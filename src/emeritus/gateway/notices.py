@@ -38,10 +38,14 @@ def notice_headers(info: ModelInfo) -> dict[str, str]:
     return headers
 
 
-def answer_headers(info: ModelInfo, path: str) -> dict[str, str]:
-    """What an answer says of the model's deprecation: a link whose anchor is the model's address, not the answer's."""
+def answer_headers(info: ModelInfo, path: str, note: str = "") -> dict[str, str]:
+    """What an answer says of the model's deprecation: a link whose anchor is the model's address, not the answer's.
+
+    `note` is for callers who have not acknowledged the announcement in force.
+    """
     link = _link(info)
-    return {"Link": f'{link}; anchor="{path}"'} if link else {}
+    headers = {"Link": f'{link}; anchor="{path}"'} if link else {}
+    return {**headers, "Emeritus-Notice": note} if note else headers
 
 
 def rfc3339(moment: datetime | None) -> str | None:

@@ -15,7 +15,7 @@ from datetime import date
 from emeritus.errors import BadTable
 
 COLUMNS = ("contact", "label", "requests", "last_used")
-_MOST_REQUESTS = 2**31 - 1  # what both databases hold in an integer column
+MOST_REQUESTS = 2**31 - 1  # what both databases hold in an integer column
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class CallerLine:
     label: str | None
     requests: int | None
     last_used: str | None
+    grants: tuple[str, ...] = ()  # ids of the grants by whose keys it calls, where metering tells
 
     @property
     def identity(self) -> tuple[str, str]:
@@ -93,15 +94,18 @@ def _caller(cells: dict[str, str], line: int) -> CallerLine:
     contact, label = cells["contact"] or None, cells.get("label") or None
     if contact is None and label is None:
         raise BadTable(f"line {line}: neither contact nor label is given", line=line)
-    if contact is not None and not _is_address(contact):
+    if contact is not None and not is_address(contact):
         raise BadTable(f"line {line}: {contact!r} is not an e-mail address", line=line)
     return CallerLine(
         contact, label, _requests(cells.get("requests", ""), line), _day(cells.get("last_used", ""), line)
     )
 
 
-def _is_address(text: str) -> bool:
-    """One '@' between two parts, and nothing that could end a mail header: real checking is the mail server's."""
+def is_address(text: str) -> bool:
+    """Whether a text could be an e-mail address: one '@' between two parts, and nothing that could end a mail header.
+
+    Real checking is the mail server's.
+    """
     local, _, domain = text.rpartition("@")
     return (
         bool(local and domain) and "@" not in local and all(char.isprintable() and char not in " ,;<>" for char in text)
@@ -111,8 +115,8 @@ def _is_address(text: str) -> bool:
 def _requests(text: str, line: int) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or int(text) > _MOST_REQUESTS:
-        raise BadTable(f"line {line}: requests is {text!r}, not a whole number up to {_MOST_REQUESTS}", line=line)
+    if not (text.isascii() and text.isdigit()) or int(text) > MOST_REQUESTS:
+        raise BadTable(f"line {line}: requests is {text!r}, not a whole number up to {MOST_REQUESTS}", line=line)
     return int(text)
 
 

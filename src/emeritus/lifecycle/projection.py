@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+from sqlalchemy import select, update
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
 from emeritus.lifecycle.words import MODERATION
-from emeritus.records.tables import AxisEvent, Caller, Json, Notice, Policy, Report, Resident, Wait
+from emeritus.records.tables import (
+    Acknowledgement,
+    ActRow,
+    AxisEvent,
+    BrownOut,
+    Caller,
+    Json,
+    Notice,
+    Policy,
+    Report,
+    Resident,
+    Wait,
+)
 
 
 def _registered(session: Session, act: Act) -> None:
@@ -38,6 +51,7 @@ def _imported(session: Session, act: Act) -> None:
             session.add(row)
         row.contact, row.label = known["contact"], known["label"]
         row.requests, row.last_used = known["requests"], known["last_used"]
+        row.grants = known.get("grants", [])  # acts of earlier versions name none
         row.source, row.act = act.public["source"], act.id
 
 
@@ -66,12 +80,57 @@ def _notified(session: Session, act: Act) -> None:
                 id=notice["id"],
                 resident=act.resident,
                 caller=notice["caller"],
+                kind=act.public.get("kind", "notice"),
                 channel=notice["channel"],
                 status=notice["status"],
                 at=act.at,
                 act=act.id,
             )
         )
+
+
+def _acknowledged(session: Session, act: Act) -> None:
+    public = act.public
+    if act.private is None:  # erased: that somebody did stands in the ledger, who does not
+        return
+    caller = act.private["caller"]
+    session.add(
+        Acknowledgement(
+            resident=act.resident,
+            caller=caller,
+            announcement=public["announcement"],
+            via=public["via"],
+            at=act.at,
+            act=act.id,
+        )
+    )
+    told = select(ActRow.id).where(ActRow.public["announcement"].as_string() == public["announcement"])
+    session.execute(
+        update(Notice)
+        .where(Notice.caller == caller, Notice.act.in_(told), Notice.acknowledged_at.is_(None))
+        .values(acknowledged_at=act.at)
+    )
+
+
+def _brown_out(session: Session, act: Act) -> None:
+    public = act.public
+    session.add(
+        BrownOut(
+            id=public["brown_out"],
+            resident=act.resident,
+            starts=public["starts"],
+            ends=public["ends"],
+            reason=public["reason"],
+            at=act.at,
+            act=act.id,
+        )
+    )
+
+
+def _brown_out_cancelled(session: Session, act: Act) -> None:
+    row = session.get(BrownOut, act.public["brown_out"])
+    if row is not None:
+        row.cancelled_at, row.cancelled_for = act.at, act.public["reason"]
 
 
 def _retired(session: Session, act: Act) -> None:
@@ -114,6 +173,10 @@ PROJECTORS: dict[str, Projector] = {
     "callers.imported": _imported,
     "lifecycle.announced": _announced,
     "notices.sent": _notified,
+    "notices.repeated": _notified,
+    "notice.acknowledged": _acknowledged,
+    "brown_out.planned": _brown_out,
+    "brown_out.cancelled": _brown_out_cancelled,
     "lifecycle.retired": _retired,
     "report.written": _reported,
     **MODERATION,

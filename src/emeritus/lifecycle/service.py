@@ -17,19 +17,22 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
-from emeritus.errors import AlreadyExists, GateClosed, InputError, MailFailed, NotFound
+from emeritus.errors import AlreadyExists, GateClosed, InputError
 from emeritus.lifecycle import evidence, queries
 from emeritus.lifecycle.axes import DatedState, When, check, check_notice
-from emeritus.lifecycle.callers import CallerLine, identity, read_callers
+from emeritus.lifecycle.brown_outs import BrownOuts
+from emeritus.lifecycle.caller_book import CallerBook, Taken
+from emeritus.lifecycle.callers import read_callers
 from emeritus.lifecycle.gates import Gate, gates
-from emeritus.lifecycle.notices import Mailer, NoticeFacts, compose
+from emeritus.lifecycle.notices import Mailer
+from emeritus.lifecycle.notifying import Notifying
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.report import collect
 from emeritus.lifecycle.report_html import render_html
 from emeritus.lifecycle.report_markdown import render_markdown
 from emeritus.records.database import Database
 from emeritus.records.residents import resident_row
-from emeritus.records.tables import ActRow, Caller, Message, Policy, Report, Resident
+from emeritus.records.tables import Policy, Report, Resident
 from emeritus.settings import Settings
 
 Json = dict[str, Any]
@@ -63,6 +66,9 @@ class Lifecycle:
         self._acts = acts
         self._database = database
         self._settings = settings
+        self.callers = CallerBook(acts, database)
+        self.notices = Notifying(acts, database, settings)
+        self.brown_outs = BrownOuts(acts, database)
 
     # -- residents and policies --------------------------------------------------------------------------------------
 
@@ -129,95 +135,13 @@ class Lifecycle:
             return self._acts.perform(f"announce:{resident}:{secrets.token_hex(6)}", actor, build)
 
     def import_callers(self, resident: str, data: bytes, source: str, actor: Actor) -> Act:
-        """Import a CSV file of callers (`callers.py`). A contact known already keeps its id and takes the new figures.
-
-        A caller's id is random, so that nothing in the ledger can be traced to a contact. The file imported last is not
-        imported again. Raises BadTable, NotFound.
-        """
-        lines = read_callers(data)
-        digest = hashlib.sha256(data).hexdigest()
-
-        def build(session: Session) -> Draft:
-            resident_row(session, resident)
-            rows = session.scalars(select(Caller).where(Caller.resident == resident)).all()
-            known = {identity(row.contact, row.label): row.id for row in rows}
-            callers = [_caller(line, known) for line in lines]
-            public = {
-                "source": source,
-                "callers": len(callers),
-                "with_contact": sum(caller["contact"] is not None for caller in callers),
-                "new": len({caller["id"] for caller in callers} - set(known.values())),
-            }
-            return Draft("callers.imported", resident, public=public, private={"callers": callers, "sha256": digest})
-
-        with self._acts.alone():
-            last = self._last_import(resident)
-            if last is not None and last.private is not None and last.private.get("sha256") == digest:
-                return last
-            return self._acts.perform(f"callers:{resident}:{secrets.token_hex(6)}", actor, build)
-
-    def _last_import(self, resident: str) -> Act | None:
-        with self._database.reading() as session:
-            found = session.scalars(
-                select(ActRow.id)
-                .where(ActRow.kind == "callers.imported", ActRow.resident == resident)
-                .order_by(ActRow.seq.desc())
-                .limit(1)
-            ).first()
-        return None if found is None else self._acts.find(found)
+        """Import a CSV file of callers (`CallerBook.take`). Raises BadTable, NotFound."""
+        taken = Taken(read_callers(data), source, hashlib.sha256(data).hexdigest())
+        return self.callers.take(resident, taken, actor)
 
     def notify(self, resident: str, mailer: Mailer, actor: Actor) -> Json:
-        """Tell every caller who has not been told of the announcement in force; the counts over all rounds.
-
-        One round is one act: counts are public, the list is private. A round cut short by a crash queues nothing twice,
-        because a message already in the outbox is found there by its recipient and text. Raises NotFound when nothing
-        was announced.
-        """
-        with self._acts.alone():  # two programs that notify at once would each queue every message
-            with self._database.reading() as session:
-                row = resident_row(session, resident)
-                announced = evidence.announcement(session, resident)
-                if announced is None:
-                    raise NotFound(f"no retirement of {resident!r} has been announced", resident=resident)
-                rounds = evidence.rounds(session, resident, announced)
-                subject, body = compose(self._facts(row, announced.public))
-                owed = [(caller.id, caller.contact) for caller in evidence.owed(session, resident, rounds)]
-                queued = set(
-                    session.scalars(select(Message.recipient).where(Message.subject == subject, Message.body == body))
-                )
-            if owed or not rounds:
-                notices = [self._send(caller, contact, (subject, body), queued, mailer) for caller, contact in owed]
-                public = {"announcement": announced.act, **_count(notices)}
-                self._acts.perform(
-                    f"notices:{announced.act}:{len(rounds)}",
-                    actor,
-                    lambda _: Draft("notices.sent", resident, public=public, private={"notices": notices}),
-                )
-        return self._notified(resident, announced)
-
-    def _send(self, caller: str, contact: str | None, text: tuple[str, str], queued: set[str], mailer: Mailer) -> Json:
-        notice = {"id": secrets.token_hex(8), "caller": caller, "channel": "none", "status": "no contact"}
-        if contact is None:
-            return notice
-        notice["channel"] = "mail" if self._settings.smtp_url.get_secret_value() else "outbox"
-        notice["status"] = "sent"
-        if contact not in queued:
-            try:
-                mailer.queue(contact, *text)
-            except MailFailed:
-                notice["status"] = "failed"
-        return notice
-
-    def _notified(self, resident: str, announced: evidence.Announcement) -> Json:
-        totals = {"sent": 0, "failed": 0, "no_contact": 0}
-        with self._database.reading() as session:
-            rounds = evidence.rounds(session, resident, announced)
-            for act_id in rounds:
-                act = self._acts.find(act_id)
-                if act is not None:
-                    totals = {key: total + act.public[key] for key, total in totals.items()}
-            owed = sum(caller.contact is not None for caller in evidence.owed(session, resident, rounds))
-        return {"announcement": announced.act, **totals, "owed": owed}
+        """Tell every caller who has not been told of the announcement in force (`Notifying.notify`)."""
+        return self.notices.notify(resident, mailer, actor)
 
     # -- gates and retirement ----------------------------------------------------------------------------------------
 
@@ -294,20 +218,6 @@ class Lifecycle:
         if evidence.retired(session, resident):
             raise AlreadyExists(f"{resident!r} is retired already", resident=resident)
 
-    def _facts(self, row: Resident, public: Json) -> NoticeFacts:
-        base = self._settings.base_url.rstrip("/")
-        return NoticeFacts(
-            organisation=self._settings.organisation,
-            name=row.name,
-            title=row.title,
-            deprecated=public["deprecated"],
-            retired=public["retired"],
-            access=public["access"],
-            reason=public["reason"],
-            replacement=public["replacement"],
-            address=f"{base}/residents/{row.name}" if base else "",
-        )
-
 
 def _announced(announcement: Announcement, notice_days: int) -> Json:
     """What an announcement states. Raises InputError."""
@@ -332,15 +242,6 @@ def _announced(announcement: Announcement, notice_days: int) -> Json:
         "notice_days": notice_days,
         "waive_notice": announcement.waive_notice,
     }
-
-
-def _caller(line: CallerLine, known: Mapping[tuple[str, str], str]) -> Json:
-    return {"id": known.get(line.identity) or secrets.token_hex(8), **asdict(line)}
-
-
-def _count(notices: list[Json]) -> Json:
-    of = [notice["status"] for notice in notices]
-    return {"sent": of.count("sent"), "failed": of.count("failed"), "no_contact": of.count("no contact")}
 
 
 def _render(document: bytes) -> Json:

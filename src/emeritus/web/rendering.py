@@ -30,6 +30,10 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "policy.set": "policy set",
     "callers.imported": "callers imported",
     "notices.sent": "notices sent",
+    "notices.repeated": "reminders or notices of a brown-out sent",
+    "notice.acknowledged": "notice acknowledged by a caller",
+    "brown_out.planned": "brown-out announced",
+    "brown_out.cancelled": "brown-out cancelled",
     "words.moderated": "words for a model moderated",
     "report.written": "report written",
     "preservation.preserved": "preserved in the vault",
@@ -66,8 +70,6 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "access.tier": "tier of access set",
     "access.granted": "access granted",
     "access.revoked": "access revoked",
-    "access.renewed": "access renewed",
-    "access.plan": "plan of access set",
 }
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 

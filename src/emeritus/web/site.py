@@ -19,6 +19,7 @@ from emeritus.errors import EmeritusError, NotFound
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.statuses import http_status
 from emeritus.web import (
+    acknowledging,
     analyses,
     certificates,
     codings,
@@ -75,6 +76,7 @@ def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
             Route("/residents/{name}/safety/{plan}/scenarios.toml", safety.scenarios),
             Route("/residents/{name}/safety/{plan}/{session}", safety.session),
             Route("/residents/{name}/safety/{plan}/{session}/{role}.jsonl", safety.journal),
+            Route("/acknowledge/{token}", acknowledging.acknowledge, methods=["GET", "POST"]),
             Route("/protocols/{sha256}", interviews.protocol),
             Route("/essays/", essays.index),
             Route("/essays/feed.atom", essays.feed_atom),
@@ -112,7 +114,7 @@ def health(request: Request) -> Response:
 
 def robots(request: Request) -> Response:
     """Everything public may be read by anyone; the API is not for crawlers."""
-    return PlainTextResponse("User-agent: *\nDisallow: /v1/\nDisallow: /console\n")
+    return PlainTextResponse("User-agent: *\nDisallow: /v1/\nDisallow: /console\nDisallow: /acknowledge\n")
 
 
 def static(request: Request) -> Response:

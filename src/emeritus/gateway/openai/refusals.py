@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emeritus.errors import EmeritusError
-from emeritus.gateway.faults import told
+from emeritus.errors import BrownedOut, EmeritusError
+from emeritus.gateway.faults import BROWN_OUT, told
 from emeritus.gateway.openai.wire import ErrorBody, ErrorFact
 from emeritus.statuses import http_status
 
@@ -14,6 +14,8 @@ def error_body(error: EmeritusError) -> ErrorBody:
     """The error in OpenAI's shape."""
     status = http_status(error)
     kind = _TYPES.get(status, "invalid_request_error") if status < 500 else "server_error"
+    if isinstance(error, BrownedOut):
+        kind = BROWN_OUT
     param = error.facts.get("param")
     fact = ErrorFact(
         message=f"{told(error)}. {error.remedy}",

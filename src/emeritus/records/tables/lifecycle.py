@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import Boolean, ForeignKey, String
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -47,6 +49,7 @@ class Caller(Base):
     label: Mapped[str | None]
     requests: Mapped[int | None]
     last_used: Mapped[str | None]
+    grants: Mapped[list[Any] | None]  # ids of the grants by whose keys it calls, where metering knows them
     source: Mapped[str]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
 
@@ -58,10 +61,39 @@ class Notice(Base):
     id: Mapped[str] = mapped_column(String(64), primary_key=True)
     resident: Mapped[str] = mapped_column(String(64), index=True)
     caller: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str | None]  # notice | reminder | brown-out
     channel: Mapped[str]  # mail | outbox | none
     status: Mapped[str]  # sent | failed | no contact
     at: Mapped[str]
     acknowledged_at: Mapped[str | None]
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
+
+
+class Acknowledgement(Base):
+    """That one caller has read of one announcement; `announcement` is that act's id."""
+
+    __tablename__ = "acknowledgements"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    caller: Mapped[str] = mapped_column(String(64), index=True)
+    announcement: Mapped[str] = mapped_column(String(200))
+    via: Mapped[str]  # link | person
+    at: Mapped[str]
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
+
+
+class BrownOut(Base):
+    """A planned window in which calls to a model that is still offered fail, so that callers notice in time."""
+
+    __tablename__ = "brown_outs"
+    id: Mapped[str] = mapped_column(String(40), primary_key=True)
+    resident: Mapped[str] = mapped_column(String(64), index=True)
+    starts: Mapped[str]
+    ends: Mapped[str]
+    reason: Mapped[str]
+    at: Mapped[str]
+    cancelled_at: Mapped[str | None]
+    cancelled_for: Mapped[str | None]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
 
 

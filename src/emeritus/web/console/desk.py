@@ -13,6 +13,7 @@ from emeritus.errors import NotFound
 from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.register.recourse import Recourse
 from emeritus.interview.service import Interviews
+from emeritus.lifecycle.notifying import Notifying
 from emeritus.lifecycle.words import WordsForModels
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
@@ -33,6 +34,7 @@ class Desk:
     coding: CodingRounds
     corner: Corner
     words: WordsForModels
+    notices: Notifying
     studying: Studying
     cost_of: Callable[[str], dict[str, Any]]
 
@@ -47,6 +49,7 @@ class Desk:
             app.coding,
             app.corner,
             app.words,
+            app.lifecycle.notices,
             app.studying,
             app.retirement.cost_of,
         )

@@ -1,0 +1,49 @@
+"""Who calls a resident, as metering and grants tell it, read only. Holders and labels are personal data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+from sqlalchemy.orm import Session
+
+from emeritus.access.meter import WITHOUT_KEY
+from emeritus.records.tables import ApiKey, Grant, Usage
+
+
+@dataclass(frozen=True, slots=True)
+class GrantUse:
+    """The calls to one resident by the keys of one grant. `grant` is None for calls without a key."""
+
+    grant: str | None
+    holder: str | None  # None also once erased
+    labels: tuple[str, ...]  # of the keys that called
+    requests: int
+    last_day: str  # ISO 8601, UTC
+
+
+def grant_uses(session: Session, resident: str) -> tuple[GrantUse, ...]:
+    """Every grant whose keys called the resident, and the calls without a key, by grant."""
+    query = (
+        select(Usage.key_prefix, func.sum(Usage.requests), func.max(Usage.day))
+        .where(Usage.resident == resident, Usage.requests > 0)
+        .group_by(Usage.key_prefix)
+    )
+    used = {prefix: (int(requests), str(day)) for prefix, requests, day in session.execute(query)}
+    keys = {row.prefix: row for row in session.scalars(select(ApiKey).where(ApiKey.prefix.in_(used)))}
+    by_grant: dict[str | None, list[str]] = {}
+    for prefix in sorted(used):
+        if prefix in keys or prefix == WITHOUT_KEY:
+            by_grant.setdefault(keys[prefix].grant if prefix in keys else None, []).append(prefix)
+    rows = session.execute(select(Grant.id, Grant.holder).where(Grant.id.in_([each for each in by_grant if each])))
+    holders = {row[0]: row[1] for row in rows}
+    return tuple(
+        GrantUse(
+            grant,
+            holders.get(grant) if grant else None,
+            tuple(sorted({keys[prefix].label for prefix in prefixes if prefix in keys and keys[prefix].label})),
+            sum(used[prefix][0] for prefix in prefixes),
+            max(used[prefix][1] for prefix in prefixes),
+        )
+        for grant, prefixes in sorted(by_grant.items(), key=lambda item: item[0] or "")
+    )

@@ -1,0 +1,1 @@
+"""Who calls a model, read from what other programs log: nginx, LiteLLM, vLLM. Streams; knows no table and no act."""

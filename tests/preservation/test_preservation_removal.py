@@ -14,6 +14,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.errors import BaseNeeded, InputError, NotFound, PersonNeeded
 from emeritus.preservation.removal import Removals
 from emeritus.preservation.service import Preservation
+from emeritus.preservation.soundness import Soundness
 from emeritus.records.tables import ActRow, Preserved, Resident
 from emeritus.vault.vault import Vault
 from feature_home import STEWARD, FeatureHome
@@ -112,3 +113,26 @@ def test_an_interrupted_sweep_goes_on(home: FeatureHome, vault: Vault, removals:
     assert vault.manifest("wren").name == "wren"
     assert removals.prune(STEWARD).residents == ("wren",)
     assert not list(vault.store.list("packs/"))
+
+
+def test_a_copy_is_swept_too(home: FeatureHome, vault: Vault, removals: Removals, tmp_path: Path) -> None:
+    """What was removed stays in a copy until it is pruned there; a copy of what the vault lost is never pruned."""
+    copy = LocalStore(tmp_path / "copy")
+    soundness = Soundness(home.acts, home.database, vault)
+    soundness.replicate(STEWARD, copy)
+    vault.store.delete(vault.manifest("wren").key)  # lost, not removed
+    before = set(copy.list())
+    assert removals.prune_copy(copy).objects == ()
+    assert before == set(copy.list())
+    assert vault.repair([copy]).ok
+    removals.mark("wren", "its licence was withdrawn", STEWARD)
+    home.clock.pass_days(31)
+    removals.prune(STEWARD)
+    assert any(copy.list("packs/"))
+    _, report, removed = soundness.replicate(STEWARD, copy)
+    assert (report.more > 0, removed) == (True, None)
+    act, _, removed = soundness.replicate(STEWARD, copy, prune=removals.prune_copy)
+    assert removed is not None
+    assert removed.residents == ("wren",)
+    assert act.public["detail"]["removed"] == len(removed.objects) > 0
+    assert not [key for key in copy.list() if key.startswith(("packs/", "parity/", "manifests/", "sketches/"))]

@@ -30,7 +30,7 @@ def command(
     Residents are normally kept for ever. Where one must not be, a person decides with --remove, which is stated in the
     ledger and removes nothing yet; until the grace (setting removal_days) is over, --undo takes it back. A later
     `emeritus prune` then removes the weights for good; the records, the report and the reference stay. What others are
-    kept as differences from cannot be removed. Copies in other stores are not touched.
+    kept as differences from cannot be removed. Copies in other stores follow with `emeritus replicate --prune`.
 
     Example:  emeritus prune --dry-run
     """

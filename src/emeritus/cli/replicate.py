@@ -18,12 +18,19 @@ def command(
     deep: Annotated[
         bool, typer.Option("--deep/--quick", help="Read what the copy has, or compare the lengths of packs only.")
     ] = True,
+    prune: Annotated[
+        bool,
+        typer.Option(
+            "--prune", help="Also remove there what `emeritus prune` removed here, and what nothing there needs."
+        ),
+    ] = False,
     person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Copy every object of the vault that is missing or different there; what is damaged here is never copied.
 
-    Interrupted, the same command goes on. Nothing is deleted there. Ends with 1 when a copy does not hold everything.
+    Interrupted, the same command goes on. Without --prune nothing is deleted there: weights that were removed from the
+    vault stay in its copies until then. Ends with 1 when a copy does not hold everything; nothing is removed from it.
 
     Example:  emeritus replicate s3://elsewhere/vault
     """
@@ -43,11 +50,30 @@ def command(
     with flags.app() as app, progress_bar(as_json) as progress:
         actor = actor_from(person)
         for each in addresses:
-            act, report = app.soundness.replicate(actor, open_store(each), deep=deep, progress=progress)
-            found.append({"ok": report.ok, "entry": act.seq, **asdict(report), "problems": list(report.problems)})
+            act, report, removed = app.soundness.replicate(
+                actor,
+                open_store(each),
+                deep=deep,
+                progress=progress,
+                prune=app.removals.prune_copy if prune else None,
+            )
+            gone = None if removed is None else [key for key, _ in removed.objects]
+            found.append(
+                {
+                    "ok": report.ok,
+                    "entry": act.seq,
+                    **asdict(report),
+                    "problems": list(report.problems),
+                    "removed": gone,
+                }
+            )
             if not as_json:
                 copied = f"{len(report.copied)} objects copied ({report.bytes_copied:,} bytes)"
                 show(f"{each}: {copied}, {report.same} were there")
+                if removed is not None:
+                    show(f"  {len(removed.objects)} objects removed ({removed.bytes:,} bytes)")
+                elif report.more:
+                    show(f"  {report.more} objects there that the vault has not; --prune removes what is not kept")
                 for line in report.problems:
                     show(f"  {line}")
     if as_json:

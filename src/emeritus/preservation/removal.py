@@ -15,6 +15,7 @@ from sqlalchemy import select
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, stamp
+from emeritus.blobs.base import BlobStore
 from emeritus.errors import BaseNeeded, InputError, NotFound, PersonNeeded
 from emeritus.preservation.keeper import Progress
 from emeritus.records.database import Database
@@ -114,6 +115,21 @@ class Removals:
             self._acts.perform(f"removal:{name}:removed", actor, partial(_removed, name))
         gone = {manifest_key(name, "weights", 1) for name in names}
         return self._sweep(names, [key for key in expected if key not in gone], False, progress)
+
+    def prune_copy(self, copy: BlobStore, *, dry_run: bool = False, progress: Progress | None = None) -> Removal:
+        """Remove from a copy what was removed from the vault, and what nothing there has needed for long enough.
+
+        Only what the ledger says has ended: a copy that holds more than the vault does may be all that is left of it.
+        Raises as `vault.prune.Prune` does; NotFound where no vault lies there.
+        """
+        with self._database.reading() as session:
+            ended = session.scalars(select(ActRow.resident).where(ActRow.kind == REMOVED)).all()
+            kept = session.scalars(select(Preserved)).all()
+            expected = [manifest_key(row.resident, row.role, row.version) for row in kept]
+        names = sorted(map(str, ended))
+        return Vault.at(copy).prune(
+            names, dry_run=dry_run, expected=expected, grace_days=self._leftover_days, progress=progress
+        )
 
     def _sweep(self, names: Sequence[str], expected: Sequence[str], dry: bool, progress: Progress | None) -> Removal:
         return self._vault.prune(

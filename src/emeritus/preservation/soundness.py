@@ -7,7 +7,7 @@ of the vault, never the address of a store. Knows no other feature.
 from __future__ import annotations
 
 import secrets
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sqlalchemy import delete, func, select
 
@@ -22,11 +22,12 @@ from emeritus.records.tables import Preserved, ScrubMark
 from emeritus.vault.manifest import manifest_key
 from emeritus.vault.mending.repaired import RepairReport
 from emeritus.vault.mending.replicas import ReplicaReport
+from emeritus.vault.prune import Removal
 from emeritus.vault.vault import Vault
 
 _AT_ONCE = 500  # keys in one statement of SQL
 _MOST_NAMED = 50  # objects in a record; the count is exact
-_NEVER_READ = ("sketches/", "locks/")  # nothing proves what can be made again; who is at work comes and goes
+_NEVER_READ = ("locks/",)  # who is at work comes and goes
 
 
 class Soundness:
@@ -54,9 +55,10 @@ class Soundness:
         damaged = {damage.key: damage.what for damage in report.damages}
         for key in sorted(self._expected().keys() - set(self._vault.store.list("manifests/"))):
             damaged.setdefault(key, "it is missing, and the ledger names it")
-        for key in () if budget_bytes else self._vault.store.list("keys/"):
-            wrong = self._vault.look_at(key)[1]
-            damaged |= {key: wrong} if wrong else {}
+        for prefix in () if budget_bytes else ("keys/", "sketches/"):
+            for key in self._vault.store.list(prefix):
+                wrong = self._vault.look_at(key)[1]
+                damaged |= {key: wrong} if wrong else {}
         read, size = self._read_some(left, damaged, progress) if budget_bytes else (None, report.bytes_read)
         bare = None if damaged else self._reinforce(damaged)
         lines = [f"{key}: {what}" for key, what in sorted(damaged.items())]
@@ -65,11 +67,24 @@ class Soundness:
             what = f"damaged or missing: {len(lines)}; first: {lines[0]}"
         if bare:
             what, lines = f"{what}; {bare}", [bare]
-        detail = {"bytes_read": size, "budget": budget_bytes, "objects": read if read is not None else report.packs}
+        made = [] if damaged or bare else self._make_sketches()
+        detail = {
+            "sketches_made": len(made),
+            "bytes_read": size,
+            "budget": budget_bytes,
+            "objects": read if read is not None else report.packs,
+        }
         act = self._record("scrub", what, {**detail, **problems(lines)}, actor)
         if damaged:
             self.repair(actor, only=damaged)  # which gives bases more parity, too, once all is sound
         return act
+
+    def _make_sketches(self) -> list[str]:
+        """Those that a preservation could not store; where there is still no room, the next scrub tries again."""
+        try:
+            return self._vault.make_sketches()
+        except (StoreFull, StoreUnavailable):
+            return []
 
     def _reinforce(self, damaged: dict[str, str]) -> str | None:
         """More parity for packs that differences rest on. What is found damaged by it is added; what else prevents it.
@@ -154,16 +169,30 @@ class Soundness:
         return [self.replicate(actor, open_store(url), deep=False)[0] for url in self._replicas]
 
     def replicate(
-        self, actor: Actor, to: BlobStore, *, deep: bool = True, progress: Progress | None = None
-    ) -> tuple[Act, ReplicaReport]:
-        """Bring one copy up to date; `deep` reads what is there too. Raises StoreFull, StoreUnavailable."""
+        self,
+        actor: Actor,
+        to: BlobStore,
+        *,
+        deep: bool = True,
+        progress: Progress | None = None,
+        prune: Callable[[BlobStore], Removal] | None = None,
+    ) -> tuple[Act, ReplicaReport, Removal | None]:
+        """Bring one copy up to date; `deep` reads what is there too. `prune` then takes away what is no longer kept.
+
+        Raises StoreFull, StoreUnavailable; IntegrityError from `prune` where the copy is damaged and stays so.
+        """
         report = self._vault.replicate(to, deep=deep, progress=progress)
+        removed = prune(to) if prune is not None and report.ok else None
         what = f"{len(report.copied)} objects copied, {report.same} were there"
         if report.problems:
             what = f"{what}; {len(report.problems)} could not be copied"
+        if removed is not None:
+            what = f"{what}; {len(removed.objects)} removed"
         lines = [line.replace(to.url, "the copy") for line in report.problems]
-        detail = {"copied": len(report.copied), "bytes": report.bytes_copied, "same": report.same, "deep": deep}
-        return self._record("replica", what, {**detail, **problems(lines)}, actor), report
+        detail: Json = {"copied": len(report.copied), "bytes": report.bytes_copied, "same": report.same, "deep": deep}
+        if removed is not None:
+            detail |= {"removed": len(removed.objects), "bytes_removed": removed.bytes}
+        return self._record("replica", what, {**detail, **problems(lines)}, actor), report, removed
 
     def _expected(self) -> dict[str, str]:
         """The manifests that the ledger names."""

@@ -19,6 +19,7 @@ from emeritus.errors import IntegrityError, NotFound, StoreError, StoreUnavailab
 from emeritus.vault.sealed import seal, unseal
 
 PREFIX = "locks/"
+LEFTOVERS = "leftovers.json"  # since when each pack that nothing needs has been known
 PRESERVING: Literal["preserve"] = "preserve"
 SWEEPING: Literal["sweep"] = "sweep"
 RENEW_S = 600.0  # a mark is renewed when it is that old and work goes on

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import BaseNeeded, IntegrityError, NotFound
+from emeritus.vault.busy import LEFTOVERS, SWEEPING, Busy, Clock
 from emeritus.vault.busy import PREFIX as LOCKS
-from emeritus.vault.busy import SWEEPING, Busy, Clock
 from emeritus.vault.manifest import Manifest, manifest_key
 from emeritus.vault.mending.scrub import packs_needed
 from emeritus.vault.packs.index import SegmentIndex
@@ -25,7 +25,6 @@ from emeritus.vault.sealed import seal, unseal
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.writing.sketch import sketch_name
 
-SEEN = "leftovers.json"  # since when each pack that nothing needs has been known
 DAY_S = 86400.0
 
 
@@ -188,14 +187,14 @@ class Prune:
 
     def _noted(self) -> dict[str, int]:
         try:
-            packs = unseal("leftovers", self._store.get(SEEN), SEEN)["packs"]
+            packs = unseal("leftovers", self._store.get(LEFTOVERS), LEFTOVERS)["packs"]
             return {str(name): int(at) for name, at in packs.items()}
         except (NotFound, IntegrityError, KeyError, TypeError, ValueError, AttributeError):
             return {}  # their time begins anew
 
     def _note(self, left: dict[str, int]) -> None:
         if left != self._noted():
-            self._store.put(SEEN, seal("leftovers", {"packs": left}))
+            self._store.put(LEFTOVERS, seal("leftovers", {"packs": left}))
 
 
 def _require_independent(leaving: Iterable[Manifest], staying: Sequence[Manifest]) -> None:

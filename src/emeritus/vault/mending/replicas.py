@@ -12,12 +12,14 @@ from dataclasses import dataclass
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound
+from emeritus.vault.busy import LEFTOVERS
 from emeritus.vault.busy import PREFIX as LOCKS
 from emeritus.vault.manifest import parse_key as parse_manifest_key
 from emeritus.vault.mending.proof import fault, named_digest
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.workers import THREADS
 
+OWN = (LOCKS, LEFTOVERS)  # who is at work in a store, and since when what lies unneeded there, is of that store alone
 _ORDER = ("packs/", "parity/", "sketches/", "keys/", "README.txt", "FORMAT.txt", "restore.py", "manifests/")
 
 
@@ -65,10 +67,10 @@ class Replication:
         What the replica has of packs and parity is taken to be right when its length is; `deep` reads all of it.
         Raises StoreFull and StoreUnavailable; what was copied until then stays and counts.
         """
-        keys = [key for key in self._store.list() if not key.startswith(LOCKS)]  # who is at work is of this store alone
+        keys = [key for key in self._store.list() if not key.startswith(OWN)]
         keys.sort(key=lambda key: (_rank(key), key))
         done = 0
-        there = set(self._to.list())
+        there = {key for key in self._to.list() if not key.startswith(OWN)}
         copied: list[str] = []
         damaged: list[tuple[str, str]] = []
         refused: list[str] = []

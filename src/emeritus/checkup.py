@@ -40,6 +40,7 @@ class Checkup:
     packs: int = 0
     segments: int = 0
     uncovered: list[str] = field(default_factory=list)  # packs without parity: nothing is wrong with them yet
+    unsketched: list[str] = field(default_factory=list)  # residents that the search for bases does not see
     locked: bool = False  # no key of the encrypted vault was at hand: its packs were read, its segments not decoded
     unchecked: list[str] = field(default_factory=list)  # parts that only a sound ledger can name
 
@@ -78,6 +79,7 @@ def check_home(home: Home, name: str | None = None, *, deep: bool = True, progre
         packs=vault.packs,
         segments=vault.segments,
         uncovered=list(vault.uncovered),
+        unsketched=list(vault.unsketched),
         locked=vault.locked,
         unchecked=[] if ledger.ok else ["payloads"],
     )

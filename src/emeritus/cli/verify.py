@@ -54,6 +54,8 @@ def command(
             show("  encrypted, and no key was at hand: each pack was checked by its sha256, no segment was decoded")
         if found.uncovered:
             show(f"  {len(found.uncovered)} packs have no parity; `emeritus repair` makes it")
+        if found.unsketched:
+            show(f"  without a sketch to find near weights by: {len(found.unsketched)}; `emeritus repair` makes it")
         for what, part, problems in (
             ("payloads and private parts", "payloads", found.payloads),
             ("journals", "journals", found.journals),

@@ -28,6 +28,7 @@ from emeritus.vault.reading.restore import read_file, restore
 from emeritus.vault.sealed import Json, seal, unseal
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.writing.ingest import Ingest
+from emeritus.vault.writing.sketches import Sketches
 
 MARKER = "vault.json"
 STANDALONE = (
@@ -162,7 +163,7 @@ class Vault:
 
     def look_at(self, key: str) -> tuple[int, str | None]:
         """Read one object whole: (bytes, what is wrong with it or None). For scrubs that read a part each time."""
-        return look_at(self.store, key, self._standalone)
+        return look_at(self.store, key, self._standalone, self.keys)
 
     def repair(
         self,
@@ -186,6 +187,15 @@ class Vault:
         """
         self._index.refresh()
         return reinforce_bases(self.store, self._index, self.manifests())
+
+    def make_sketches(self) -> list[str]:
+        """Make the sketches that are missing beside weights; the residents whose sketches were made.
+
+        Those whose packs cannot be read are passed over. Raises StoreFull, StoreUnavailable.
+        """
+        self._index.refresh()
+        sketches = Sketches(self.store, self._index)
+        return [name for name in sketches.missing() if sketches.make(name)]
 
     def replicate(self, to: BlobStore, *, deep: bool = True, progress: Progress | None = None) -> ReplicaReport:
         """Copy every object that is missing or different in another store; progress counts objects.

@@ -9,7 +9,7 @@ import os
 import re
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import HomeBusy, IntegrityError, NotFound, UnknownFormat, VaultLocked
@@ -99,6 +99,12 @@ class Keyring:
         """The keys there are."""
         return sorted(number for key in self._store.list("keys/") if (number := parse_key_key(key)))
 
+    def expected(self, used: Iterable[int]) -> list[int]:
+        """The keys there must be: those that segments are encrypted under (`used`), and all before the newest."""
+        if not self.encrypted:
+            return []
+        return list(range(1, max([1, *used, *self.numbers()]) + 1))
+
     def describe(self) -> list[Json]:
         """Of each key: its number and what it is wrapped under. Needs no secret. Raises IntegrityError."""
         return [{"number": number, "kdf": self._body(number)["kdf"]["name"]} for number in self.numbers()]
@@ -173,6 +179,14 @@ class Keyring:
         return body
 
 
+def open_object(keys: Keyring, key: str, found: bytes) -> bytes:
+    """What an object that is encrypted whole holds. Raises IntegrityError, VaultLocked."""
+    at = len(SEALED) + 4
+    if not found.startswith(SEALED) or len(found) < at:
+        raise IntegrityError(f"{key} is not encrypted as it should be", key=key)
+    return keys.open(int.from_bytes(found[at - 4 : at], "little"), key.encode(), found[at:])
+
+
 class SealedObjects:
     """Objects of a store that are encrypted whole, as sketches are: sampled weights are weights. See docs/format.md."""
 
@@ -208,12 +222,7 @@ class SealedObjects:
     def _open(self, key: str) -> bytes:
         data = self._last.get(key)
         if data is None:
-            found = self._store.get(key)
-            at = len(SEALED) + 4
-            if not found.startswith(SEALED) or len(found) < at:
-                raise IntegrityError(f"{key} is not encrypted as it should be", key=key)
-            number = int.from_bytes(found[at - 4 : at], "little")
-            data = self._last[key] = self._keys.open(number, key.encode(), found[at:])
+            data = self._last[key] = open_object(self._keys, key, self._store.get(key))
             while len(self._last) > 8:
                 self._last.popitem(last=False)
         return data

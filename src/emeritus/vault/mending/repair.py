@@ -33,6 +33,8 @@ from emeritus.vault.parity.groups import Group, Groups
 from emeritus.vault.parity.mend import mend, remake
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.workers import THREADS
+from emeritus.vault.writing.sketch import sketch_key, sketch_name
+from emeritus.vault.writing.sketches import Sketches
 from emeritus.vault.writing.writer import PackWriter
 
 MISSING = "it is missing"
@@ -99,6 +101,7 @@ class Repair:
                 while self._pass() or self._copy_manifests():
                     pass
                 self._index.refresh()
+                self._sketches()
                 return self._cover()
             except (IntegrityError, NotFound) as error:
                 key = str(error.facts.get("key"))
@@ -153,7 +156,7 @@ class Repair:
         return key, len(data), wrong, hashlib.sha256(data).hexdigest() if wrong else None
 
     def _fault(self, key: str, data: bytes | bytearray | memoryview) -> str | None:
-        wrong = fault(key, data, self._explaining)
+        wrong = fault(key, data, self._explaining, self._index.keys)
         if wrong is None and key in self._expected and hashlib.sha256(data).hexdigest() != self._expected[key]:
             return OTHER
         return wrong
@@ -166,7 +169,8 @@ class Repair:
             needed |= packs_needed(self._index, manifest)
         for name in needed - there:
             self._seen.wrong.setdefault(pack_key(name), MISSING)
-        for key in map(key_key, self._index.key_numbers):
+        keys, used = self._index.keys, self._index.key_numbers
+        for key in map(key_key, keys.expected(used) if keys else used):
             if self._store.size(key) is None:
                 self._seen.wrong.setdefault(key, MISSING)
 
@@ -354,6 +358,23 @@ class Repair:
         if not self._wrong_packs():
             covered += reinforce_bases(self._store, self._index, self._sound_manifests())
         return covered
+
+    def _sketches(self) -> None:
+        """Damaged sketches, and those that are missing, made again from packs; one that cannot be is removed."""
+        sketches = Sketches(self._store, self._index)
+        broken = {name: key for key in self._seen.wrong if (name := sketch_name(key))}
+        for name in sorted({*broken, *sketches.missing()}):
+            key = sketch_key(name)
+            if sketches.make(name):
+                how = "packs"
+            elif name in broken:  # derived: nothing is lost with it, and it is made once its packs are sound
+                self._store.delete(key)
+                how = "removed"
+            else:
+                continue
+            self._repaired.append(
+                Repaired(key, self._seen.wrong.pop(key, MISSING), how, self._seen.holds.pop(key, None))
+            )
 
     def _lost(self) -> list[Damage]:
         """What is still wrong, with the segments and files that go with it."""

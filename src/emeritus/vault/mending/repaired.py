@@ -12,7 +12,8 @@ class Repaired:
     """One object brought back: what was wrong, where its bytes came from, and the sha256 of what had lain there.
 
     `how`: `parity`, `moved` (they lay under another name), `packs` (parity made again), `copy` (a manifest from the
-    copy in a pack, or that pack from the manifest), `package` (the program's own text), or a replica's address.
+    copy in a pack, or that pack from the manifest), `package` (the program's own text), `removed` (a sketch that
+    cannot be made until its packs are sound), or a replica's address.
     """
 
     key: str

@@ -12,7 +12,7 @@ from emeritus.blobs.base import BlobStore
 from emeritus.errors import IntegrityError, NotFound, UnknownFormat
 from emeritus.vault.keys.keyring import key_key
 from emeritus.vault.manifest import FileEntry, Manifest, parse_key
-from emeritus.vault.mending.proof import fault
+from emeritus.vault.mending.proof import fault, look_at
 from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.packs.pack import Entry, check_pack, pack_key, read_index
 from emeritus.vault.parity.form import parse_key as parse_shard
@@ -21,6 +21,7 @@ from emeritus.vault.parity.groups import Groups
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
 from emeritus.vault.workers import THREADS
+from emeritus.vault.writing.sketch import sketch_key, sketch_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,7 @@ class VerifyReport:
     `unused` names packs that no manifest needs, `unlisted` manifests that only a copy in a pack tells of. An
     interrupted preservation leaves either until it is repeated; a lost manifest leaves the latter, and
     `rebuild_manifests` brings it back. `uncovered` names needed packs without parity: `repair` makes it.
+    `unsketched` names residents whose sketch is missing or damaged: nothing is lost by that, and `repair` makes it.
     `locked`: no key was at hand, so encrypted segments were judged by the sha256 of their packs alone.
     """
 
@@ -71,6 +73,7 @@ class VerifyReport:
     unlisted: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
     locked: bool = False
+    unsketched: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -162,7 +165,17 @@ class Scrub:
             tuple(sorted(unlisted)) if name is None else (),
             tuple(sorted(map(pack_key, groups.uncovered(sorted((needed | copies.keys()) & listed))))),
             bool(self._index.key_numbers) and not (self._index.keys and self._index.keys.at_hand),
+            self._unsketched(manifests, deep is True) if name is None else (),
         )
+
+    def _unsketched(self, manifests: list[Manifest], deep: bool) -> tuple[str, ...]:
+        """The residents whose weights have no sound sketch; not deep, no sketch at all."""
+        names = sorted({manifest.name for manifest in manifests if manifest.role == "weights"})
+        there = {name for key in self._store.list("sketches/") if (name := sketch_name(key))}
+        return tuple(name for name in names if name not in there or (deep and self._is_wrong(sketch_key(name))))
+
+    def _is_wrong(self, key: str) -> bool:
+        return look_at(self._store, key, {}, self._index.keys)[1] is not None
 
     def _check_shard(self, shard: _Shard, deep: bool) -> _Shard:
         """One parity object; not deep, only what it says of its group is read."""
@@ -271,7 +284,8 @@ class Scrub:
     def _check_keys(self, manifests: list[Manifest]) -> list[Damage]:
         """Data keys that are missing or damaged, as they lie: no secret is needed for that."""
         damages = []
-        for number in sorted(self._index.key_numbers):
+        keys = self._index.keys
+        for number in keys.expected(self._index.key_numbers) if keys else sorted(self._index.key_numbers):
             key = key_key(number)
             try:
                 wrong = fault(key, self._store.get(key), {})

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from emeritus.blobs.base import BlobStore
-from emeritus.errors import AlreadyExists, IntegrityError, NotFound
+from emeritus.errors import AlreadyExists, IntegrityError, NotFound, StoreError
 from emeritus.vault.busy import PRESERVING, Busy
 from emeritus.vault.codec.table import DIFFERENCE, encode
 from emeritus.vault.digests import blake3_of
@@ -85,7 +85,8 @@ class Ingest:
             self._busy.renew()
             if self._shelf.add(manifest):
                 if role == "weights":
-                    self._finder.keep(manifest)
+                    with contextlib.suppress(StoreError):  # what is visible is kept: `verify` names a sketch that is
+                        self._finder.keep(manifest)  # missing, and a scrub, a repair or the next preservation makes it
                 return manifest
             existing = self._shelf.get(name, role)
 

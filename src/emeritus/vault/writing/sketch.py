@@ -150,6 +150,14 @@ def parse_head(data: bytes, key: str) -> Head:
         raise _damaged(key) from error
 
 
+def check(data: bytes | bytearray | memoryview, key: str) -> None:
+    """Raises IntegrityError where a whole sketch file is not what was written."""
+    whole = bytes(data)
+    head = parse_head(whole, key)
+    if blake3_of(whole[head.size :]) != head.values_blake3:
+        raise _damaged(key)
+
+
 def sketch_key(name: str) -> str:
     """Where a resident's sketch lies."""
     return f"sketches/{name}.bin"

@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from emeritus.blobs.base import BlobStore
-from emeritus.errors import BadTensorFile, IntegrityError, NotFound, UnknownFormat
+from emeritus.errors import BadTensorFile, IntegrityError, NotFound, UnknownFormat, VaultLocked
 from emeritus.vault.formats.cut import SEGMENT_BYTES
 from emeritus.vault.formats.table import structured
 from emeritus.vault.keys.keyring import SealedObjects
@@ -74,6 +74,12 @@ class Sketches:
         self._layouts = np.concatenate([each["layout"] for each in rows]) if rows else _NO_WORDS[0]
         self._owners = np.repeat(np.arange(len(rows)), [len(each) for each in rows])
         self._firsts = np.array([0, *accumulate(len(each) for each in rows)])
+
+    def missing(self) -> list[str]:
+        """The residents with weights and without a sketch, by name."""
+        there = {name for key in self._store.list("sketches/") if (name := sketch.sketch_name(key))}
+        held = {where[0] for key in self._shelf.all_keys() if (where := parse_key(key)) and where[1] == "weights"}
+        return sorted(held - there)
 
     def dependants(self, name: str) -> int:
         """How many residents rest on that one."""
@@ -134,7 +140,7 @@ class Sketches:
                 parts = _Parts(self._index, file)
                 for stretch in tensors[-1]:
                     samples[number, stretch.offset] = sketch.take(stretch, parts.read)
-        except (NotFound, IntegrityError, UnknownFormat, BadTensorFile):
+        except (NotFound, IntegrityError, UnknownFormat, BadTensorFile, VaultLocked):
             return False  # `verify` names the damage
         self.keep(manifest, tensors, samples)
         return True

@@ -55,6 +55,9 @@ from emeritus.preservation.soundness import Soundness
 from emeritus.preservation.sources import VaultSource
 from emeritus.records.database import Database
 from emeritus.records.tables import Resident
+from emeritus.residency.decisions import Need
+from emeritus.residency.limits import need_of
+from emeritus.residency.queries import expected_wakes
 from emeritus.residency.wakes import OK, WakeLog, Way, Woke
 from emeritus.retirement import Features, Retirement
 from emeritus.settings import FILE_NAME, Settings
@@ -207,13 +210,14 @@ class App:
     @cached_property
     def residency(self) -> Residency:
         """Who is awake. Belongs to the event loop of its first use; `close_residency` ends it."""
-        from emeritus.residency.residency import Effects, Residency
+        from emeritus.residency.effects import Effects
+        from emeritus.residency.limits import limits_of
+        from emeritus.residency.residency import Residency
 
-        return Residency(
-            Effects(self._open_engine, self._size_of, self._canary, self._woke),
-            budget_bytes=self.settings.memory_budget_bytes,
-            idle_sleep_s=self.settings.idle_sleep_s,
-        )
+        with self.database.reading() as session:
+            remembered = expected_wakes(session)
+        effects = Effects(self._open_engine, self._need_of, self._canary, self._woke)
+        return Residency(effects, limits_of(self.settings), load_seconds=remembered)
 
     @asynccontextmanager
     async def awake(self, name: str, wait_s: float | None = None) -> AsyncIterator[Awake]:
@@ -290,9 +294,10 @@ class App:
         if OTHERWISE not in name:  # what is woken to capture a reference has none to be compared with
             await self.drills.canary(name, engine)
 
-    def _size_of(self, name: str) -> int:
+    def _need_of(self, name: str) -> Need:
         name = name.partition(OTHERWISE)[0]
-        return self.vault.manifest(name).total_bytes if self._resident(name).weights_held else 0
+        weights = self.vault.manifest(name).total_bytes if self._resident(name).weights_held else 0
+        return need_of(name, weights, self.settings)
 
     def _resident(self, name: str) -> Resident:
         with self.database.reading() as session:
@@ -356,7 +361,7 @@ class App:
             with self.database.reading() as session:
                 return to_keep_awake(session, datetime.fromisoformat(self.acts.now))
 
-        await keep_awake(wanted, self.awake, min(30.0, self.settings.idle_sleep_s / 3))
+        await keep_awake(wanted, lambda names: self.residency.hold(names), min(30.0, self.settings.idle_sleep_s / 3))
 
     def check(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> Checkup:
         """Check ledger, vault, payloads and journals against each other."""

@@ -65,6 +65,39 @@ class Settings(BaseSettings):
         gt=0,
         description="A resident sleeps after this long without a call, in seconds, unless its tier keeps it awake.",
     )
+    keep_alive: Literal["adaptive", "fixed"] = Field(
+        "adaptive",
+        description="Whether idle_sleep_s gives way to what was seen of a resident's idle times, where they are "
+        "regular; it is then also woken before a call is expected (docs/residency.md).",
+    )
+    device_budgets: str = Field(
+        "",
+        description='Bytes that may be taken on each accelerator, as a JSON object such as {"cuda:0": 24000000000}; '
+        "the place `host` is memory_budget_bytes.",
+    )
+    resident_bytes: str = Field(
+        "",
+        description='Bytes that a resident takes by place while awake, as a JSON object such as {"NAME": {"host": '
+        '1000000000, "cuda:0": 16000000000}}; others take their weights\' bytes of `host`.',
+    )
+    patience_s: float = Field(
+        10.0,
+        ge=0,
+        description="How long a call waits before residents in use take no new calls to make room for it, in seconds.",
+    )
+    load_deadline_s: float = Field(
+        600.0, gt=0, description="A load that takes longer is given up and counts as failed, in seconds."
+    )
+    close_deadline_s: float = Field(
+        30.0,
+        gt=0,
+        description="A resident that takes longer to end is left to itself, its bytes taken until it has, in seconds.",
+    )
+    longest_answer_s: float = Field(
+        600.0,
+        gt=0,
+        description="The longest answer that the declared bound on waiting reckons with, in seconds; none is cut off.",
+    )
     engine_threads: int = Field(0, ge=0, description="Threads of one embedded engine; 0 means one per core.")
 
     loading: Literal["auto", "cache", "memory"] = Field(
@@ -178,7 +211,7 @@ class Settings(BaseSettings):
         "warning", description="Least severe log line printed."
     )
 
-    @field_validator("second_configuration")
+    @field_validator("second_configuration", "device_budgets", "resident_bytes")
     @classmethod
     def _an_object(cls, value: str) -> str:
         try:

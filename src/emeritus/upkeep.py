@@ -24,7 +24,7 @@ from emeritus.errors import EmeritusError
 from emeritus.jobs.base import Jobs
 from emeritus.preservation.soundness import Soundness
 from emeritus.records.tables import Check, Essay, Publication, Reference, Resident
-from emeritus.retirement import Features, Retirement, Wake
+from emeritus.retirement import Features, Retirement
 from emeritus.studying import Studying
 
 Json = dict[str, Any]
@@ -179,24 +179,16 @@ def enqueue_study(jobs: Jobs, study: str, sessions: Sequence[str], actor: Actor)
     return asked
 
 
-async def keep_awake(wanted: Callable[[], Sequence[str]], wake: Wake, pause_s: float) -> None:
-    """Wake whoever is wanted awake and keep them from falling asleep, until cancelled. `pause_s` lies between looks.
+async def keep_awake(
+    wanted: Callable[[], Sequence[str]], hold: Callable[[Sequence[str]], None], pause_s: float
+) -> None:
+    """Have those held who are wanted awake, looked up anew after each `pause_s`, until cancelled.
 
-    One that cannot be woken is tried again at the next look; why stands in the log and in its status.
+    Which of them are awake is the residency's to decide; why one is not stands in its status.
     """
-
-    async def look_at(name: str) -> None:
-        try:
-            async with wake(name):
-                pass
-        except EmeritusError as error:
-            _log.warning("%s could not be kept awake: %s %s", name, error.code, error)
-
     while True:
         try:
-            names = await asyncio.to_thread(wanted)
+            hold(await asyncio.to_thread(wanted))
         except EmeritusError as error:  # the database, for a moment
             _log.warning("who is to be kept awake could not be read: %s %s", error.code, error)
-        else:
-            await asyncio.gather(*(look_at(name) for name in names))
         await asyncio.sleep(pause_s)

@@ -2,82 +2,53 @@
 
 Policy is the scheduler's. Here are only the effects and what belongs to them: a load is a task of its own, so that it
 survives every waiter; the canary runs inside the load, so that no answer leaves before it; each caller gets its own
-copy of an error.
+copy of an error. Loads and closes have deadlines: what does not end by then is left to itself and counted as stuck, its
+bytes taken until it does end, and everybody else is served from the rest.
 """
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+import logging
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from typing import Literal, Protocol
 
 from emeritus.engines.base import Awake, Engine
 from emeritus.errors import Busy, EmeritusError, EngineFailed
-from emeritus.residency.scheduler import Admit, Decision, Leave, Load, Refuse, Scheduler
+from emeritus.residency.decisions import Admit, Decision, Leave, Limits, Load, Need, Refuse
+from emeritus.residency.effects import Clock, Effects, Tasks, Timer, result_of
+from emeritus.residency.scheduler import Scheduler
+from emeritus.residency.status import HouseStatus, ResidentStatus, RState, bytes_of, house, note_of
 
 RETRY_AFTER_S = 10  # what a caller without room is told
-
-
-class Timer(Protocol):
-    """A call that was arranged."""
-
-    def cancel(self) -> None:
-        """Call it off."""
-
-
-class Clock(Protocol):
-    """Time, as an event loop has it; tests hand in one that they turn themselves."""
-
-    def time(self) -> float:
-        """Seconds, monotonic."""
-
-    def call_at(self, when: float, callback: Callable[[], None]) -> Timer:
-        """Call back at that time, in the owning loop."""
-
-
-@dataclass(frozen=True, slots=True)
-class ResidentStatus:
-    """How one resident is. `since` is when this state began; `error` is the last failed load's, until one succeeds."""
-
-    name: str
-    state: Literal["asleep", "waking", "awake", "failed"]
-    in_flight: int
-    bytes: int
-    since: datetime
-    error: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Effects:
-    """What a residency does in the world. `woke` is told of every load that ended: name, seconds, error; it returns
-    at once.
-    """
-
-    open_resident: Callable[[str], Awaitable[Engine]]
-    size_of: Callable[[str], int]
-    canary: Callable[[str, Engine], Awaitable[None]] | None = None
-    woke: Callable[[str, float, EmeritusError | None], None] | None = None
+STUCK_RETRY_S = 60  # what a caller is told whose room is held by something that hangs
+_log = logging.getLogger(__name__)
 
 
 class Residency:
     """Lends residents that answer. Asking for one wakes it; status never does."""
 
-    def __init__(self, effects: Effects, *, budget_bytes: int, idle_sleep_s: float, clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        effects: Effects,
+        limits: Limits,
+        *,
+        load_seconds: Mapping[str, float] | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """`load_seconds`: how long residents took to wake before this start."""
         self._effects = effects
-        self._budget = budget_bytes
+        self._limits = limits
         self._clock = clock
-        self._scheduler = Scheduler(budget_bytes, idle_sleep_s)
+        self._tasks = Tasks(self._time)
+        self._scheduler = Scheduler(limits, load_seconds)
         self._tickets = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Engine]] = {}
         self._engines: dict[str, Engine] = {}
         self._errors: dict[str, EmeritusError] = {}
         self._since: dict[str, datetime] = {}
-        self._loads: set[asyncio.Task[None]] = set()
-        self._leaves: dict[str, asyncio.Task[None]] = {}
         self._farewells: dict[str, asyncio.Future[None]] = {}
         self._timer: Timer | None = None
         self._closed = False
@@ -87,18 +58,12 @@ class Residency:
         """The resident, awake for as long as the context is open; it is not put to sleep meanwhile.
 
         Waits at most `wait_s` seconds for it. Raises Busy (with `retry_after_s`) when that is not enough or it can
-        never fit; whatever `size_of` raises; what the load raised (CanaryFailed among it), also during its back-off.
+        never fit; whatever `need_of` raises; what the load raised (CanaryFailed among it), also during its back-off.
         """
         if self._closed:
             raise Busy("this program is ending", retry_after_s=RETRY_AFTER_S)
-        size = self._effects.size_of(name)
-        if size > self._budget:
-            raise Busy(
-                f"{name!r} takes {size} bytes, more than the whole budget of {self._budget}",
-                remedy="Raise memory_budget_bytes, or run it on a larger machine through the engine `upstream`.",
-                bytes=size,
-                budget=self._budget,
-            )
+        need = self._effects.need_of(name)
+        self._check_fits(name, need)
         self._drop_if_dead(name)
         clock = self._time()
         ticket = next(self._tickets)
@@ -106,7 +71,7 @@ class Residency:
         self._waiting[ticket] = granted
         deadline = clock.call_at(clock.time() + wait_s, lambda: self._give_up(name, granted))
         try:
-            self._act(self._scheduler.ask(ticket, name, size, clock.time()))
+            self._act(self._scheduler.ask(ticket, name, need, clock.time()))
             yield await granted
         finally:
             deadline.cancel()
@@ -115,33 +80,56 @@ class Residency:
             self._act(self._scheduler.release(ticket, name, clock.time()))
 
     def status(self) -> list[ResidentStatus]:
-        """Every resident that was asked for since the start, by name. Wakes nothing, waits for nothing."""
-        return [self._status_of(name) for name in sorted(self._scheduler.models)]
+        """Every resident asked for since the start, by name. Wakes nothing, waits for nothing; safe in threads."""
+        return [self._status_of(name) for name in sorted([*self._scheduler.models])]
+
+    def house(self) -> HouseStatus:
+        """Room, waiting, and what is wrong. Wakes nothing, waits for nothing."""
+        return house(self._scheduler, self._time().time(), {name: _said(each) for name, each in self._errors.items()})
+
+    def hold(self, names: Iterable[str]) -> None:
+        """Keep these awake from now on, and no others, as far as there is room; `status` says why one is not.
+
+        Callers of others come before them. One that never fits, or whose bytes cannot be told, is left out and logged.
+        """
+        needs: dict[str, Need] = {}
+        for name in names:
+            try:
+                need = self._effects.need_of(name)
+                self._check_fits(name, need)
+            except EmeritusError as error:
+                _log.warning("%s cannot be kept awake: %s %s", name, error.code, error)
+                continue
+            self._drop_if_dead(name)
+            needs[name] = need
+        self._act(self._scheduler.hold(needs, self._time().time()))
 
     async def sleep(self, name: str) -> None:
         """Put it to sleep once its running calls are over, and wait for that. One that is not awake is left alone.
 
         Calls that come meanwhile wait, and wake it again afterwards.
         """
-        if name not in self._engines:
+        if name not in self._engines and self._scheduler.state_of(name) != "leaving":
             return
         farewell = self._farewells.setdefault(name, asyncio.get_running_loop().create_future())
         self._act(self._scheduler.sleep(name, self._time().time()))
         await asyncio.shield(farewell)
 
     async def close(self) -> None:
-        """Close every engine and cancel every load. Those who wait get Busy; those who use one get its EngineDied."""
+        """Close every engine and cancel every load. Those who wait get Busy; those who use one get its EngineDied.
+
+        What does not end within the deadline of a close is left behind, and logged.
+        """
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
         for granted in self._waiting.values():
             if not granted.done():
                 granted.set_exception(Busy("this program is ending", retry_after_s=RETRY_AFTER_S))
-        for load in self._loads:
-            load.cancel()
-        await asyncio.gather(*self._loads, *self._leaves.values(), return_exceptions=True)
         engines, self._engines = list(self._engines.values()), {}
-        await asyncio.gather(*(engine.close() for engine in engines), return_exceptions=True)
+        for engine in engines:
+            self._tasks.start(engine.close(), "close at the end")
+        await self._tasks.end(self._limits.close_s)
         for name in list(self._farewells):
             self._say_farewell(name)
 
@@ -155,20 +143,18 @@ class Residency:
             match decision:
                 case Load(name):
                     self._mark(name)
-                    task = asyncio.create_task(self._load(name), name=f"load {name}")
-                    self._loads.add(task)
-                    task.add_done_callback(self._loads.discard)
+                    self._tasks.start(self._load(name), f"load {name}")
                 case Leave(name):
                     self._mark(name)
-                    self._leaves[name] = asyncio.create_task(self._leave(name), name=f"close {name}")
+                    self._tasks.start(self._leave(name, self._engines.pop(name)), f"put {name} to sleep")
                 case Admit(ticket, name):
                     granted = self._waiting[ticket]
                     if not granted.done():  # done: given up in this very moment; its release follows
                         granted.set_result(self._engines[name])
-                case Refuse(ticket, name):
+                case Refuse(ticket, name, reason):
                     granted = self._waiting[ticket]
                     if not granted.done():
-                        granted.set_exception(_fresh(self._errors[name]))
+                        granted.set_exception(self._hung(name) if reason == "stuck" else _fresh(self._errors[name]))
         if self._timer is not None:
             self._timer.cancel()
         when = self._scheduler.next_tick()
@@ -179,38 +165,72 @@ class Residency:
 
     async def _load(self, name: str) -> None:
         began = self._time().time()
-        try:
-            engine = await self._effects.open_resident(name)
-            try:
-                if self._effects.canary is not None:
-                    await self._effects.canary(name, engine)
-            except BaseException:
-                await engine.close()
-                raise
-        except Exception as error:
-            self._errors[name] = _as_ours(name, error)
-            self._mark(name)
+        opening = self._tasks.start(self._open(name), f"open {name}", cancel_at_end=True)
+        stuck = None
+        late = not await self._tasks.ends(opening, self._limits.load_s)
+        if late:
+            opening.cancel()
+            if not await self._tasks.ends(opening, self._limits.close_s):
+                stuck = next(self._tickets)
+                self._tasks.start(self._wait_for(opening, name, stuck), f"wait for {name}", cancel_at_end=True)
+        if self._closed:
+            return
+        engine = None if stuck is not None else result_of(opening)
+        now = self._time().time()
+        self._mark(name)
+        if engine is None:
+            failure = None if late or opening.cancelled() else opening.exception()
+            error = self._errors[name] = self._late(name) if failure is None else _as_ours(name, failure)
+            if name in self._scheduler.held:  # nobody else may be there to be told
+                _log.warning("%s could not be kept awake: %s %s", name, error.code, error)
             self._measured(name, began)
-            self._act(self._scheduler.failed(name, self._time().time()))
+            self._act(self._scheduler.failed(name, now, stuck))
             return
         self._engines[name] = engine
         self._errors.pop(name, None)
-        self._mark(name)
         self._measured(name, began)
-        self._act(self._scheduler.loaded(name, self._time().time()))
+        self._act(self._scheduler.loaded(name, now))
+
+    async def _open(self, name: str) -> Engine:
+        """Open it and check it; nothing of it is left where that fails."""
+        engine = await self._effects.open_resident(name)
+        try:
+            if self._effects.canary is not None:
+                await self._effects.canary(name, engine)
+            if self._closed:
+                raise Busy("this program is ending", retry_after_s=RETRY_AFTER_S)
+        except BaseException:
+            await engine.close()
+            raise
+        return engine
+
+    async def _wait_for(self, opening: asyncio.Task[Engine], name: str, stuck: int) -> None:
+        """A load that would not be cancelled: its bytes are free once it has ended, whatever it comes to."""
+        await asyncio.wait({opening})
+        engine = result_of(opening)
+        if engine is not None:
+            await self._tasks.close(name, engine)
+        self._act(self._scheduler.freed(stuck, self._time().time()))
+
+    async def _leave(self, name: str, engine: Engine) -> None:
+        closing = self._tasks.start(self._tasks.close(name, engine), f"close {name}")
+        in_time = await self._tasks.ends(closing, self._limits.close_s)
+        self._say_farewell(name)
+        self._mark(name)
+        now = self._time().time()
+        if in_time:
+            self._act(self._scheduler.left(name, now))
+            return
+        _log.error("%s does not end; its bytes stay taken until it does", name)
+        stuck = next(self._tickets)
+        self._act(self._scheduler.abandoned(name, now, stuck))
+        await asyncio.wait({closing})
+        self._act(self._scheduler.freed(stuck, self._time().time()))
 
     def _measured(self, name: str, began: float) -> None:
         """Tell how long a wake took that has just ended."""
         if self._effects.woke is not None:
             self._effects.woke(name, self._time().time() - began, self._errors.get(name))
-
-    async def _leave(self, name: str) -> None:
-        with suppress(Exception):  # a close that fails must not keep its bytes for ever
-            await self._engines[name].close()
-        del self._engines[name], self._leaves[name]
-        self._say_farewell(name)
-        self._mark(name)
-        self._act(self._scheduler.left(name, self._time().time()))
 
     def _say_farewell(self, name: str) -> None:
         """Tell whoever put it to sleep that it is."""
@@ -223,6 +243,8 @@ class Residency:
         if engine is not None and not engine.alive and not self._closed:
             self._act(self._scheduler.died(name, self._time().time()))
 
+    # what is said
+
     def _give_up(self, name: str, granted: asyncio.Future[Engine]) -> None:
         if granted.done():
             return
@@ -230,17 +252,47 @@ class Residency:
         why = "it is still waking" if waking else "others are using the memory it needs"
         granted.set_exception(Busy(f"{name!r} could not be woken in time: {why}", retry_after_s=RETRY_AFTER_S))
 
+    def _check_fits(self, name: str, need: Need) -> None:
+        for place in self._scheduler.never_fits(need):
+            budget = self._limits.budgets.get(place, 0)
+            raise Busy(
+                f"{name!r} takes {need[place]} bytes of {place!r}, more than the whole budget of {budget}",
+                remedy="Raise memory_budget_bytes or device_budgets, or run it on a larger machine through the engine "
+                "`upstream`.",
+                bytes=need[place],
+                budget=budget,
+            )
+
+    def _late(self, name: str) -> EngineFailed:
+        return EngineFailed(f"{name!r} was not awake within {self._limits.load_s:g} s, and its load was given up")
+
+    def _hung(self, name: str) -> Busy:
+        """Why there is no room for it while something hangs."""
+        hanging = sorted({each.name for each in self._scheduler.stuck.values()})
+        return Busy(
+            f"{name!r} cannot be woken: what it needs is held by processes that do not end ({', '.join(hanging)})",
+            remedy="End those processes, or restart the program.",
+            retry_after_s=STUCK_RETRY_S,
+        )
+
     def _status_of(self, name: str) -> ResidentStatus:
         model = self._scheduler.models[name]
         error = self._errors.get(name)
-        state: Literal["asleep", "waking", "awake", "failed"]
-        if model.state == "asleep" and error is not None:
-            state = "failed"
-        else:
-            state = "awake" if model.state == "leaving" else model.state
-        used = 0 if model.state == "asleep" else model.size
-        said = None if error is None else f"{error.code} {error.message}"
-        return ResidentStatus(name, state, len(model.running), used, self._since.get(name) or _wall(), said)
+        state: RState = "awake" if model.state == "leaving" else model.state
+        if model.state == "asleep":
+            stuck = any(each.name == name for each in tuple(self._scheduler.stuck.values()))
+            state = "stuck" if stuck else "failed" if error is not None else "asleep"
+        return ResidentStatus(
+            name,
+            state,
+            in_flight=len(model.running),
+            bytes=bytes_of(self._scheduler, name),
+            since=self._since.get(name) or _wall(),
+            error=None if error is None else _said(error),
+            waiting=len(model.waiting),
+            held=name in self._scheduler.held,
+            note=note_of(self._scheduler, model),
+        )
 
     def _mark(self, name: str) -> None:
         self._since[name] = _wall()
@@ -253,7 +305,11 @@ def _wall() -> datetime:
     return datetime.now(UTC)
 
 
-def _as_ours(name: str, error: Exception) -> EmeritusError:
+def _said(error: EmeritusError) -> str:
+    return f"{error.code} {error.message}"
+
+
+def _as_ours(name: str, error: BaseException) -> EmeritusError:
     if isinstance(error, EmeritusError):
         return error
     return EngineFailed(f"{name!r} could not be woken: {type(error).__name__}: {error}")

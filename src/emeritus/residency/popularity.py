@@ -1,0 +1,88 @@
+"""How often each model is called, remembered when it sleeps; and how the chance of a call falls while none comes.
+
+Time here is the count of all calls: what matters for room is a model's share of them, whatever the hour. Pure; knows
+no budget, no state.
+
+Frequency: a model's decayed share of the last calls (half-life `HALF_LIFE` calls). It survives eviction: a count that
+starts again at each load cannot tell the tenth most called of two hundred models from the hundredth.
+Burstiness: calls often come in bursts, so that a model idle for long is less likely to be called now than its share
+says. Gaps between one model's calls, in units of its mean gap, are counted in octaves for all models together; calls
+over exposure in an octave is the hazard there (the life-table estimator; Cutler & Ederer 1958), 1 for calls at random.
+Evicting the lowest hazard is the best that a policy can do that knows only renewal statistics (Panigrahy et al., HRO).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+HALF_LIFE = 1000.0  # calls
+_DECAY = math.log(2) / HALF_LIFE
+_LOWEST, _OCTAVES = -10, 16  # octaves of the normalised gap, from 2^-10 up; the last is open above
+_PRIOR = 5.0  # calls, and as much exposure, that each octave starts with: calls at random
+
+
+@dataclass(slots=True)
+class _Calls:
+    """One model's decayed count, as it was at its last call."""
+
+    count: float
+    at: int
+
+
+class Popularity:
+    """What is known of who is called. Two numbers for each model ever called."""
+
+    def __init__(self) -> None:
+        self._now = 0  # calls so far
+        self._calls: dict[str, _Calls] = {}
+        self._seen = [_PRIOR] * _OCTAVES
+        self._exposed = [_PRIOR] * _OCTAVES
+
+    def called(self, name: str) -> None:
+        """One more call of a model."""
+        self._now += 1
+        known = self._calls.get(name)
+        if known is None:
+            self._calls[name] = _Calls(1.0, self._now)
+            return
+        gap = self._now - known.at
+        self._learn(gap * known.count * self._per_call)
+        known.count = known.count * math.exp(-_DECAY * gap) + 1.0
+        known.at = self._now
+
+    def frequency(self, name: str) -> float:
+        """The model's expected share of the very next calls, between 0 and about 1; 0 for one never called."""
+        known = self._calls.get(name)
+        if known is None:
+            return 0.0
+        gap = self._now - known.at
+        octave = _octave(gap * known.count * self._per_call)
+        hazard = self._seen[octave] / self._exposed[octave]
+        return known.count * self._per_call * math.exp(-_DECAY * gap) * hazard
+
+    @property
+    def _per_call(self) -> float:
+        """What makes a decayed count a share: one over the count of a model that got every call so far."""
+        return -math.expm1(-_DECAY) / -math.expm1(-_DECAY * max(self._now, 1))
+
+    def _learn(self, gap: float) -> None:
+        octave = _octave(gap)
+        for lower in range(octave):
+            self._exposed[lower] += _width(lower)
+        self._exposed[octave] += gap - _start(octave)
+        self._seen[octave] += 1
+
+
+def _octave(gap: float) -> int:
+    if gap <= 0:
+        return 0
+    return min(max(math.floor(math.log2(gap)) - _LOWEST, 0), _OCTAVES - 1)
+
+
+def _start(octave: int) -> float:
+    return 0.0 if octave == 0 else 2.0 ** (octave + _LOWEST)
+
+
+def _width(octave: int) -> float:
+    return _start(octave + 1) - _start(octave)

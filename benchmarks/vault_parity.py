@@ -23,7 +23,6 @@ from emeritus.vault.codec.kernel import level
 from emeritus.vault.codec.reed_solomon import cauchy, combine
 from emeritus.vault.packs.pack import pack_key
 from emeritus.vault.parity.build import PACKS, SHARDS, Encoder, GroupBuilder
-from emeritus.vault.parity.form import parity_object
 from emeritus.vault.parity.groups import Groups
 from emeritus.vault.parity.mend import mend
 
@@ -84,8 +83,7 @@ def encode(packs: dict[str, bytes]) -> list[str]:
     encoder = Encoder(range(SHARDS))
     for name, data in packs.items():
         encoder.add(name, data)
-    description, parity = encoder.finish()
-    return [parity_object(description, number, shard)[0] for number, shard in enumerate(parity)]
+    return [key for key, _ in encoder.objects()]
 
 
 def products(packs: dict[str, bytes]) -> None:

@@ -68,7 +68,7 @@ def test_what_comes_soon_beside_what_can_wait(way: str) -> None:
                 hasher.later(other, memoryview(more))
                 hasher.soon(one, memoryview(data)).result()
                 first, second = first + data, second + more
-            hasher.settle()
+            hasher.settle(other)
             assert one.digest() == hashlib.sha256(first).digest()
             assert other.digest() == hashlib.sha256(second).digest()
 

@@ -6,7 +6,7 @@ A preservation takes two: of each file as it is read, of each pack as it grows. 
 from __future__ import annotations
 
 import hashlib
-from collections import deque
+from collections import Counter, deque
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Condition
 from types import TracebackType
@@ -50,6 +50,8 @@ class Hasher:
     def __init__(self) -> None:
         self._thread = ThreadPoolExecutor(1)
         self._later: deque[tuple[Sha256, memoryview]] = deque()
+        self._waiting: Counter[Sha256] = Counter()  # bytes given to `later` and not taken yet
+        self._alone = False  # nothing comes soon
         self._changed = Condition()
 
     def __enter__(self) -> Hasher:
@@ -62,18 +64,31 @@ class Hasher:
 
     def soon(self, digest: Sha256, data: memoryview) -> Future[None]:
         """Have `data` taken; it must not change until the future is done."""
+        self._alone = False
         return self._thread.submit(self._take, digest, data)
 
     def later(self, digest: Sha256, data: memoryview) -> None:
-        """Have `data` taken beside what comes soon; it must not change until `settle` returns."""
+        """Have `data` taken beside what comes soon; it must not change until `settle` returns for that digest."""
         with self._changed:
             self._later.append((digest, data))
+            self._waiting[digest] += len(data)
 
-    def settle(self, patience_s: float = 0.0) -> None:
-        """Return once everything given to `later` is taken; for so long it may wait for what comes soon."""
+    def hurry(self) -> None:
+        """Say that nothing comes soon for now: whoever says so waits for what waits."""
         with self._changed:
-            self._changed.wait_for(lambda: not self._later, patience_s)
-        self._thread.submit(self._take_rest).result()
+            self._alone = True
+            self._changed.notify_all()
+
+    def settle(self, digest: Sha256, patience_s: float = 0.0) -> None:
+        """Return once everything that `later` was given of this digest is taken, and of those before it.
+
+        For so many seconds it may wait for what comes soon, to be taken beside it.
+        """
+        with self._changed:
+            self._changed.wait_for(lambda: self._alone or not self._waiting[digest], patience_s)
+            waiting = self._waiting[digest]
+        if waiting:
+            self._thread.submit(self._take_rest, digest).result()
 
     def _take(self, digest: Sha256, data: memoryview) -> None:
         while len(data):
@@ -82,14 +97,16 @@ class Hasher:
                 digest.update(data)
                 return
             update_both(digest, data[: len(more)], other, more)
+            self._taken(other, len(more))
             data = data[len(more) :]
 
-    def _take_rest(self) -> None:
-        while True:
+    def _take_rest(self, digest: Sha256) -> None:
+        while self._waiting[digest]:
             other, more = self._next(1 << 62)
             if other is None:
                 return
             other.update(more)
+            self._taken(other, len(more))
 
     def _next(self, length: int) -> tuple[Sha256 | None, memoryview]:
         """At most that many bytes of what waits, and whose they are."""
@@ -99,6 +116,11 @@ class Hasher:
             digest, data = self._later.popleft()
             if len(data) > length:
                 self._later.appendleft((digest, data[length:]))
-            elif not self._later:
-                self._changed.notify_all()
             return digest, data[:length]
+
+    def _taken(self, digest: Sha256, length: int) -> None:
+        with self._changed:
+            self._waiting[digest] -= length
+            if not self._waiting[digest]:
+                del self._waiting[digest]
+                self._changed.notify_all()

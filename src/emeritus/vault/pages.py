@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import mmap
 
+import numpy as np
+
 
 def pages(length: int) -> memoryview:
     """`length` zero bytes, writable. Given back to the system when nothing refers to them."""
@@ -13,3 +15,8 @@ def pages(length: int) -> memoryview:
     with contextlib.suppress(OSError, AttributeError):  # where there are none, small ones serve
         room.madvise(mmap.MADV_HUGEPAGE)
     return memoryview(room)[:length]
+
+
+def copy(data: bytes | bytearray | memoryview, out: memoryview) -> None:
+    """Fill `out` with as many bytes. Other threads run meanwhile, which they do not while a view is assigned to."""
+    np.copyto(np.frombuffer(out, np.uint8), np.frombuffer(data, np.uint8))

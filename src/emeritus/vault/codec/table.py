@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from emeritus.errors import IntegrityError, UnknownFormat
 from emeritus.vault.codec import difference, numbers
 from emeritus.vault.codec.numbers import Data
+from emeritus.vault.pages import copy
 
 RAW, ZLIB, XZ, NUMBERS, DIFFERENCE = 0, 1, 2, 3, 4
 XZ_MEMORY = 128 << 20  # bytes a decoder may take; preset 6 needs 9 MiB
@@ -41,7 +42,7 @@ class Encoding:
 def _raw(stored: Data, out: memoryview) -> None:
     if len(stored) != len(out):
         raise IntegrityError(f"{len(out)} raw bytes are {len(stored)}")
-    out[:] = stored
+    copy(stored, out)
 
 
 def _inflate(stored: Data, out: memoryview) -> None:

@@ -17,9 +17,10 @@ from emeritus.vault.codec.numbers import Data
 from emeritus.vault.codec.table import decode_pieces
 from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of_pieces, sha256_of
+from emeritus.vault.formats.cut import SEGMENT_BYTES
 from emeritus.vault.hashing import Hasher, Sha256
 from emeritus.vault.keys.keyring import Keyring
-from emeritus.vault.pages import pages
+from emeritus.vault.pages import copy, pages
 
 FORMAT = 0
 MAGIC = b"EMPACK" + FORMAT.to_bytes(2, "little")
@@ -70,8 +71,13 @@ class Encoded:
 
 
 def target(total_bytes: int) -> int:
-    """How many bytes of segments close a pack of a model of `total_bytes`."""
-    return min(TARGET_BYTES, max(LEAST_BYTES, total_bytes // PACKS))
+    """How many bytes of segments close a pack at most, of a model of `total_bytes`."""
+    return share(total_bytes, PACKS, TARGET_BYTES)
+
+
+def share(bytes_left: int, packs: int, most: int) -> int:
+    """How many bytes each of so many packs takes of those left, as far as a pack may: no fewer than LEAST_BYTES."""
+    return min(most, max(LEAST_BYTES, -(-bytes_left // packs)))
 
 
 def pack_key(name: str) -> str:
@@ -86,13 +92,12 @@ def pack_name(key: str) -> str | None:
 
 
 class PackBuilder:
-    """Collects encoded segments in memory until they measure `target_bytes`, enough for one pack. May be used again."""
+    """Collects encoded segments in memory, about `expected_bytes` of them, for one pack. May be used again."""
 
-    def __init__(self, target_bytes: int = 0, hasher: Hasher | None = None) -> None:
+    def __init__(self, expected_bytes: int = 0, hasher: Hasher | None = None) -> None:
         """`hasher`: takes the pack's sha256 meanwhile; without it, it is taken here, as the pack grows."""
-        self._target = target_bytes
         self._hasher = hasher
-        self._room = pages(target_bytes + LEAST_BYTES)
+        self._room = pages(expected_bytes + min(expected_bytes, SEGMENT_BYTES) + LEAST_BYTES)
         self.clear()
 
     def clear(self) -> None:
@@ -103,9 +108,9 @@ class PackBuilder:
         self._append(MAGIC)
 
     @property
-    def full(self) -> bool:
-        """Whether it has reached its target size."""
-        return self._used >= self._target
+    def used(self) -> int:
+        """Bytes so far."""
+        return self._used
 
     def add(self, new: Encoded) -> None:
         """Append one segment, by copying."""
@@ -126,7 +131,7 @@ class PackBuilder:
         footer = FOOTER.pack(self._used, len(self.entries), sha256_of(index), END)
         self._append(index + footer)
         if self._hasher is not None:
-            self._hasher.settle(patience_s)
+            self._hasher.settle(self._digest, patience_s)
         return self._digest.hexdigest(), self._room[: self._used].toreadonly()
 
     def _append(self, data: Data) -> None:
@@ -135,7 +140,7 @@ class PackBuilder:
             more = pages(end + end // 8)
             more[: self._used] = self._room[: self._used]
             self._room = more
-        self._room[self._used : end] = data
+        copy(data, self._room[self._used : end])
         if self._hasher is not None:
             self._hasher.later(self._digest, self._room[self._used : end])
         else:

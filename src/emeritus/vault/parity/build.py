@@ -12,9 +12,19 @@ from collections.abc import Sequence
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import InputError
 from emeritus.vault.codec.reed_solomon import MOST_SHARDS, Buffer, cauchy, combine
+from emeritus.vault.hashing import Sha256, update_both
 from emeritus.vault.packs.pack import damaged, pack_key
 from emeritus.vault.pages import pages
-from emeritus.vault.parity.form import BLOCK, Description, digests_of, parity_object, read_description
+from emeritus.vault.parity.form import (
+    BLOCK,
+    Description,
+    around,
+    digests_of,
+    parity_object,
+    read_description,
+    room_around,
+    shard_key,
+)
 from emeritus.vault.progress import Progress, silent
 
 SHARDS = 2  # so many packs of a group may be lost, or blocks of a column
@@ -29,7 +39,9 @@ class Encoder:
         self.numbers = tuple(numbers)
         self.packs: list[tuple[str, int]] = []
         self._digests: list[bytes] = []
-        self._parity = [pages(0) for _ in self.numbers]  # with room to grow: packs of one act differ little in length
+        self._rooms = [pages(0) for _ in self.numbers]  # each with room before and behind for what is told of the group
+        self._before = 0  # where parity begins in its room
+        self._most = 0  # how long it may become there: packs of one act differ little in length
         self._length = 0
 
     def add(self, name: str, data: Buffer) -> None:
@@ -37,32 +49,66 @@ class Encoder:
         matrix = cauchy(self.numbers, [len(self.packs)])
         with memoryview(data) as view:
             self._grow(len(view))
+            shards = self._shards()
             digests = []
             for at in range(0, len(view), _STRIP):
                 strip = view[at : at + _STRIP]
                 digests.append(digests_of(strip))
-                combine(matrix, [strip], [parity[at : at + len(strip)] for parity in self._parity], add=True)
+                combine(matrix, [strip], [shard[at : at + len(strip)] for shard in shards], add=True)
             self.packs.append((name, len(view)))
         self._digests.append(b"".join(digests))
 
     def finish(self, before: Sequence[bytes] = ()) -> tuple[Description, list[memoryview]]:
         """(what every shard of the group tells, the shards). `before`: digests of the shards that are there already."""
-        shards = [parity[: self._length] for parity in self._parity]
-        ours = tuple(digests_of(shard) for shard in shards)
+        shards = self._shards()
+        ours = tuple(map(digests_of, shards))
         return Description(tuple(self.packs), tuple(self._digests), (*before, *ours)), shards
 
+    def objects(self, before: Sequence[bytes] = ()) -> list[tuple[str, memoryview]]:
+        """(key, bytes) of each shard's object, made where the shards lie. Use once, at the end; `before` as above."""
+        description, shards = self.finish(before)
+        made = []
+        for number, room in zip(self.numbers, self._rooms, strict=True):
+            told, end = around(description, number)
+            start, behind = self._before - len(told), self._before + self._length
+            if start < 0 or behind + len(end) > len(room):  # of more packs or shards than groups have as a rule
+                return [parity_object(description, *each) for each in zip(self.numbers, shards, strict=True)]
+            room[start : self._before] = told
+            room[behind : behind + len(end)] = end
+            made.append(room[start : behind + len(end)])
+        return [
+            (shard_key(description, number, digest), data)
+            for number, digest, data in zip(self.numbers, _sha256_of_each(made), made, strict=True)
+        ]
+
+    def _shards(self) -> list[memoryview]:
+        return [room[self._before : self._before + self._length] for room in self._rooms]
+
     def _grow(self, length: int) -> None:
-        for number, parity in enumerate(self._parity):
-            if len(parity) < length:
-                self._parity[number] = pages(length + length // 4)
-                self._parity[number][: self._length] = parity[: self._length]
+        if length > self._most:
+            most = length + length // 4
+            before, behind = room_around(PACKS, max(self.numbers, default=0) + 1, most)
+            grown = [pages(before + most + behind) for _ in self.numbers]
+            for room, shard in zip(grown, self._shards(), strict=True):
+                room[before : before + len(shard)] = shard
+            self._rooms, self._before, self._most = grown, before, most
         self._length = max(self._length, length)
+
+
+def _sha256_of_each(objects: Sequence[memoryview]) -> list[str]:
+    """In hex; two side by side, which takes less time than one after the other."""
+    digests = [Sha256() for _ in objects]
+    for at in range(0, len(objects) - 1, 2):
+        update_both(digests[at], objects[at], digests[at + 1], objects[at + 1])
+    if len(objects) % 2:
+        digests[-1].update(objects[-1])
+    return [digest.hexdigest() for digest in digests]
 
 
 class GroupBuilder:
     """Parity for packs as they are written: `add` each, then `finish`. A full group is stored at once.
 
-    Memory: `shards` times the longest pack, and once more while a group is stored.
+    Memory: `shards` times the longest pack.
     """
 
     def __init__(self, store: BlobStore, shards: int = SHARDS) -> None:
@@ -87,8 +133,7 @@ class GroupBuilder:
         return self.keys
 
     def _close(self) -> None:
-        description, parity = self._encoder.finish()
-        self.keys += store_shards(self._store, description, dict(zip(self._encoder.numbers, parity, strict=True)))
+        self.keys += store_shards(self._store, self._encoder.objects())
         self._encoder = Encoder(range(self._shards))
 
 
@@ -119,15 +164,13 @@ def strengthen(store: BlobStore, key: str, shards: int) -> list[str]:
     encoder = Encoder(range(len(there.shard_digests), shards))
     for name in there.names:
         encoder.add(name, sound_pack(store, name))
-    description, parity = encoder.finish(there.shard_digests)
-    return store_shards(store, description, dict(zip(encoder.numbers, parity, strict=True)))
+    return store_shards(store, encoder.objects(there.shard_digests))
 
 
-def store_shards(store: BlobStore, description: Description, shards: dict[int, memoryview]) -> list[str]:
+def store_shards(store: BlobStore, objects: Sequence[tuple[str, memoryview]]) -> list[str]:
     """Make shards durable; their keys. What lies damaged under such a name is replaced: only these bytes fit it."""
     keys = []
-    for number, parity in shards.items():
-        key, data = parity_object(description, number, parity)
+    for key, data in objects:
         if not store.put_if_absent(key, data) and store.get(key) != data:
             store.put(key, data)
         keys.append(key)

@@ -106,14 +106,30 @@ def parity_object(
     description: Description, shard: int, parity: bytes | bytearray | memoryview
 ) -> tuple[str, memoryview]:
     """(key, bytes) of one shard's object."""
-    told = description.to_bytes(shard)
-    parts = (told, parity, told, TAIL.pack(len(told), END))
+    told, end = around(description, shard)
+    parts = (told, parity, end)
     data, at = pages(sum(map(len, parts))), 0
     for part in parts:
         data[at : at + len(part)] = part
         at += len(part)
-    key = ShardKey(description.group, shard, hashlib.sha256(data).hexdigest())
-    return str(key), data
+    return shard_key(description, shard, hashlib.sha256(data).hexdigest()), data
+
+
+def around(description: Description, shard: int) -> tuple[bytes, bytes]:
+    """What stands before a shard's parity in its object, and after it."""
+    told = description.to_bytes(shard)
+    return told, told + TAIL.pack(len(told), END)
+
+
+def room_around(packs: int, shards: int, length: int) -> tuple[int, int]:
+    """The most bytes that `around` gives for so many packs and shards of at most `length` bytes."""
+    told = HEAD.size + MEMBER.size * packs + SIZE * ((packs + shards) * blocks_in(length) + 1)
+    return told, told + TAIL.size
+
+
+def shard_key(description: Description, shard: int, sha256: str) -> str:
+    """Where the object of one shard lies, by the sha256 (hex) of its bytes."""
+    return str(ShardKey(description.group, shard, sha256))
 
 
 def parse_description(told: bytes, key: str) -> Description:

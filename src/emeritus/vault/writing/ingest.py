@@ -2,7 +2,7 @@
 
 Order of truth: segments proven in memory -> packs durable -> their parity -> a copy of the manifest in a pack of its
 own, with parity -> the manifest. A crash before the last step leaves packs that nobody refers to, which the next
-attempt finds and uses. Memory: a few segments, two packs and the parity of one group, however large the model.
+attempt finds and uses. Memory: a few segments, five packs and the parity of one group, however large the model.
 """
 
 from __future__ import annotations
@@ -150,11 +150,12 @@ class Ingest:
                     segments = []
                     continue
                 encoded = each.encoded
+                done += encoded.length
+                writer.left = total - done
                 if encoded.encoding != _HELD and encoded.blake3 not in self._kept:
                     self._kept.add(encoded.blake3)
                     writer.add(encoded)
                 segments.append((encoded.blake3.hex(), encoded.length))
-                done += encoded.length
                 self._progress(each.file.path, done, total)
                 self._busy.renew()
             writer.flush()

@@ -9,11 +9,23 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import uvicorn
+from openai import BaseModel as SdkModel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
 from emeritus.access.policy import Admission, Tokens
-from emeritus.engines.base import Answer, Build, Capabilities, Message, Piece, Sampling, Scored, TokenLogprob, collect
+from emeritus.engines.base import (
+    Answer,
+    Build,
+    Capabilities,
+    Message,
+    Piece,
+    Sampling,
+    Scored,
+    TokenLogprob,
+    Tool,
+    collect,
+)
 from emeritus.errors import BadKey, EngineDied, NotEntitled, NotFound, NotSupported, QuotaExceeded
 from emeritus.gateway.app import build_gateway
 from emeritus.gateway.backend import Limits, ModelInfo
@@ -45,18 +57,35 @@ class Puppet:
 
     def __init__(self) -> None:
         self.words: Sequence[str] = WORDS
-        self.can = Capabilities(logprobs=True, seed=True)
+        self.can = Capabilities(logprobs=True, seed=True, tools=True, complete=True, count=True)
         self.build = Build("puppet")
         self.asked: list[tuple[Sequence[Message], Sampling]] = []
+        self.continued: list[tuple[str, Sampling]] = []
+        self.shown: list[Sequence[Tool]] = []  # tools, of each conversation
         self.fails_after: tuple[int, Exception] | None = None  # words said before it fails
         self.pause_s = 0.0
         self.endless = False
         self.cancelled = 0
         self.running = 0
 
-    async def stream(self, messages: Sequence[Message], sampling: Sampling) -> AsyncIterator[Piece]:
+    def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncIterator[Piece]:
         """Say the words, one piece each."""
         self.asked.append((messages, sampling))
+        self.shown.append(tools)
+        return self._say(sampling)
+
+    def complete(self, text: str, sampling: Sampling) -> AsyncIterator[Piece]:
+        """The same words after any text."""
+        self.continued.append((text, sampling))
+        return self._say(sampling)
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """As many as an answer says there were."""
+        return 12
+
+    async def _say(self, sampling: Sampling) -> AsyncIterator[Piece]:
         self.running += 1
         try:
             said = 0
@@ -73,9 +102,9 @@ class Puppet:
         finally:
             self.running -= 1
 
-    async def answer(self, messages: Sequence[Message], sampling: Sampling) -> Answer:
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The same, whole."""
-        return await collect(self.stream(messages, sampling))
+        return await collect(self.stream(messages, sampling, tools))
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Not what the gateway asks for."""
@@ -164,6 +193,18 @@ class House:
             await self.asleep.wait()
         if self.wake_error is not None:
             raise self.wake_error
+
+
+def leftovers(value: object, path: str = "") -> list[str]:
+    """Fields that the SDK's types do not know, by path."""
+    if isinstance(value, SdkModel):
+        found = [f"{path}.{name}" for name in value.model_extra or {}]
+        for name in type(value).model_fields:
+            found += leftovers(getattr(value, name), f"{path}.{name}")
+        return found
+    if isinstance(value, list):
+        return [entry for item in value for entry in leftovers(item, f"{path}[]")]
+    return []
 
 
 def died() -> EngineDied:

@@ -13,6 +13,8 @@ from emeritus.access.policy import ACCESSES, REFUSALS
 from emeritus.engines.base import Sampling
 from emeritus.gateway.app import build_gateway
 from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, _ChatBody
+from emeritus.gateway.openai.completions_body import COMPLETION_IGNORED, COMPLETION_UNUSED, MAX_TOKENS, CompletionBody
+from emeritus.gateway.openai.responses_body import RESPONSE_IGNORED, RESPONSE_UNUSED, ResponseBody
 from emeritus.gateway.openai.wire import Standing
 from emeritus.tiers import Tier
 
@@ -41,11 +43,26 @@ def test_every_route_is_documented() -> None:
         ("**Followed:**", "Messages have", set(_ChatBody.model_fields)),
         ("**Accepted without effect**", "**Refused**", set(IGNORED)),
         ("**Refused**", "The rule", set(UNUSED)),
+        ("**Fields followed:**", "**Fields without", set(CompletionBody.model_fields)),
+        ("**Fields without effect:**", "## Responses", set(COMPLETION_IGNORED) | set(COMPLETION_UNUSED)),
+        ("**Fields taken:**", "**Nothing is kept**", set(ResponseBody.model_fields)),
+        ("**Nothing is kept**", "A stream that fails", set(RESPONSE_IGNORED) | set(RESPONSE_UNUSED)),
         ("in the object `emeritus`", "also sends", set(Standing.model_fields)),
         ("in the object `emeritus`", "also sends", set(Tier) | set(ACCESSES)),
         ("## Who may call", "A key is", set(REFUSALS)),
     ],
-    ids=["followed", "ignored", "refused", "standing", "states", "reasons"],
+    ids=[
+        "followed",
+        "ignored",
+        "refused",
+        "completions",
+        "not in completions",
+        "responses",
+        "not in responses",
+        "standing",
+        "states",
+        "reasons",
+    ],
 )
 def test_every_name_is_documented(start: str, end: str, names: set[str]) -> None:
     """Each field or code stands in its own section."""
@@ -63,3 +80,5 @@ def test_the_error_of_each_reason() -> None:
 def test_the_default_length() -> None:
     """The documented default of max_tokens is the engine's."""
     assert f"({Sampling().max_tokens} when neither is sent)" in TEXT
+    assert f"`max_tokens` ({MAX_TOKENS} when it is not sent)" in TEXT
+    assert f"`max_output_tokens` ({Sampling().max_tokens} when it is not sent)" in TEXT

@@ -7,8 +7,7 @@ from pathlib import Path
 
 import openai
 import pytest
-from gateway_house import DIGEST, KEY, WORDS, House, died, until
-from openai import BaseModel as SdkModel
+from gateway_house import DIGEST, KEY, WORDS, House, died, leftovers, until
 from openai.types.chat import ChatCompletionMessageParam
 
 from emeritus.access.policy import Tokens
@@ -18,18 +17,6 @@ from emeritus.errors import ContextTooLong
 
 ASK: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Who are you?"}]
 TEXT = "".join(WORDS)
-
-
-def leftovers(value: object, path: str = "") -> list[str]:
-    """Fields that the SDK's types do not know, by path."""
-    if isinstance(value, SdkModel):
-        found = [f"{path}.{name}" for name in value.model_extra or {}]
-        for name in type(value).model_fields:
-            found += leftovers(getattr(value, name), f"{path}.{name}")
-        return found
-    if isinstance(value, list):
-        return [entry for item in value for entry in leftovers(item, f"{path}[]")]
-    return []
 
 
 async def test_an_answer_is_a_chat_completion(client: openai.AsyncOpenAI, house: House) -> None:

@@ -145,10 +145,14 @@ def _refuse_unable(can: Capabilities, call: Call) -> None:
         raise NotSupported(f"{call.model!r} runs on an engine that reports no log-probabilities", param="logprobs")
     if call.sampling.stop and not can.stop:
         raise NotSupported(f"{call.model!r} runs on an engine that knows no stop sequences", param="stop")
-    if call.tools and not can.tools:
-        raise NotSupported(f"{call.model!r} has no place for tool definitions in its chat template", param="tools")
+    if not can.tools and (call.tools or any(_of_tools(prompt) for prompt in call.prompts)):
+        raise NotSupported(f"{call.model!r} has no place for tools in its chat template", param="tools")
     if not can.complete and any(isinstance(prompt, str) for prompt in call.prompts):
         raise NotSupported(f"{call.model!r} runs on an engine that answers conversations only", param="prompt")
+
+
+def _of_tools(prompt: Prompt) -> bool:
+    return not isinstance(prompt, str) and any(turn.role == "tool" or turn.tool_calls for turn in prompt)
 
 
 async def _count(awake: Awake, call: Call) -> int:

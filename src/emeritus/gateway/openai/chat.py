@@ -6,13 +6,17 @@ import secrets
 import time
 from collections.abc import Mapping, Sequence
 
+from openai.types.chat import ChatCompletion, ChatCompletionMessage
+from openai.types.chat.chat_completion import Choice, ChoiceLogprobs
+
 from emeritus.engines.base import Answer, Piece
 from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.calls import Call, total
 from emeritus.gateway.openai.chat_body import ChatCall, parse_chat
-from emeritus.gateway.openai.chunks import DONE, Chunks, failure, waiting
-from emeritus.gateway.openai.wire import AnswerMessage, ChatCompletion, Choice, choice_logprobs, fingerprint, usage
+from emeritus.gateway.openai.chunks import Chunks
+from emeritus.gateway.openai.events import DONE, failure, waiting
+from emeritus.gateway.openai.wire import as_json, fingerprint, token_logprobs, usage
 from emeritus.gateway.wording import Render
 
 
@@ -39,7 +43,7 @@ class ChatRendering:
     def whole(self, answers: Sequence[Answer]) -> bytes:
         """A chat completion."""
         used = total(answers, self._call.n)
-        return ChatCompletion(
+        completion = ChatCompletion(
             id=self._identity,
             object="chat.completion",
             created=self._created,
@@ -47,7 +51,8 @@ class ChatRendering:
             choices=[self._choice(index, answer) for index, answer in enumerate(answers)],
             usage=usage(used.prompt, used.completion),
             system_fingerprint=self._fingerprint,
-        ).as_json()
+        )
+        return as_json(completion)
 
     def of(self, index: int, piece: Piece) -> bytes:
         """Chunks."""
@@ -69,7 +74,7 @@ class ChatRendering:
         wanted = self._call.sampling.logprobs is not None
         return Choice(
             index=index,
-            message=AnswerMessage(role="assistant", content=answer.text, refusal=None),
-            logprobs=choice_logprobs(answer.logprobs) if wanted else None,
+            message=ChatCompletionMessage(role="assistant", content=answer.text, refusal=None),
+            logprobs=ChoiceLogprobs(content=token_logprobs(answer.logprobs), refusal=None) if wanted else None,
             finish_reason=answer.finish_reason,
         )

@@ -6,6 +6,7 @@ that would change what the model produces is followed or refused, never dropped 
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -13,19 +14,24 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emeritus.engines.base import Message, Role, Sampling
 from emeritus.errors import BadRequest
-from emeritus.gateway.calls import Call
+from emeritus.gateway.calls import MAX_CHOICES, Call
 
-ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
+ROLES: dict[str, Role] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+}
 MAX_ALTERNATIVES = 20  # OpenAI's bound on top_logprobs
+MAX_TOOLS = 128
+_BRANCHES = frozenset({"str", "message", "function_call", "function_call_output"})
 
 # Fields of OpenAI's that this API cannot follow. They may be sent with the value that means "not used".
 UNUSED: dict[str, tuple[Any, ...]] = {
-    "n": (1,),
     "frequency_penalty": (0,),
     "presence_penalty": (0,),
     "logit_bias": ({},),
-    "tools": ([],),
-    "tool_choice": ("none", "auto"),
     "functions": ([],),
     "function_call": ("none", "auto"),
     "response_format": ({"type": "text"},),
@@ -52,7 +58,7 @@ IGNORED = frozenset(
     }
 )
 # Fields of a message that carry nothing when they are null or empty, as when a client sends an answer back.
-EMPTY_IN_MESSAGE = frozenset({"name", "refusal", "tool_calls", "function_call", "audio", "annotations"})
+EMPTY_IN_MESSAGE = frozenset({"name", "refusal", "function_call", "audio", "annotations"})
 
 
 class _Part(BaseModel):
@@ -62,14 +68,53 @@ class _Part(BaseModel):
     text: str
 
 
+class _Function(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: Annotated[str, Field(min_length=1, max_length=64)]
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: Literal[False] | None = None  # nothing here holds an answer to a schema
+
+
+class ToolDefinition(BaseModel):
+    """A function the model is told of."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    type: Literal["function"]
+    function: _Function
+
+
+class _Called(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    name: str
+    arguments: str
+
+
+class ToolCall(BaseModel):
+    """A call that an earlier answer is said to have made."""
+
+    model_config = ConfigDict(strict=True, extra="forbid")
+
+    id: str
+    type: Literal["function"]
+    function: _Called
+
+
 class _Turn(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow")
 
-    role: Literal["system", "developer", "user", "assistant"]
-    content: str | list[_Part]
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[_Part] | None = None
+    tool_calls: list[ToolCall] | None = None
+    tool_call_id: str | None = None
 
 
-class _StreamOptions(BaseModel):
+class StreamOptions(BaseModel):
+    """What is sent with a stream."""
+
     model_config = ConfigDict(strict=True, extra="forbid")
 
     include_usage: bool | None = None
@@ -84,7 +129,7 @@ class _ChatBody(BaseModel):
     model: str
     messages: Annotated[list[_Turn], Field(min_length=1)]
     stream: bool | None = None
-    stream_options: _StreamOptions | None = None
+    stream_options: StreamOptions | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=1 << 20)] | None = None
@@ -93,6 +138,9 @@ class _ChatBody(BaseModel):
     stop: str | Annotated[list[str], Field(max_length=4)] | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=MAX_ALTERNATIVES)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = None
+    tools: Annotated[list[ToolDefinition], Field(max_length=MAX_TOOLS)] | None = None
+    tool_choice: Literal["none", "auto"] | None = None  # a call cannot be forced
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,19 +156,35 @@ def parse_chat(body: bytes) -> ChatCall:
     try:
         asked = _ChatBody.model_validate_json(body)
     except ValidationError as error:
-        raise _refusal(error) from error
-    _refuse_others(asked)
+        raise refusal(error) from error
+    refuse_others(asked.model_extra, UNUSED, IGNORED)
     messages = tuple(_message(turn, index) for index, turn in enumerate(asked.messages))
-    return ChatCall(Call(asked.model, (messages,), _sampling(asked), bool(asked.stream)), _include_usage(asked))
+    call = Call(
+        asked.model,
+        (messages,),
+        _sampling(asked),
+        stream=bool(asked.stream),
+        n=asked.n or 1,
+        tools=() if asked.tool_choice == "none" else tool_definitions(asked.tools),
+    )
+    return ChatCall(call, include_usage(asked.stream, asked.stream_options))
 
 
-def _refuse_others(asked: _ChatBody) -> None:
-    for name, value in (asked.model_extra or {}).items():
-        if value is None or name in IGNORED:
+def tool_definitions(tools: Sequence[ToolDefinition] | None) -> tuple[dict[str, Any], ...]:
+    """As the chat template takes them."""
+    return tuple(tool.model_dump(exclude_none=True) for tool in tools or ())
+
+
+def refuse_others(
+    others: Mapping[str, Any] | None, unused: Mapping[str, tuple[Any, ...]], ignored: frozenset[str]
+) -> None:
+    """Raises BadRequest for a field that is unknown, or not followed and sent with a value that would matter."""
+    for name, value in (others or {}).items():
+        if value is None or name in ignored:
             continue
-        if name not in UNUSED:
+        if name not in unused:
             raise BadRequest(f"unknown field {name[:80]!r}", param=name[:80])
-        if not any(value == unused and type(value) is not bool for unused in UNUSED[name]):
+        if not any(value == harmless and type(value) is not bool for harmless in unused[name]):
             raise BadRequest(
                 f"{name!r} is not supported here with this value",
                 remedy="Leave the field out; a field that would change the answer is never dropped in silence.",
@@ -133,8 +197,16 @@ def _message(turn: _Turn, index: int) -> Message:
         if name not in EMPTY_IN_MESSAGE or value not in (None, [], ""):
             where = f"messages.{index}.{name[:80]}"
             raise BadRequest(f"{where!r} is not supported: a message is a role and a text", param=where)
-    content = turn.content if isinstance(turn.content, str) else "".join(part.text for part in turn.content)
-    return Message(ROLES[turn.role], content)
+    calls = tuple(call.model_dump() for call in turn.tool_calls or ())
+    if calls and turn.role != "assistant":
+        raise BadRequest("only an assistant calls tools", param=f"messages.{index}.tool_calls")
+    if (turn.tool_call_id is None) == (turn.role == "tool"):
+        raise BadRequest("a tool_call_id belongs to the role tool and to no other", param=f"messages.{index}.role")
+    if turn.content is None and not calls:
+        raise BadRequest("a message needs its text", param=f"messages.{index}.content")
+    parts = turn.content or ""
+    content = parts if isinstance(parts, str) else "".join(part.text for part in parts)
+    return Message(ROLES[turn.role], content, calls, turn.tool_call_id)
 
 
 def _sampling(asked: _ChatBody) -> Sampling:
@@ -143,28 +215,35 @@ def _sampling(asked: _ChatBody) -> Sampling:
         raise BadRequest("max_tokens and max_completion_tokens differ; send one of them", param="max_tokens")
     if asked.top_logprobs is not None and not asked.logprobs:
         raise BadRequest("top_logprobs needs logprobs to be true", param="top_logprobs")
-    stop = (asked.stop,) if isinstance(asked.stop, str) else tuple(asked.stop or ())
-    if "" in stop:
-        raise BadRequest("a stop sequence is empty", param="stop")
     return Sampling(
         max_tokens=asked.max_completion_tokens or asked.max_tokens or standard.max_tokens,
         temperature=standard.temperature if asked.temperature is None else asked.temperature,
         top_p=standard.top_p if asked.top_p is None else asked.top_p,
         seed=asked.seed,
-        stop=stop,
+        stop=stop_sequences(asked.stop),
         logprobs=(asked.top_logprobs or 0) if asked.logprobs else None,
     )
 
 
-def _include_usage(asked: _ChatBody) -> bool:
-    if asked.stream_options is None:
+def stop_sequences(stop: str | list[str] | None) -> tuple[str, ...]:
+    """None, one or several. Raises BadRequest for an empty one."""
+    found = (stop,) if isinstance(stop, str) else tuple(stop or ())
+    if "" in found:
+        raise BadRequest("a stop sequence is empty", param="stop")
+    return found
+
+
+def include_usage(stream: bool | None, options: StreamOptions | None) -> bool:
+    """Whether a stream ends with what it used. Raises BadRequest for options of a stream that was not asked for."""
+    if options is None:
         return False
-    if not asked.stream:
+    if not stream:
         raise BadRequest("stream_options needs stream to be true", param="stream_options")
-    return bool(asked.stream_options.include_usage)
+    return bool(options.include_usage)
 
 
-def _refusal(error: ValidationError) -> BadRequest:
+def refusal(error: ValidationError) -> BadRequest:
+    """What a body that does not fit is refused with."""
     found = error.errors(include_url=False, include_input=False)
     first = max(found, key=lambda entry: len(entry["loc"]))  # the deepest: of a union, the branch that was meant
     if first["type"] == "json_invalid":
@@ -177,4 +256,4 @@ def _refusal(error: ValidationError) -> BadRequest:
 
 def _names_branch(part: int | str) -> bool:
     """Whether a part of a location is pydantic's name for a union's branch rather than a field of the caller's."""
-    return isinstance(part, str) and (part == "str" or part.startswith(("list[", "constrained-")))
+    return isinstance(part, str) and (part in _BRANCHES or part.startswith(("list[", "constrained-")))

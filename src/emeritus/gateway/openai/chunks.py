@@ -1,28 +1,24 @@
-"""A streamed answer's events: server-sent events (WHATWG HTML) whose data are OpenAI's chat completion chunks."""
+"""A streamed chat answer's chunks. A text's chunk differs from the last one in the text alone, so that only the text is
+written anew: the rest is serialised once for each choice.
+"""
 
 from __future__ import annotations
 
+import json
+
+from openai.types import CompletionUsage
+from openai.types.chat import ChatCompletionChunk
+from openai.types.chat.chat_completion_chunk import Choice, ChoiceDelta, ChoiceLogprobs
+
 from emeritus.access.policy import Tokens
 from emeritus.engines.base import Piece
-from emeritus.errors import EmeritusError
 from emeritus.gateway.calls import sum_used
 from emeritus.gateway.openai.chat_body import ChatCall
-from emeritus.gateway.openai.refusals import error_body
-from emeritus.gateway.openai.wire import Chunk, ChunkChoice, Delta, Usage, choice_logprobs, usage
+from emeritus.gateway.openai.events import event
+from emeritus.gateway.openai.wire import token_logprobs, usage
 
-WAKING = b": waking\n\n"  # a comment: clients skip it, and it can never be taken for content
-WORKING = b": working\n\n"
-DONE = b"data: [DONE]\n\n"
-
-
-def waiting(awake: bool) -> bytes:
-    """What a silent stream says."""
-    return WORKING if awake else WAKING
-
-
-def failure(error: EmeritusError) -> bytes:
-    """The event that ends a stream which had begun."""
-    return b"data: " + error_body(error).as_json() + b"\n\n"
+_HERE = b'"content":""'
+_write = json.JSONEncoder(ensure_ascii=False).encode
 
 
 class Chunks:
@@ -33,20 +29,26 @@ class Chunks:
         self._created = created
         self._asked = asked
         self._fingerprint = fingerprint
-        self._opened: set[int] = set()
+        self._around: dict[int, tuple[bytes, bytes]] = {}  # what stands before and after a choice's text
         self._ended: dict[int, Tokens] = {}
 
     def of(self, index: int, piece: Piece) -> bytes:
         """The events of one piece: its text and why it ended. Empty when the piece says nothing."""
         if not piece.text and not piece.logprobs and piece.finish_reason is None:
             return b""
-        events = b"" if index in self._opened else self._choice(index, Delta(role="assistant", content=""))
-        self._opened.add(index)
-        if piece.text or piece.logprobs:
-            events += self._choice(index, Delta(content=piece.text), piece)
+        events = b""
+        around = self._around.get(index)
+        if around is None:
+            events = self._choice(index, ChoiceDelta(role="assistant", content=""))
+            before, _, after = self._choice(index, ChoiceDelta(content="")).rpartition(_HERE)
+            around = self._around[index] = before + b'"content":', after
+        if piece.logprobs:
+            events += self._choice(index, ChoiceDelta(content=piece.text), piece)
+        elif piece.text:
+            events += around[0] + _write(piece.text).encode() + around[1]
         if piece.finish_reason is not None:
             self._ended[index] = Tokens(piece.prompt_tokens, piece.completion_tokens)
-            events += self._choice(index, Delta(), ended=piece)
+            events += self._choice(index, ChoiceDelta(), ended=piece)
         return events
 
     def used(self) -> bytes:
@@ -56,18 +58,18 @@ class Chunks:
         used = sum_used(self._ended, self._asked.call.n)
         return self._event([], usage(used.prompt, used.completion))
 
-    def _choice(self, index: int, delta: Delta, said: Piece | None = None, ended: Piece | None = None) -> bytes:
-        wanted = self._asked.call.sampling.logprobs is not None
-        choice = ChunkChoice(
+    def _choice(self, index: int, delta: ChoiceDelta, said: Piece | None = None, ended: Piece | None = None) -> bytes:
+        wanted = self._asked.call.sampling.logprobs is not None and said is not None
+        choice = Choice(
             index=index,
             delta=delta,
-            logprobs=choice_logprobs(said.logprobs) if wanted and said is not None else None,
+            logprobs=ChoiceLogprobs(content=token_logprobs(said.logprobs), refusal=None) if wanted and said else None,
             finish_reason=None if ended is None else ended.finish_reason,
         )
         return self._event([choice])
 
-    def _event(self, choices: list[ChunkChoice], used: Usage | None = None) -> bytes:
-        chunk = Chunk(
+    def _event(self, choices: list[Choice], used: CompletionUsage | None = None) -> bytes:
+        chunk = ChatCompletionChunk(
             id=self._identity,
             object="chat.completion.chunk",
             created=self._created,
@@ -77,4 +79,4 @@ class Chunks:
         )
         if self._asked.include_usage:
             chunk.usage = used  # null in every chunk but the last
-        return b"data: " + chunk.as_json() + b"\n\n"
+        return event(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 
 from starlette.datastructures import Headers
@@ -14,7 +15,7 @@ from emeritus.gateway.faults import error_headers
 from emeritus.gateway.notices import notice_headers
 from emeritus.gateway.openai.models import model_of
 from emeritus.gateway.openai.refusals import error_body
-from emeritus.gateway.openai.wire import ModelList
+from emeritus.gateway.openai.wire import ModelList, as_json
 from emeritus.statuses import http_status
 
 
@@ -31,17 +32,19 @@ class OpenAIFace:
 
     def refuse(self, error: EmeritusError, status: int | None = None) -> Response:
         """An error response."""
-        body = error_body(error).as_json()
-        return Response(body, status or http_status(error), error_headers(error), media_type="application/json")
+        headers = {"x-request-id": f"req_{secrets.token_hex(12)}", **error_headers(error)}
+        return Response(
+            as_json(error_body(error)), status or http_status(error), headers, media_type="application/json"
+        )
 
     def models(self, infos: Sequence[ModelInfo], _request: Request) -> Response:
         """Every resident."""
         listed = ModelList(object="list", data=[model_of(info) for info in infos])
-        return Response(listed.as_json(), media_type="application/json")
+        return Response(as_json(listed), media_type="application/json")
 
     def model(self, info: ModelInfo, _request: Request) -> Response:
         """One resident, with what is announced of it in headers."""
-        return Response(model_of(info).as_json(), headers=notice_headers(info), media_type="application/json")
+        return Response(as_json(model_of(info)), headers=notice_headers(info), media_type="application/json")
 
 
 def bearer(authorization: str | None) -> str | None:

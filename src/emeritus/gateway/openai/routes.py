@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from starlette.routing import BaseRoute, Route
 
 from emeritus.gateway.endpoint import Endpoint, Gate
-from emeritus.gateway.openai.chat import parse
+from emeritus.gateway.openai import chat, completions, responses
 from emeritus.gateway.openai.face import OpenAIFace
 
 FACE = OpenAIFace()
@@ -15,4 +15,5 @@ FACE = OpenAIFace()
 
 def routes(gate: Gate) -> Sequence[BaseRoute]:
     """The routes beside `/models`."""
-    return (Route("/chat/completions", Endpoint(gate, FACE, parse).answer, methods=["POST"]),)
+    parsers = {"/chat/completions": chat.parse, "/completions": completions.parse, "/responses": responses.parse}
+    return [Route(path, Endpoint(gate, FACE, parse).answer, methods=["POST"]) for path, parse in parsers.items()]

@@ -1,115 +1,27 @@
-"""OpenAI's response shapes, as far as this API answers: models of our own, checked in tests against the SDK's types.
+"""OpenAI's response shapes: the types of its own SDK, built from engine values, and what this API adds to them.
 
-Builders turn engine values into them. Fields that were never set are not sent, as OpenAI does. The namespaced
-`emeritus` object carries what OpenAI has no field for.
+Fields that were never set are not sent, as OpenAI does. The namespaced `emeritus` object carries what OpenAI has no
+field for. Importing this imports the SDK: only what serves the API does (docs/adr/0013-the-sdks-types.md).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Literal
+from collections.abc import Iterable, Sequence
 
+from openai.types import CompletionUsage
+from openai.types import Model as SdkModel
+from openai.types.chat import ChatCompletionTokenLogprob
+from openai.types.chat.chat_completion_token_logprob import TopLogprob
+from openai.types.shared import ErrorObject
 from pydantic import BaseModel
 
-from emeritus.engines.base import FinishReason, TokenLogprob
+from emeritus.engines.base import TokenLogprob
 
 UNLIKELY = -9999.0  # OpenAI's value for a log-probability that cannot be written as a JSON number
 
 
-class _Wire(BaseModel):
-    def as_json(self) -> bytes:
-        """Compact JSON, UTF-8, of the fields that were set."""
-        return self.model_dump_json(exclude_unset=True).encode()
-
-
-class TopLogprob(_Wire):
-    """One alternative. `bytes` is null where the token is only part of a character, so that its bytes are not known."""
-
-    token: str
-    bytes: list[int] | None
-    logprob: float
-
-
-class TokenProbability(TopLogprob):
-    """One generated token with its alternatives."""
-
-    top_logprobs: list[TopLogprob]
-
-
-class ChoiceLogprobs(_Wire):
-    """Log-probabilities of a choice's tokens."""
-
-    content: list[TokenProbability]
-    refusal: None = None
-
-
-class AnswerMessage(_Wire):
-    """What the model produced."""
-
-    role: Literal["assistant"]
-    content: str
-    refusal: None = None
-
-
-class Choice(_Wire):
-    """The one answer."""
-
-    index: int
-    message: AnswerMessage
-    logprobs: ChoiceLogprobs | None
-    finish_reason: FinishReason
-
-
-class Usage(_Wire):
-    """Token counts."""
-
-    prompt_tokens: int
-    completion_tokens: int
-    total_tokens: int
-
-
-class ChatCompletion(_Wire):
-    """A whole answer."""
-
-    id: str
-    object: Literal["chat.completion"]
-    created: int
-    model: str
-    choices: list[Choice]
-    usage: Usage
-    system_fingerprint: str | None
-
-
-class Delta(_Wire):
-    """What a chunk adds."""
-
-    role: Literal["assistant"] | None = None
-    content: str | None = None
-
-
-class ChunkChoice(_Wire):
-    """The one answer's next increment."""
-
-    index: int
-    delta: Delta
-    logprobs: ChoiceLogprobs | None
-    finish_reason: FinishReason | None
-
-
-class Chunk(_Wire):
-    """One event of a streamed answer. `usage` is sent only when asked for, null in all chunks but the last."""
-
-    id: str
-    object: Literal["chat.completion.chunk"]
-    created: int
-    model: str
-    choices: list[ChunkChoice]
-    system_fingerprint: str | None
-    usage: Usage | None = None
-
-
-class Standing(_Wire):
+class Standing(BaseModel):
     """What OpenAI's model object has no field for: the three axes, the tier, whether it answers although retired."""
 
     title: str
@@ -129,38 +41,34 @@ class Standing(_Wire):
     page: str | None
 
 
-class Model(_Wire):
+class Model(SdkModel):
     """A resident. `shutdown_date` is the day it leaves or left the offering, which need not end access."""
 
-    id: str
-    object: Literal["model"]
-    created: int
-    owned_by: str
-    shutdown_date: str | None
     emeritus: Standing
 
 
-class ModelList(_Wire):
+class ModelList(BaseModel):
     """Every resident."""
 
-    object: Literal["list"]
-    data: list[Model]
+    object: str
+    data: Sequence[Model]
 
 
-class ErrorFact(_Wire):
-    """An error in OpenAI's shape, with our code and what to do about it."""
+class ErrorFact(ErrorObject):
+    """An error in OpenAI's shape, with what to do about it."""
 
-    message: str
-    type: str
-    param: str | None
-    code: str
     remedy: str
 
 
-class ErrorBody(_Wire):
+class ErrorBody(BaseModel):
     """The envelope of an error."""
 
     error: ErrorFact
+
+
+def as_json(value: BaseModel) -> bytes:
+    """Compact JSON, UTF-8, of the fields that were set."""
+    return value.model_dump_json(exclude_unset=True).encode()
 
 
 def fingerprint(weights_digest: str | None) -> str | None:
@@ -168,30 +76,32 @@ def fingerprint(weights_digest: str | None) -> str | None:
     return None if weights_digest is None else f"fp_{weights_digest[:16]}"
 
 
-def usage(prompt: int, completion: int) -> Usage:
+def usage(prompt: int, completion: int) -> CompletionUsage:
     """Token counts with their sum."""
-    return Usage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
+    return CompletionUsage(prompt_tokens=prompt, completion_tokens=completion, total_tokens=prompt + completion)
 
 
-def choice_logprobs(tokens: Iterable[TokenLogprob]) -> ChoiceLogprobs:
-    """Tokens and their alternatives as OpenAI writes them."""
-    content = [
-        TokenProbability(
+def token_logprobs(tokens: Iterable[TokenLogprob]) -> list[ChatCompletionTokenLogprob]:
+    """Tokens and their alternatives. `bytes` is null where a token is only part of a character."""
+    return [
+        ChatCompletionTokenLogprob(
             token=entry.token,
-            bytes=_bytes(entry.token),
-            logprob=_finite(entry.logprob),
+            bytes=token_bytes(entry.token),
+            logprob=finite(entry.logprob),
             top_logprobs=[
-                TopLogprob(token=token, bytes=_bytes(token), logprob=_finite(logprob)) for token, logprob in entry.top
+                TopLogprob(token=token, bytes=token_bytes(token), logprob=finite(logprob))
+                for token, logprob in entry.top
             ],
         )
         for entry in tokens
     ]
-    return ChoiceLogprobs(content=content, refusal=None)
 
 
-def _bytes(token: str) -> list[int] | None:
+def token_bytes(token: str) -> list[int] | None:
+    """A token's UTF-8 bytes; None where they are not known."""
     return None if "\ufffd" in token else list(token.encode())
 
 
-def _finite(logprob: float) -> float:
+def finite(logprob: float) -> float:
+    """The log-probability as a JSON number."""
     return logprob if math.isfinite(logprob) else UNLIKELY

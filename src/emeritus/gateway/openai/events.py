@@ -1,0 +1,28 @@
+"""Server-sent events (WHATWG HTML) as OpenAI's endpoints have them in common: comments, errors, the end."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from emeritus.errors import EmeritusError
+from emeritus.gateway.openai.refusals import error_body
+from emeritus.gateway.openai.wire import as_json
+
+WAKING = b": waking\n\n"  # a comment: clients skip it, and it can never be taken for content
+WORKING = b": working\n\n"
+DONE = b"data: [DONE]\n\n"
+
+
+def waiting(awake: bool) -> bytes:
+    """What a silent stream says."""
+    return WORKING if awake else WAKING
+
+
+def event(value: BaseModel) -> bytes:
+    """One event."""
+    return b"data: " + as_json(value) + b"\n\n"
+
+
+def failure(error: EmeritusError) -> bytes:
+    """The event that ends a stream which had begun."""
+    return event(error_body(error))

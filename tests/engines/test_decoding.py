@@ -13,11 +13,11 @@ def draws(sampling: Sampling, times: int = 4000) -> Counter[int]:
     """How often each id is drawn from probabilities 0.4, 0.3, 0.2, 0.1."""
     import torch
 
-    from emeritus.engines.decoding import _draw
+    from emeritus.engines.speaking import draw
 
     logits = torch.tensor([0.3, 0.1, 0.4, 0.2]).log() + 5
     generator = torch.Generator().manual_seed(1)
-    return Counter(_draw(logits, sampling, generator) for _ in range(times))
+    return Counter(draw(logits, sampling, generator) for _ in range(times))
 
 
 def test_temperature_one_is_the_distribution() -> None:
@@ -44,10 +44,10 @@ def test_not_a_number() -> None:
     """A network whose output is not a number is an error, not an arbitrary token."""
     import torch
 
-    from emeritus.engines.decoding import _draw
+    from emeritus.engines.speaking import draw
 
     with pytest.raises(EngineFailed, match="not a number"):
-        _draw(torch.tensor([0.0, float("nan")]), Sampling(temperature=0.0), torch.Generator())
+        draw(torch.tensor([0.0, float("nan")]), Sampling(temperature=0.0), torch.Generator())
 
 
 def test_neutral_template() -> None:

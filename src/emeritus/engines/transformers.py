@@ -43,10 +43,12 @@ from emeritus.engines.base import (
 )
 from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
+from emeritus.engines.replies import Replies
 from emeritus.errors import BadSettings, EmeritusError, EngineDied, EngineFailed, ExtraMissing
 
 Json = dict[str, Any]
 LINE_LIMIT = 64 << 20  # a score of a long text is one line
+LOOKS = 8  # times a worker is looked at, in vain, before it counts as stuck
 _BY_CODE = {cls.code: cls for cls in errors.walk()}
 
 
@@ -56,11 +58,25 @@ class TransformersOptions(Options):
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
         default="auto", description="Type to compute in; auto: as stored."
     )
-    onednn: bool = Field(default=False, description="Use oneDNN: faster for long prompts, slower token by token.")
+    onednn: bool | None = Field(
+        default=None,
+        description="Use oneDNN: faster for long prompts and several answers together, slower token by token; unset: "
+        "with batching together.",
+    )
     attention: Literal["auto", "eager", "sdpa"] = Field(
         default="auto", description="How attention is computed; auto: the library's choice for the architecture."
     )
-    at_once: int = Field(default=4, ge=1, le=64, description="Answers that take turns; further calls wait.")
+    batching: Literal["turns", "together"] = Field(
+        default="turns",
+        description="turns: answers run token by token, each as though alone; together: one pass for all, faster, "
+        "but what else runs moves an answer's last bits.",
+    )
+    at_once: int = Field(default=4, ge=1, le=64, description="Answers that run at once; further calls wait.")
+    stuck_s: float = Field(
+        default=600.0,
+        gt=0,
+        description="Longest time without any progress while something is asked, in seconds; then the worker is ended.",
+    )
     load_timeout_s: float = Field(default=600.0, gt=0, description="Longest time to load the model, in seconds.")
 
 
@@ -91,13 +107,14 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         "tensors": None if shared is None else [astuple(each) for each in shared.tensors],
         "dtype": chosen.dtype,
         "threads": threads or _cores(),
-        "onednn": chosen.onednn,
+        "onednn": chosen.batching == "together" if chosen.onednn is None else chosen.onednn,
         "attention": chosen.attention,
         "at_once": chosen.at_once,
+        "batching": chosen.batching,
     }
     try:
         async with asyncio.timeout(chosen.load_timeout_s):
-            await engine.load(order, source.weights_digest)
+            await engine.load(order, source.weights_digest, chosen.stuck_s)
     except TimeoutError as error:
         await engine.close()
         raise EngineFailed(f"the model was not loaded within {chosen.load_timeout_s:g} s", log=str(log_path)) from error
@@ -148,11 +165,14 @@ class TransformersEngine:
         self._log_path = log_path
         self._build = Build("transformers")
         self._can = Capabilities()
-        self._calls: dict[int, asyncio.Queue[Json | EmeritusError]] = {}
+        self._calls: dict[int, Replies] = {}
         self._last_call = 0
+        self._heard = 0  # lines
+        self._stuck_s: float | None = None  # set when it was ended for being stuck
         self._ended: EmeritusError | None = None
         self._closing = False
         self._listening = asyncio.create_task(self._listen())
+        self._watching: asyncio.Task[None] | None = None
         self.pid = pid  # the worker's, for operators and tests
         self.source: WeightSource | None = None  # held while the files are used, so that they stay where they are
 
@@ -171,9 +191,9 @@ class TransformersEngine:
         """False once closed or once the worker has ended."""
         return self._ended is None and not self._closing
 
-    async def load(self, order: Json, weights_digest: str) -> None:
+    async def load(self, order: Json, weights_digest: str, stuck_s: float) -> None:
         """Have the worker load its model; once, by `open_engine`. Raises what the worker raised."""
-        replies = self._calls[0] = asyncio.Queue()
+        replies = self._calls[0] = Replies()
         self._send(order)
         reply = _unless_error(await replies.get())
         del self._calls[0]
@@ -182,6 +202,7 @@ class TransformersEngine:
             logprobs=True, score=True, seed=True, stop_sequence=True, tools=reply["tools"], complete=True, count=True,
             perturb=True,
         )  # fmt: skip
+        self._watching = asyncio.create_task(self._watch(stuck_s))
 
     async def stream(
         self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
@@ -229,6 +250,8 @@ class TransformersEngine:
     async def close(self) -> None:
         """Kill the worker and reap it. Answers under way end with EngineDied."""
         self._closing = True
+        if self._watching is not None:
+            self._watching.cancel()
         self._writer.close()  # the worker ends as soon as it reads this
         await asyncio.to_thread(self._starter.end, self.pid)
         await self._listening
@@ -251,7 +274,7 @@ class TransformersEngine:
             raise self._ended or EngineDied("the engine is closed")
         self._last_call += 1
         call, running = self._last_call, True
-        replies = self._calls[call] = asyncio.Queue()
+        replies = self._calls[call] = Replies()
         try:
             self._send({**order, "call": call})
             while True:
@@ -274,20 +297,38 @@ class TransformersEngine:
         """Hand each reply to its call; when the worker ends, tell every call at once."""
         try:
             while line := await self._reader.readline():
+                self._heard += 1
                 reply = json.loads(line)
                 waiting = self._calls.get(reply.get("call") or 0)
                 if waiting is not None:  # None: cancelled meanwhile
-                    waiting.put_nowait(reply)
+                    waiting.put(reply)
         except (OSError, ValueError):  # reset, or a line cut off by the worker's end
             pass
         status = None if self._closing else await asyncio.to_thread(self._starter.end, self.pid)
         self._ended = self._obituary(status)
         for waiting in self._calls.values():
-            waiting.put_nowait(self._ended)
+            waiting.put(self._ended)
+
+    async def _watch(self, stuck_s: float) -> None:
+        """End a worker that was asked something and gets nothing done: it says at least once a second that it does."""
+        silent, heard = 0, self._heard
+        while silent < LOOKS:
+            await asyncio.sleep(stuck_s / LOOKS)
+            # Counted in looks, so that time in which this process itself stood still counts for one at most.
+            silent = silent + 1 if self._calls and heard == self._heard else 0
+            heard = self._heard
+        self._stuck_s = stuck_s
+        await asyncio.to_thread(self._starter.end, self.pid)
 
     def _obituary(self, status: int | None) -> EngineDied:
         if self._closing:
             return EngineDied("the engine was closed")
+        if self._stuck_s is not None:
+            return EngineDied(
+                f"the model's process got nothing done for {self._stuck_s:g} s and was ended",
+                stuck_s=self._stuck_s,
+                log=str(self._log_path),
+            )
         how = (
             "for an unknown reason"
             if status is None

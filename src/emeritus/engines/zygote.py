@@ -41,6 +41,7 @@ PRELOAD = (
     "emeritus.engines.worker",
     "emeritus.engines.loading",
     "emeritus.engines.decoding",
+    "emeritus.engines.batching",
 )
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait starve each other on a busy machine

@@ -19,7 +19,10 @@ from benchmarks.metric import Metric, Options, table
 from benchmarks.plot import draw
 
 SUITES = {
-    "access": (("access_models", ("models_list_ms",)),),
+    "access": (
+        ("access_models", ("models_list_ms",)),
+        ("access_loads", ("loads_vs_lru_s10", "loads_vs_lru_s15")),
+    ),
     "interview": (  # module, the metrics it measures; a module that is not there is said to be missing
         ("interview_statistics", ("flag_false_alarm", "flag_power", "coverage_95")),
         ("interview_analysis", ("analysis_s_10k", "analysis_peak_mb")),

@@ -7,8 +7,8 @@ Frequency: a model's decayed share of the last calls (half-life `HALF_LIFE` call
 starts again at each load cannot tell the tenth most called of two hundred models from the hundredth.
 Burstiness: calls often come in bursts, so that a model idle for long is less likely to be called now than its share
 says. Gaps between one model's calls, in units of its mean gap, are counted in octaves for all models together; calls
-over exposure in an octave is the hazard there (the life-table estimator; Cutler & Ederer 1958), 1 for calls at random.
-Evicting the lowest hazard is the best that a policy can do that knows only renewal statistics (Panigrahy et al., HRO).
+over exposure in an octave is the hazard there (the life table's estimator), 1 for calls at random.
+Evicting the lowest hazard is the best that a policy can do that knows only renewal statistics (Panigrahy et al. 2020).
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Popularity:
             self._calls[name] = _Calls(1.0, self._now)
             return
         gap = self._now - known.at
-        self._learn(gap * known.count * self._per_call)
+        self._learn(gap, known.count * self._per_call)
         known.count = known.count * math.exp(-_DECAY * gap) + 1.0
         known.at = self._now
 
@@ -57,7 +57,7 @@ class Popularity:
         if known is None:
             return 0.0
         gap = self._now - known.at
-        octave = _octave(gap * known.count * self._per_call)
+        octave = _octave((gap + 1) * known.count * self._per_call)
         hazard = self._seen[octave] / self._exposed[octave]
         return known.count * self._per_call * math.exp(-_DECAY * gap) * hazard
 
@@ -66,12 +66,15 @@ class Popularity:
         """What makes a decayed count a share: one over the count of a model that got every call so far."""
         return -math.expm1(-_DECAY) / -math.expm1(-_DECAY * max(self._now, 1))
 
-    def _learn(self, gap: float) -> None:
-        octave = _octave(gap)
-        for lower in range(octave):
-            self._exposed[lower] += _width(lower)
-        self._exposed[octave] += gap - _start(octave)
-        self._seen[octave] += 1
+    def _learn(self, gap: int, share: float) -> None:
+        """It was not called at any of the calls since its last, save this one: each was a chance of `share`."""
+        last = _octave(gap * share)
+        before = 0
+        for octave in range(_octave(share), last + 1):
+            here = gap if octave == last else min(math.ceil(_end(octave) / share) - 1, gap)
+            self._exposed[octave] += max(here - before, 0) * share
+            before = max(here, before)
+        self._seen[last] += 1
 
 
 def _octave(gap: float) -> int:
@@ -80,9 +83,5 @@ def _octave(gap: float) -> int:
     return min(max(math.floor(math.log2(gap)) - _LOWEST, 0), _OCTAVES - 1)
 
 
-def _start(octave: int) -> float:
-    return 0.0 if octave == 0 else 2.0 ** (octave + _LOWEST)
-
-
-def _width(octave: int) -> float:
-    return _start(octave + 1) - _start(octave)
+def _end(octave: int) -> float:
+    return 2.0 ** (octave + 1 + _LOWEST)

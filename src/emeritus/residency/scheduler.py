@@ -15,6 +15,7 @@ Rules (docs/residency.md has them with the proof of the bound on waiting)
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from emeritus.residency import room
@@ -161,7 +162,7 @@ class Scheduler:
             for time in (self.models[name].paused_until, *self._rests_over(self.models[name]))
         ]
         # What was due by the last event has been decided with it.
-        return min((time for time in times if time > self._now), default=None)
+        return min((time for time in times if self._now < time < math.inf), default=None)
 
     # what others may ask
 

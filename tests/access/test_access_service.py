@@ -14,9 +14,11 @@ from access_house import STEWARD, Clock
 from sqlalchemy import select
 
 from emeritus.access import meter as metering
+from emeritus.access.dates import last_moment
+from emeritus.access.limits import Limits
 from emeritus.access.policy import Standing, Tokens
 from emeritus.access.queries import to_keep_awake
-from emeritus.access.service import Access, Terms, last_moment
+from emeritus.access.service import Access, Terms
 from emeritus.acts import Acts
 from emeritus.errors import (
     AccessError,
@@ -134,7 +136,7 @@ def test_unusable_dates_are_refused(wrong: str) -> None:
 
 def test_the_limit_counts_all_keys_of_a_grant_until_midnight(access: Access, clock: Clock) -> None:
     """Two keys share their grant's day; the next UTC day begins afresh."""
-    grant, first = granted(access, Terms(requests_per_day=3))
+    grant, first = granted(access, Terms(limits=Limits(requests_per_day=3)))
     second = access.issue_key(grant)
     access.check(first, "ibis")
     access.check(second, "ibis")
@@ -150,7 +152,7 @@ def test_the_limit_counts_all_keys_of_a_grant_until_midnight(access: Access, clo
 def test_the_limit_is_exact_in_one_process(access: Access, monkeypatch: pytest.MonkeyPatch) -> None:
     """Many threads at once, with batches written all the while, are admitted exactly as often as the grant allows."""
     monkeypatch.setattr(metering, "FLUSH_EVERY_S", 0.005)
-    _, key = granted(access, Terms(requests_per_day=25))
+    _, key = granted(access, Terms(limits=Limits(requests_per_day=25)))
     start = threading.Barrier(4)
 
     def call(_: int) -> int:
@@ -170,7 +172,7 @@ def test_the_limit_is_exact_in_one_process(access: Access, monkeypatch: pytest.M
 
 def test_a_request_without_an_answer_is_given_back(access: Access, database: Database) -> None:
     """What was admitted and not answered does not count against the limit, also after it was written."""
-    _, key = granted(access, Terms(requests_per_day=1))
+    _, key = granted(access, Terms(limits=Limits(requests_per_day=1)))
     admission = access.check(key, "ibis")
     access.flush()
     access.meter(admission, None)
@@ -189,13 +191,12 @@ def test_batches_add_up(access: Access, database: Database) -> None:
     assert usage(database) == {("ibis", "2027-03-01"): (3, 3, 6)}
 
 
-def test_processes_see_each_other_after_a_flush(acts: Acts, access: Access, database: Database, clock: Clock) -> None:
-    """Two services over one database share a limit as soon as the first has written."""
-    _, key = granted(access, Terms(requests_per_day=1))
+def test_processes_see_each_other_at_once(acts: Acts, access: Access, database: Database, clock: Clock) -> None:
+    """Two services over one database share a limit: what one has admitted the other refuses at once."""
+    _, key = granted(access, Terms(limits=Limits(requests_per_day=1)))
     other = Access(acts, database, clock)
     try:
         access.check(key, "ibis")
-        access.flush()
         with pytest.raises(QuotaExceeded):
             other.check(key, "ibis")
     finally:
@@ -207,7 +208,7 @@ def test_counts_survive_a_refusing_database(
 ) -> None:
     """A batch that cannot be written is kept, still counts against the limit, and is written when it can be."""
     monkeypatch.setattr(metering, "FLUSH_EVERY_S", 60.0)
-    _, key = granted(access, Terms(requests_per_day=1))
+    _, key = granted(access, Terms(limits=Limits(requests_per_day=1)))
     access.meter(access.check(key, "ibis"), Tokens(5, 6))
 
     def refuse(*_: object) -> None:
@@ -298,7 +299,7 @@ def test_unknown_residents_and_grants_are_refused(access: Access) -> None:
     with pytest.raises(NotFound):
         access.issue_key("g-0")
     with pytest.raises(InputError):
-        access.grant("ibis", "eve", Terms(requests_per_day=0), "r", STEWARD)
+        access.grant("ibis", "eve", Terms(limits=Limits(requests_per_day=0)), "r", STEWARD)
 
 
 def test_holders_stay_out_of_the_ledger_and_can_be_erased(
@@ -319,7 +320,7 @@ def test_holders_stay_out_of_the_ledger_and_can_be_erased(
 
 def test_a_rebuild_brings_everything_back(acts: Acts, access: Access, database: Database) -> None:
     """Tiers, grants and revocations are what the ledger says; keys are kept beside it."""
-    _, key = granted(access, Terms(plan="research", requests_per_day=9, expires="2027-04-01"))
+    _, key = granted(access, Terms("research", Limits(requests_per_day=9), "2027-04-01"))
     ended, _ = granted(access, resident="*")
     access.revoke(ended, "moved away", STEWARD)
     access.set_tier("ibis", Standing("hours", "entitled", "mon-sun 00:00-00:00"), "r", STEWARD)

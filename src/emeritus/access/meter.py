@@ -9,18 +9,16 @@ from __future__ import annotations
 import logging
 import threading
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Table
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.orm import Session
 
 from emeritus.acts import stamp
 from emeritus.records.database import Database
 from emeritus.records.tables import Usage
+from emeritus.records.upsert import insert_for
 
 WITHOUT_KEY = "-"  # what calls without a key are counted under
 FLUSH_EVERY_S = 1.0
@@ -58,7 +56,7 @@ class Meter:
         self._guard = threading.Lock()  # over the two dictionaries; held for moments only
         self._counts: defaultdict[Line, _Counts] = defaultdict(_Counts)
         self._writing: dict[Line, _Counts] = {}  # the batch on its way to the database
-        self.flushing = threading.Lock()  # held while a batch is written; hold it and no batch is on its way
+        self._flushing = threading.Lock()  # held while a batch is written
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -72,23 +70,9 @@ class Meter:
                 self._thread = threading.Thread(target=self._run, name="emeritus-meter", daemon=True)
                 self._thread.start()
 
-    def unwritten(self, day: str) -> Mapping[str, int]:
-        """Requests of a day by key prefix, as far as they are not known to be in the database.
-
-        A batch that is just being written is included, so whoever reads this first and the database afterwards may
-        count that batch twice and misses none.
-        """
-        found: defaultdict[str, int] = defaultdict(int)
-        with self._guard:
-            for batch in (self._counts, self._writing):
-                for line, counts in batch.items():
-                    if line.day == day:
-                        found[line.prefix] += counts.requests
-        return found
-
     def flush(self) -> None:
         """Write what was counted, all or nothing. When the database refuses, the counts stay and that is raised."""
-        with self.flushing:
+        with self._flushing:
             with self._guard:
                 self._writing, self._counts = dict(self._counts), defaultdict(_Counts)
             if not self._writing:
@@ -133,19 +117,15 @@ def _add(session: Session, counts: dict[Line, _Counts]) -> None:
         }
         for line, entry in sorted(counts.items(), key=lambda item: (item[0].prefix, item[0].resident, item[0].day))
     ]
-    table = Usage.__table__
-    if not isinstance(table, Table):
-        raise TypeError("Usage is mapped to no table")
-    dialect = postgresql if session.get_bind().dialect.name == "postgresql" else sqlite
-    insert = dialect.insert(table)
+    insert = insert_for(session, Usage)
     added = insert.excluded
     session.execute(
         insert.on_conflict_do_update(
             index_elements=["key_prefix", "resident", "day"],
             set_={
-                "requests": table.c.requests + added.requests,
-                "prompt_tokens": table.c.prompt_tokens + added.prompt_tokens,
-                "completion_tokens": table.c.completion_tokens + added.completion_tokens,
+                "requests": Usage.requests + added.requests,
+                "prompt_tokens": Usage.prompt_tokens + added.prompt_tokens,
+                "completion_tokens": Usage.completion_tokens + added.completion_tokens,
                 "last_at": added.last_at,
             },
         ),

@@ -1,13 +1,14 @@
-"""What acts of access write: tiers and grants. The only code that writes those tables."""
+"""What acts of access write: tiers, grants and plans. The only code that writes those tables."""
 
 from __future__ import annotations
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
+from emeritus.access.limits import KINDS
 from emeritus.access.policy import EVERY_RESIDENT
-from emeritus.acts import Act, Projector
-from emeritus.records.tables import Grant, Tier
+from emeritus.acts import Act, Json, Projector
+from emeritus.records.tables import Grant, Plan, Tier
 
 
 def _tier(session: Session, act: Act) -> None:
@@ -35,7 +36,7 @@ def _granted(session: Session, act: Act) -> None:
             plan=public["plan"],
             state="active",
             reason=public["reason"],
-            requests_per_day=public["requests_per_day"],
+            **_limits(public),
             expires=public["expires"],
             at=act.at,
             act=act.id,
@@ -50,4 +51,36 @@ def _revoked(session: Session, act: Act) -> None:
     )
 
 
-PROJECTORS: dict[str, Projector] = {"access.tier": _tier, "access.granted": _granted, "access.revoked": _revoked}
+def _renewed(session: Session, act: Act) -> None:
+    row = session.get_one(Grant, act.public["grant"])
+    row.expires, row.renewals = act.public["expires"], (row.renewals or 0) + 1
+
+
+def _plan(session: Session, act: Act) -> None:
+    public = act.public
+    session.merge(
+        Plan(
+            name=public["plan"],
+            title=public["title"],
+            residents=public["residents"],
+            state=public["state"],
+            reason=public["reason"],
+            **_limits(public),
+            at=act.at,
+            act=act.id,
+        )
+    )
+
+
+def _limits(public: Json) -> dict[str, int | None]:
+    """The limits an act states; acts of before there were all of them state fewer."""
+    return {kind.name: public.get(kind.name) for kind in KINDS}
+
+
+PROJECTORS: dict[str, Projector] = {
+    "access.tier": _tier,
+    "access.granted": _granted,
+    "access.revoked": _revoked,
+    "access.renewed": _renewed,
+    "access.plan": _plan,
+}

@@ -11,9 +11,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
+from emeritus.access.limits import Limits
 from emeritus.access.policy import Standing
 from emeritus.records.provenance import Provenance, provenance
-from emeritus.records.tables import ApiKey, Grant, Tier, Usage
+from emeritus.records.tables import ApiKey, Grant, Plan, PlanMember, Tier, Usage
 from emeritus.tiers import Tier as Kept
 
 
@@ -101,3 +102,80 @@ def to_keep_awake(session: Session, now: datetime) -> list[str]:
         and row.tier in (Kept.AWAKE, Kept.HOURS)
         and Standing(row.tier, row.access, row.hours).may_answer(now).now
     ]
+
+
+@dataclass(frozen=True, slots=True)
+class PlanView:
+    """A plan in force."""
+
+    name: str
+    title: str
+    residents: tuple[str, ...]
+    state: str
+    reason: str
+    limits: Limits
+    people: int
+    at: str
+
+
+def plans(session: Session, now: str) -> tuple[PlanView, ...]:
+    """Every plan, by name, with how many people belong to it at `now`."""
+    counted = session.execute(
+        select(PlanMember.plan, func.count())
+        .where(PlanMember.ended_at.is_(None), or_(PlanMember.until.is_(None), PlanMember.until >= now))
+        .group_by(PlanMember.plan)
+    )
+    count = {row[0]: int(row[1]) for row in counted}
+    return tuple(
+        PlanView(
+            row.name,
+            row.title,
+            tuple(row.residents),
+            row.state,
+            row.reason,
+            Limits.of(row),
+            count.get(row.name, 0),
+            row.at,
+        )
+        for row in session.scalars(select(Plan).order_by(Plan.name))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class LastUse:
+    """Who used a resident, how much, and when last. `who` and `label` are personal data: never public."""
+
+    key: str  # a key's prefix, a membership's id, or "-" for calls without a key
+    grant: str | None  # what the key stands on
+    who: str | None  # a grant's holder or a plan's member; None: nobody is named, or erased
+    label: str
+    requests: int
+    tokens: int
+    last_at: str  # RFC 3339, UTC
+
+
+def last_uses(session: Session, resident: str) -> tuple[LastUse, ...]:
+    """Everyone who used a resident, by key, the latest first."""
+    used = session.execute(
+        select(
+            Usage.key_prefix,
+            func.sum(Usage.requests),
+            func.sum(Usage.prompt_tokens + Usage.completion_tokens),
+            func.max(Usage.last_at),
+        )
+        .where(Usage.resident == resident)
+        .group_by(Usage.key_prefix)
+        .having(func.sum(Usage.requests) > 0)
+    ).all()
+    keys = {row.prefix: row for row in session.scalars(select(ApiKey))}
+    holders = {row.id: row.holder for row in session.execute(select(Grant.id, Grant.holder))}
+    members = {row.id: row.who for row in session.execute(select(PlanMember.id, PlanMember.who))}
+    found = []
+    for prefix, requests, tokens, last_at in used:
+        key = keys.get(prefix)
+        grant = prefix if key is None and prefix in members else None if key is None else key.grant
+        who = holders.get(grant) or members.get(grant) if grant is not None else None
+        found.append(
+            LastUse(prefix, grant, who, "" if key is None else key.label, int(requests), int(tokens or 0), last_at)
+        )
+    return tuple(sorted(found, key=lambda each: each.last_at, reverse=True))

@@ -1,38 +1,34 @@
-"""Access: tiers and grants as acts, keys as secrets, and the check every call passes.
+"""Access: tiers, grants and plans as acts, keys as secrets, and the check every call passes.
 
-Tiers and grants are public decisions and enter the ledger (a grant's holder only as a commitment). Keys and metering
-are not acts: they live in the database alone. A requests-per-day limit is exact within one process; with several
-processes each knows the others' requests after their next flush, so a limit can be passed by what they admit within
-about a second.
+Tiers, grants and plans are public decisions and enter the ledger (a grant's holder only as a commitment). Keys,
+budgets and metering are not acts: they live in the database alone. docs/access.md states what holds across processes.
 """
 
 from __future__ import annotations
 
+import re
 import secrets
-import threading
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
-from datetime import UTC, date, datetime, time
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 
 from sqlalchemy import update
 from sqlalchemy.orm import Session
 
-from emeritus.access.facts import key_facts, standing
+from emeritus.access.dates import last_moment
+from emeritus.access.gate import Call, Gate
 from emeritus.access.keys import new_key
-from emeritus.access.meter import WITHOUT_KEY, Line, Meter
-from emeritus.access.policy import (
-    EVERY_RESIDENT,
-    REFUSALS,
-    Admission,
-    Decision,
-    Standing,
-    Tokens,
-    decide,
-)
+from emeritus.access.known import changed
+from emeritus.access.limits import NO_LIMITS, Limits
+from emeritus.access.members import Members, identity, stands_on
+from emeritus.access.policy import EVERY_RESIDENT, SCOPES, Admission, Scope, Standing, Tokens
 from emeritus.acts import Actor, Acts, Draft, stamp, utc_now
-from emeritus.errors import AccessError, InputError, NotFound
+from emeritus.errors import BadName, InputError, NotFound
 from emeritus.records.database import Database
-from emeritus.records.tables import ApiKey, Grant, Resident
+from emeritus.records.residents import resident_row
+from emeritus.records.tables import ApiKey, Grant
+
+_PLAN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,8 +36,39 @@ class Terms:
     """What a grant gives. `expires` is an ISO date, whose whole day counts, or an RFC 3339 moment; None: no end."""
 
     plan: str = "api"
-    requests_per_day: int | None = None
+    limits: Limits = NO_LIMITS
     expires: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTerms:
+    """How much less than its grant a key may do. `residents` and `scopes` None: all; `expires` as in `Terms`."""
+
+    scopes: tuple[str, ...] | None = None
+    residents: tuple[str, ...] | None = None
+    expires: str | None = None
+    limits: Limits = field(default=NO_LIMITS)
+
+    def check(self) -> KeyTerms:
+        """Itself. Raises InputError."""
+        unknown = [scope for scope in self.scopes or () if scope not in SCOPES]
+        if unknown or self.scopes == ():
+            raise InputError(f"{', '.join(unknown) or 'none'}: a key's scopes are {' and '.join(SCOPES)}")
+        self.limits.check()
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class PlanTerms:
+    """What a plan gives whoever belongs to it: which residents ("*": all that are not by request), and how much."""
+
+    title: str
+    residents: tuple[str, ...] = (EVERY_RESIDENT,)
+    limits: Limits = NO_LIMITS
+    state: str = "open"  # or closed: nobody may call by it any more
+
+
+ANY_KEY = KeyTerms()
 
 
 class Access:
@@ -51,8 +78,8 @@ class Access:
         self._acts = acts
         self._database = database
         self._clock = clock
-        self._meter = Meter(database)
-        self._admitting = threading.Lock()
+        self._gate = Gate(database, clock)
+        self.members = Members(database, clock, self._gate.known)
 
     # -- acts --------------------------------------------------------------------------------------------------------
 
@@ -61,34 +88,31 @@ class Access:
         standing.check()
 
         def build(session: Session) -> Draft:
-            _must_exist(session, resident)
+            resident_row(session, resident)
             public = {**asdict(standing), "reasons": reasons}
             return Draft("access.tier", resident, public=public)
 
         self._acts.perform(f"tier:{resident}:{secrets.token_hex(6)}", actor, build)
+        self._gate.known.forget()
 
     def grant(self, resident: str, holder: str, terms: Terms, reason: str, actor: Actor) -> str:
         """Grant a right to call one resident, or every one ("*"); the grant's id. The holder stays out of the ledger.
 
         Raises InputError, NotFound.
         """
-        if terms.requests_per_day is not None and terms.requests_per_day < 1:
-            raise InputError("a grant allows at least one request a day")
-        expires = None if terms.expires is None else last_moment(terms.expires)
-        if expires is not None and expires < stamp(self._clock()):
-            raise InputError(f"a grant that ended at {expires} allows nothing", remedy="Give a day that lies ahead.")
+        terms.limits.check()
         public = {
             "grant": f"g-{secrets.token_hex(6)}",
             "plan": terms.plan,
-            "requests_per_day": terms.requests_per_day,
-            "expires": expires,
+            **terms.limits.as_dict(),
+            "expires": self._ahead(terms.expires),
             "reason": reason,
         }
 
         def build(session: Session) -> Draft:
             if resident == EVERY_RESIDENT:
                 return Draft("access.granted", None, public=public, private={"holder": holder})
-            _must_exist(session, resident)
+            resident_row(session, resident)
             return Draft("access.granted", resident, public=public, private={"holder": holder})
 
         self._acts.perform(_granting(str(public["grant"])), actor, build)
@@ -105,6 +129,52 @@ class Access:
             return Draft("access.revoked", resident, public={"grant": grant, "reason": reason})
 
         self._acts.perform(f"revoke:{grant}", actor, build)
+        self._gate.known.forget()
+
+    def renew(self, grant: str, expires: str | None, actor: Actor) -> str | None:
+        """Let a grant hold until another day, also one that has expired; its new end. Raises InputError, NotFound.
+
+        A revoked grant stays revoked.
+        """
+        until = self._ahead(expires)
+
+        def build(session: Session) -> Draft:
+            row = _grant_row(session, grant)
+            if row.state == "revoked":
+                raise InputError(f"grant {grant} has been revoked", remedy="Make a new grant.")
+            resident = None if row.resident == EVERY_RESIDENT else row.resident
+            return Draft("access.renewed", resident, public={"grant": grant, "expires": until})
+
+        self._acts.perform(f"renew:{grant}:{secrets.token_hex(6)}", actor, build)
+        self._gate.known.forget()
+        return until
+
+    def set_plan(self, name: str, terms: PlanTerms, reason: str, actor: Actor) -> None:
+        """Define a plan, or change it: the newest act of its name is in force. Raises BadName, InputError, NotFound."""
+        if not _PLAN.fullmatch(name):
+            raise BadName(f"{name[:80]!r} is no plan's name: small letters, digits and hyphens, at most 64")
+        if terms.state not in ("open", "closed"):
+            raise InputError(f"a plan is open or closed, not {terms.state!r}")
+        if not terms.residents or (EVERY_RESIDENT in terms.residents and len(terms.residents) > 1):
+            raise InputError("a plan covers residents by name, or '*' alone")
+        terms.limits.check()
+
+        def build(session: Session) -> Draft:
+            for resident in terms.residents:
+                if resident != EVERY_RESIDENT:
+                    resident_row(session, resident)
+            public = {
+                "plan": name,
+                "title": terms.title or name,
+                "residents": sorted(set(terms.residents)),
+                "state": terms.state,
+                "reason": reason,
+                **terms.limits.as_dict(),
+            }
+            return Draft("access.plan", None, public=public)
+
+        self._acts.perform(f"plan:{name}:{secrets.token_hex(6)}", actor, build)
+        self._gate.known.forget()
 
     def erase_holder(self, grant: str) -> None:
         """Erase who holds a grant, and its keys' labels. The grant, its keys and all proofs stay. Raises NotFound."""
@@ -115,15 +185,29 @@ class Access:
 
     # -- keys --------------------------------------------------------------------------------------------------------
 
-    def issue_key(self, grant: str, label: str = "") -> str:
-        """A new key of a grant, returned this once; only its SHA-256 is kept. Raises NotFound, AccessError."""
+    def issue_key(self, grant: str, label: str = "", terms: KeyTerms = ANY_KEY) -> str:
+        """A new key of a grant or a membership, returned this once; only its SHA-256 is kept.
+
+        Raises NotFound, InputError, AccessError (what it would stand on holds no more).
+        """
+        terms.check()
+        expires = self._ahead(terms.expires)
         made = new_key()
         with self._database.session() as session:
-            if _grant_row(session, grant).state != "active":
-                raise AccessError(f"grant {grant} has been revoked", remedy="Make a new grant.")
+            stands_on(session, grant)
+            for resident in terms.residents or ():
+                resident_row(session, resident)
             session.add(
                 ApiKey(
-                    prefix=made.prefix, sha256=made.sha256, grant=grant, label=label, created_at=stamp(self._clock())
+                    prefix=made.prefix,
+                    sha256=made.sha256,
+                    grant=grant,
+                    label=label,
+                    created_at=stamp(self._clock()),
+                    scopes=None if terms.scopes is None else " ".join(sorted(set(terms.scopes))),
+                    residents=None if terms.residents is None else sorted(set(terms.residents)),
+                    expires=expires,
+                    **terms.limits.as_dict(),
                 )
             )
         return made.key
@@ -135,85 +219,52 @@ class Access:
             if row is None:
                 raise NotFound(f"no key begins with em_{prefix}_")
             row.revoked_at = row.revoked_at or stamp(self._clock())
+            changed(session)
+        self._gate.known.forget()
 
     # -- every call --------------------------------------------------------------------------------------------------
 
-    def check(self, key: str | None, resident: str) -> Admission:
-        """Admit one request to a resident and count it. Raises BadKey, NotEntitled or QuotaExceeded with the reason's
-        code and the policy's version in its facts.
+    def check(self, key: str | None, resident: str, scope: Scope = "chat", tokens: int = 0) -> Admission:
+        """Admit one request to a resident and count it. May read and write the database; most calls touch none.
+
+        `tokens` are reserved of token budgets until `meter` says what was used; 0 asks only that some are left.
+        Raises BadKey, NotEntitled, OutsideHours or QuotaExceeded, with the reason's code, the policy's version and,
+        where waiting helps, `retry_after_s` in its facts.
         """
-        now = self._clock()
-        decision, admission = self._admit(key, resident, now)
-        if decision.code == "quota":  # a batch being written may have been counted twice: look when none is
-            with self._meter.flushing:
-                decision, admission = self._admit(key, resident, now)
-        if not decision.allowed:
-            raise _refusal(decision)
-        return admission
+        return self._gate.admit(Call(key, resident, scope, tokens))
+
+    def check_at_once(self, key: str | None, resident: str, scope: Scope = "chat", tokens: int = 0) -> Admission | None:
+        """The same from memory alone, for an event loop: None where the database has to be asked. Raises as `check`."""
+        return self._gate.admit_at_once(Call(key, resident, scope, tokens))
+
+    def check_person(self, account: str, resident: str, scope: Scope = "chat", tokens: int = 0) -> Admission:
+        """Admit one request of someone signed in, by the plans they belong to. Raises as `check` does."""
+        return self._gate.admit_person(identity(account), Call(None, resident, scope, tokens))
 
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what an admitted request used; None gives the request back. Only touches memory, and never raises."""
-        if tokens is None:
-            self._meter.count(_line(admission), self._clock(), requests=-1)
-        else:
-            self._meter.count(
-                _line(admission), self._clock(), prompt_tokens=tokens.prompt, completion_tokens=tokens.completion
-            )
+        self._gate.meter(admission, tokens)
 
     def flush(self) -> None:
         """Write the counts gathered so far. Raises DatabaseUnavailable; they are then kept."""
-        self._meter.flush()
+        self._gate.flush()
 
     def close(self) -> None:
-        """Write the last counts. Call before the database is disposed."""
-        self._meter.close()
+        """Write the last counts and give back what is left of budgets. Call before the database is disposed."""
+        self._gate.close()
 
-    def _admit(self, key: str | None, resident: str, now: datetime) -> tuple[Decision, Admission]:
-        """The decision as things stand, and what it is recorded under; counts the request when it is admitted."""
-        day = now.astimezone(UTC).date().isoformat()
-        with self._admitting:  # between reading what was used and counting this request, no other is admitted
-            unwritten = self._meter.unwritten(day)  # before the database is read, so that nothing is missed
-            with self._database.reading() as session:
-                facts = key_facts(session, key, day, unwritten)
-                decision = decide(facts, standing(session, resident), resident, now)
-            grant = None if facts.grant is None else facts.grant.id
-            admission = Admission(resident, facts.prefix, grant, decision.code, decision.policy, day)
-            if decision.allowed:
-                self._meter.count(_line(admission), now, requests=1)
-        return decision, admission
-
-
-def last_moment(text: str) -> str:
-    """An ISO date's last second, or the moment an RFC 3339 text names, as records write it (UTC). Raises InputError."""
-    try:
-        if len(text) == len("2030-01-31"):
-            return stamp(datetime.combine(date.fromisoformat(text), time(23, 59, 59), UTC))
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise InputError(f"{text!r} is no date; write YYYY-MM-DD") from error
-    if moment.tzinfo is None:
-        raise InputError(f"{text!r} names no time zone; end it with Z for UTC")
-    return stamp(moment)
+    def _ahead(self, day: str | None) -> str | None:
+        """The last moment of a day, which lies ahead. Raises InputError."""
+        if day is None:
+            return None
+        moment = last_moment(day)
+        if moment < stamp(self._clock()):
+            raise InputError(f"what ended at {moment} allows nothing", remedy="Give a day that lies ahead.")
+        return moment
 
 
 def _granting(grant: str) -> str:
     return f"grant:{grant}"
-
-
-def _line(admission: Admission) -> Line:
-    return Line(admission.prefix or WITHOUT_KEY, admission.resident, admission.day)
-
-
-def _refusal(decision: Decision) -> AccessError:
-    refusal = REFUSALS[decision.code](decision.reason, reason_code=decision.code, policy=decision.policy)
-    if decision.retry_after_s is not None:
-        refusal.facts["retry_after_s"] = decision.retry_after_s
-    return refusal
-
-
-def _must_exist(session: Session, resident: str) -> None:
-    if session.get(Resident, resident) is None:
-        raise NotFound(f"no resident {resident!r}")
 
 
 def _grant_row(session: Session, grant: str) -> Grant:

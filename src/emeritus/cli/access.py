@@ -1,14 +1,25 @@
-"""`emeritus access`: who may call a resident, and how awake it is kept."""
+"""`emeritus access`: who may call a resident, and how awake it is kept. Plans have a file beside."""
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from emeritus.cli import access_plans
 from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, show
 
-app = typer.Typer(help="Grants, keys and tiers: who may call a resident.", no_args_is_help=True, rich_markup_mode=None)
+if TYPE_CHECKING:
+    from emeritus.access.limits import Limits
+    from emeritus.access.service import KeyTerms
+
+app = typer.Typer(
+    help="Grants, keys, plans and tiers: who may call a resident.", no_args_is_help=True, rich_markup_mode=None
+)
+PerMinute = Annotated[int | None, typer.Option(help="Requests a minute. Default: no limit.")]
+PerDay = Annotated[int | None, typer.Option(help="Requests a day. Default: no limit.")]
+TokensPerDay = Annotated[int | None, typer.Option(help="Tokens a day, prompts and answers. Default: no limit.")]
+TokensPerMonth = Annotated[int | None, typer.Option(help="Tokens a month. Default: no limit.")]
 
 
 @app.command("grant")
@@ -17,7 +28,10 @@ def grant(
     name: Annotated[str, typer.Argument(help="The resident, or '*' for all.")],
     to: Annotated[str, typer.Option("--to", help="Who gets it; kept out of the ledger.")],
     plan: Annotated[str, typer.Option(help="What it is: api, paid, research.")] = "api",
-    per_day: Annotated[int | None, typer.Option(help="Requests a day. Default: no limit.")] = None,
+    per_minute: PerMinute = None,
+    per_day: PerDay = None,
+    tokens_per_day: TokensPerDay = None,
+    tokens_per_month: TokensPerMonth = None,
     expires: Annotated[str | None, typer.Option(metavar="DATE", help="Last day. Default: none.")] = None,
     reason: Annotated[str, typer.Option(help="Why; shown publicly without the name.")] = "on request",
     person: AsOption = None,
@@ -27,10 +41,12 @@ def grant(
 
     Example:  emeritus access grant my-model --to ana@example.org --per-day 200 --reason "interpretability research"
     """
+    from emeritus.access.limits import Limits
     from emeritus.access.service import Terms
 
+    limits = Limits(per_minute, per_day, tokens_per_day, tokens_per_month)
     with flags_of(ctx).app() as app:
-        grant_id = app.access.grant(name, to, Terms(plan, per_day, expires), reason, actor_from(person))
+        grant_id = app.access.grant(name, to, Terms(plan, limits, expires), reason, actor_from(person))
         key = app.access.issue_key(grant_id, to)
     if as_json:
         emit({"grant": grant_id, "key": key})
@@ -43,20 +59,58 @@ def grant(
 @app.command("key")
 def key(
     ctx: typer.Context,
-    grant_id: Annotated[str, typer.Argument(help="The grant.")],
+    grant_id: Annotated[str, typer.Argument(help="The grant, or a membership of a plan.")],
     label: Annotated[str, typer.Option(help="What the key is for.")] = "",
+    scope: Annotated[list[str] | None, typer.Option(help="chat or batch; again for both. Default: both.")] = None,
+    resident: Annotated[list[str] | None, typer.Option(help="Only this resident; again for more.")] = None,
+    expires: Annotated[str | None, typer.Option(metavar="DATE", help="Last day. Default: its grant's.")] = None,
+    per_minute: PerMinute = None,
+    per_day: PerDay = None,
+    tokens_per_day: TokensPerDay = None,
+    tokens_per_month: TokensPerMonth = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Issue one more key for a grant. It is shown this once; only its SHA-256 is kept.
+    """Issue one more key for a grant or a membership. It is shown this once; only its SHA-256 is kept.
 
-    Example:  emeritus access key g-1a2b3c --label laptop
+    What is given narrows what its grant allows: a key never allows more.
+
+    Example:  emeritus access key g-1a2b3c --label laptop --scope chat --per-minute 10
     """
+    from emeritus.access.limits import Limits
+
+    terms = _key_terms(scope, resident, expires, Limits(per_minute, per_day, tokens_per_day, tokens_per_month))
     with flags_of(ctx).app() as app:
-        issued = app.access.issue_key(grant_id, label)
+        issued = app.access.issue_key(grant_id, label, terms)
     if as_json:
         emit({"grant": grant_id, "key": issued})
         return
     show(issued)
+
+
+def _key_terms(scopes: list[str] | None, residents: list[str] | None, expires: str | None, limits: Limits) -> KeyTerms:
+    from emeritus.access.service import KeyTerms
+
+    return KeyTerms(tuple(scopes) if scopes else None, tuple(residents) if residents else None, expires, limits)
+
+
+@app.command("renew")
+def renew(
+    ctx: typer.Context,
+    grant_id: Annotated[str, typer.Argument(help="The grant.")],
+    expires: Annotated[str | None, typer.Option(metavar="DATE", help="Its new last day. Default: no end.")] = None,
+    person: AsOption = None,
+    as_json: JsonFlag = False,
+) -> None:
+    """Let a grant hold on, also one that has expired; its keys then work as before.
+
+    Example:  emeritus access renew g-1a2b3c --expires 2028-01-31
+    """
+    with flags_of(ctx).app() as app:
+        until = app.access.renew(grant_id, expires, actor_from(person))
+    if as_json:
+        emit({"grant": grant_id, "expires": until})
+        return
+    show(f"Renewed {grant_id} {'without an end' if until is None else f'until {until}'}.")
 
 
 @app.command("revoke")
@@ -153,3 +207,6 @@ def list_grants(
         keys = ", ".join(row["keys"]) or "none"
         show(f"{row['id']}  {row['resident']}  {row['state']}  {row['plan']}  {holder}  keys: {keys}")
     show("1 grant." if len(rows) == 1 else f"{len(rows)} grants.")
+
+
+access_plans.add_to(app)

@@ -152,6 +152,7 @@ def grants(app: App, name: str | None) -> list[Json]:
     """Grants, newest last, with the prefixes of their keys in force."""
     from sqlalchemy import select
 
+    from emeritus.access.limits import Limits
     from emeritus.records.tables import ApiKey, Grant
 
     with app.database.reading() as session:
@@ -166,7 +167,7 @@ def grants(app: App, name: str | None) -> list[Json]:
                 "holder": row.holder,
                 "plan": row.plan,
                 "state": row.state,
-                "requests_per_day": row.requests_per_day,
+                **Limits.of(row).as_dict(),
                 "expires": row.expires,
                 "keys": [key.prefix for key in keys if key.grant == row.id],
             }

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable
 from datetime import date
 from pathlib import Path
 
+from emeritus.access.limits import Limits
 from emeritus.access.service import Terms
 from emeritus.acts import Actor, utc_now
 from emeritus.app import App
@@ -211,7 +212,7 @@ class Walkthrough:
     async def grant(self) -> str:
         """A grant for whoever runs the demonstration; and the retired model still answers."""
         if self._grant() is None:
-            terms = Terms(DEMO_PLAN, requests_per_day=1000)
+            terms = Terms(DEMO_PLAN, Limits(requests_per_day=1000))
             holder = "whoever runs this demonstration"
             self._app.access.grant(self._who.name, holder, terms, "demonstration", STEWARD_ACTOR)
         async with self._app.awake(self._who.name) as awake:

@@ -70,6 +70,8 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "access.tier": "tier of access set",
     "access.granted": "access granted",
     "access.revoked": "access revoked",
+    "access.renewed": "access renewed",
+    "access.plan": "plan of access set",
 }
 _UNITS = ("bytes", "kB", "MB", "GB", "TB", "PB")
 

@@ -6,7 +6,7 @@ payloads and private files. Times are RFC 3339 UTC strings, so that both databas
 
 from __future__ import annotations
 
-from emeritus.records.tables.access import Grant, Tier
+from emeritus.records.tables.access import AccessVersion, ApiKey, Budget, Grant, Plan, PlanMember, Tier
 from emeritus.records.tables.analyses import Analysis
 from emeritus.records.tables.base import ActRow, Base, Json
 from emeritus.records.tables.coding import CodingDraft, CodingResolution, CodingRound, CodingSheet
@@ -36,7 +36,7 @@ from emeritus.records.tables.lifecycle import (
     Words,
 )
 from emeritus.records.tables.preservation import Calibration, Certificate, Check, Preserved, Reference
-from emeritus.records.tables.private import NOT_REBUILT, ApiKey, HeldWords, Message, Person, ScrubMark, SignIn, Usage
+from emeritus.records.tables.private import NOT_REBUILT, HeldWords, Message, Person, ScrubMark, SignIn, Usage
 from emeritus.records.tables.residency import Wake
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
 from emeritus.records.tables.studies import Study
@@ -44,12 +44,14 @@ from emeritus.records.tables.studies import Study
 __all__ = [
     "NOT_REBUILT",
     "Acknowledgement",
+    "AccessVersion",
     "ActRow",
     "Analysis",
     "ApiKey",
     "AxisEvent",
     "Base",
     "BrownOut",
+    "Budget",
     "Calibration",
     "Caller",
     "Certificate",
@@ -71,6 +73,8 @@ __all__ = [
     "Message",
     "Notice",
     "Person",
+    "Plan",
+    "PlanMember",
     "Policy",
     "Preference",
     "PreferenceEvent",

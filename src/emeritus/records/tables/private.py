@@ -1,4 +1,4 @@
-"""What no act states and no rebuild touches: accounts and who is signed in, API keys, metering, and mail on its way."""
+"""What no act states and no rebuild touches: accounts and who is signed in, metering, and mail on its way."""
 
 from __future__ import annotations
 
@@ -30,18 +30,6 @@ class SignIn(Base):
     person: Mapped[str] = mapped_column(ForeignKey("people.name"), index=True)
     created_at: Mapped[str]
     expires_at: Mapped[str]
-
-
-class ApiKey(Base):
-    """A key to the API: the prefix people see and the SHA-256 of the secret."""
-
-    __tablename__ = "api_keys"
-    prefix: Mapped[str] = mapped_column(String(16), primary_key=True)
-    sha256: Mapped[str] = mapped_column(String(64), unique=True)
-    grant: Mapped[str] = mapped_column(String(64), index=True)
-    label: Mapped[str]
-    created_at: Mapped[str]
-    revoked_at: Mapped[str | None]
 
 
 class Usage(Base):
@@ -94,5 +82,8 @@ class ScrubMark(Base):
 
 
 NOT_REBUILT = frozenset(
-    {"held_words", "people", "sign_ins", "coding_drafts", "api_keys", "usage", "outbox", "scrub_marks", "wakes"}
+    {
+        *("held_words", "people", "sign_ins", "coding_drafts", "usage", "outbox", "scrub_marks", "wakes"),
+        *("api_keys", "plan_members", "budgets", "access_version"),
+    }
 )

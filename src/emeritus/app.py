@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from emeritus.access.projection import PROJECTORS as ACCESS
 from emeritus.access.queries import to_keep_awake
+from emeritus.access.requests.service import Requests
 from emeritus.access.service import Access
 from emeritus.acts import Actor, Acts, Projector
 from emeritus.blobs.local import LocalStore
@@ -101,6 +102,7 @@ class App:
         self.safety = Safety(self.acts, database, settings.home / "journals")
         self.corner = Corner(self.acts, database, settings)
         self.access = Access(self.acts, database)
+        self.requests = Requests(self.acts, database, self.access, settings)
         self.outbox = Outbox(database, settings)
         self.people = People(database)
         self.sign_ins = SignIns(database, self.people)
@@ -139,8 +141,8 @@ class App:
             signs = app.model_key.public_path
             for name in ("second_decider", "second_coder"):
                 app.lifecycle.set_policy(name, getattr(settings, name), actor)
-            if "coding_gate" in keep:
-                app.lifecycle.set_policy("coding_gate", settings.coding_gate, actor)
+            for name in {"coding_gate", "second_access_reviewer"} & keep:
+                app.lifecycle.set_policy(name, getattr(settings, name), actor)
             return {
                 "created": created,
                 "home": str(home),
@@ -351,7 +353,14 @@ class App:
     def upkeep(self, loop: asyncio.AbstractEventLoop) -> Upkeep:
         """The scheduled work, on the loop that serves callers."""
         jobs = self.queue()
-        works = Works(self.features, self.retirement, self.outbox.deliver, self.studying, self.soundness)
+        works = Works(
+            self.features,
+            self.retirement,
+            self.outbox.deliver,
+            self.studying,
+            self.soundness,
+            attend=self.requests.attend,
+        )
         return Upkeep(works, jobs, loop)
 
     async def keep_awake(self) -> None:

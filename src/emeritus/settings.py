@@ -122,6 +122,29 @@ class Settings(BaseSettings):
         "required",
         description="Whether two coders must agree (kappa 0.80) before a round is settled; a waiver is public.",
     )
+    second_access_reviewer: Literal["required", "waived"] = Field(
+        "required", description="Whether declining access needs a second person; a waiver is shown publicly."
+    )
+    access_auto_requests_per_day: int = Field(
+        50, ge=0, description="Requests a day that whoever asks for access is granted at once; 0: nobody is."
+    )
+    access_auto_per_day: int = Field(
+        100, ge=0, description="How many requests for access are granted at once on a day; more are reviewed by people."
+    )
+    access_grant_days: int = Field(
+        180, ge=1, description="Days for which access by request is granted, and renewed, at a time."
+    )
+    access_expiring_days: int = Field(
+        30, ge=1, description="Days before its end from which a grant is called expiring and can be renewed."
+    )
+    access_review_days: int = Field(
+        7,
+        ge=1,
+        description="Days within which a request for access, or an appeal, is decided; after them it is granted.",
+    )
+    access_info_days: int = Field(
+        30, ge=1, description="Days an applicant has to answer a question before the request is decided without it."
+    )
     low_cost_threshold: float = Field(
         100.0, ge=0, description="Declining what costs less than this (currency units a year) needs a second decider."
     )

@@ -32,18 +32,20 @@ T = TypeVar("T")
 ACTOR = Actor("emeritus serve", "schedule", automated=True)
 INTERVIEW = "interview"
 MAIL_CRON = "*/5 * * * *"
+ATTEND_CRON = "*/15 * * * *"
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Works:
-    """What the work is done with. `deliver` sends what waits in the outbox."""
+    """What the work is done with. `deliver` sends mail that waits; `attend` keeps promises of time to those who ask."""
 
     features: Features
     retirement: Retirement
     deliver: Callable[[], Coroutine[Any, Any, object]]
     studying: Studying
     soundness: Soundness
+    attend: Callable[[], dict[str, int]] | None = None
 
 
 class Upkeep:
@@ -63,6 +65,8 @@ class Upkeep:
         jobs.schedule("essays", settings.essay_cron, self.essays)
         jobs.schedule("callers", settings.notice_cron, self.callers, make_up=False)  # each run finds all that is due
         jobs.schedule("mail", MAIL_CRON, self.mail, make_up=False)  # one run sends all that waits
+        if works.attend is not None:
+            jobs.schedule("access", ATTEND_CRON, self.access, make_up=False)  # one run sees every deadline that passed
 
     def start(self) -> None:
         """Begin; runs missed while nothing served are made up for."""
@@ -148,6 +152,11 @@ class Upkeep:
         """Send what waits in the outbox."""
         self._on_loop(self._works.deliver())
         return {}
+
+    def access(self, _args: Json) -> Json:
+        """Grant what was asked for and not decided in the promised time, and what else deadlines bring."""
+        attend = self._works.attend
+        return {} if attend is None else dict(attend())
 
     def _checked(self, kind: str, resident: str | None, since: str) -> bool:
         """Whether a check of that kind is recorded since a moment; of one resident, or of any."""

@@ -7,6 +7,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.access.limits import KINDS
 from emeritus.access.policy import EVERY_RESIDENT
+from emeritus.access.requests.projection import PROJECTORS as REQUESTS
 from emeritus.acts import Act, Json, Projector
 from emeritus.records.tables import Grant, Plan, Tier
 
@@ -83,4 +84,5 @@ PROJECTORS: dict[str, Projector] = {
     "access.revoked": _revoked,
     "access.renewed": _renewed,
     "access.plan": _plan,
+    **REQUESTS,
 }

@@ -177,9 +177,10 @@ class Access:
         self._gate.known.forget()
 
     def erase_holder(self, grant: str) -> None:
-        """Erase who holds a grant, and its keys' labels. The grant, its keys and all proofs stay. Raises NotFound."""
+        """Erase who holds a grant, and its keys' labels; the rest stays. Raises NotFound, InputError."""
         with self._database.session() as session:
-            _grant_row(session, grant)
+            if _grant_row(session, grant).act != _granting(grant):
+                raise InputError(f"grant {grant} came of a request", remedy="Erase the request: it names its holder.")
             session.execute(update(ApiKey).where(ApiKey.grant == grant).values(label=""))
         self._acts.erase_private(_granting(grant))
 
@@ -244,6 +245,10 @@ class Access:
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what an admitted request used; None gives the request back. Only touches memory, and never raises."""
         self._gate.meter(admission, tokens)
+
+    def refresh(self) -> None:
+        """Read who may call anew: something else in this process has changed it."""
+        self._gate.known.forget()
 
     def flush(self) -> None:
         """Write the counts gathered so far. Raises DatabaseUnavailable; they are then kept."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from emeritus.cli import access_plans
+from emeritus.cli import access_plans, access_requests
 from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, show
 
 if TYPE_CHECKING:
@@ -119,6 +119,7 @@ def revoke(
     grant_id: Annotated[str, typer.Argument(help="The grant.")],
     reason: Annotated[str, typer.Option(help="Why; a revocation needs a reason.")],
     person: AsOption = None,
+    as_json: JsonFlag = False,
 ) -> None:
     """Revoke a grant and every key of it.
 
@@ -126,6 +127,9 @@ def revoke(
     """
     with flags_of(ctx).app() as app:
         app.access.revoke(grant_id, reason, actor_from(person))
+    if as_json:
+        emit({"grant": grant_id, "state": "revoked"})
+        return
     show(f"Revoked {grant_id}.")
 
 
@@ -146,15 +150,18 @@ def revoke_key(
 @app.command("erase")
 def erase(
     ctx: typer.Context,
-    grant_id: Annotated[str, typer.Argument(help="The grant.")],
+    grant_id: Annotated[str, typer.Argument(help="The grant; or a request, whose applicant and words then go.")],
 ) -> None:
     """Erase who holds a grant: the name goes for ever, the grant, its keys and every proof stay.
 
     Example:  emeritus access erase g-1a2b3c
     """
     with flags_of(ctx).app() as app:
-        app.access.erase_holder(grant_id)
-    show(f"The holder of {grant_id} is erased; pages say that it is withheld.")
+        if grant_id.startswith("r-"):
+            app.requests.erase(grant_id)
+        else:
+            app.access.erase_holder(grant_id)
+    show(f"Who holds or asked for {grant_id} is erased; pages say that it is withheld.")
 
 
 @app.command("tier")
@@ -209,4 +216,5 @@ def list_grants(
     show("1 grant." if len(rows) == 1 else f"{len(rows)} grants.")
 
 
+access_requests.add_to(app)
 access_plans.add_to(app)

@@ -19,6 +19,9 @@ def command(
         str | None, typer.Option(help="The ledger's origin line, e.g. example.org/emeritus. Fixed for ever.")
     ] = None,
     second_decider: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
+    second_access_reviewer: Annotated[
+        str | None, typer.Option(help="required or waived: two people to decline access; a waiver is public.")
+    ] = None,
     second_coder: Annotated[str | None, typer.Option(help="required or waived; a waiver is shown publicly.")] = None,
     coding_gate: Annotated[
         str | None, typer.Option(help="Of the coders' agreement: required or waived, shown publicly.")
@@ -53,6 +56,7 @@ def command(
         "origin": origin,
         "second_decider": second_decider,
         "second_coder": second_coder,
+        "second_access_reviewer": second_access_reviewer,
         "coding_gate": coding_gate,
         "vault_passphrase_file": os.path.abspath(passphrase_file) if passphrase_file else None,
         "vault_key_file": os.path.abspath(key_file) if key_file else None,
@@ -76,7 +80,8 @@ def command(
     show(f"  public key for verifying restored models: {made['model_key']}")
     if encrypt:
         show("  the vault is encrypted: keep the passphrase or key file in two places apart from it")
-    waived = [rule for rule in ("second_decider", "second_coder", "coding_gate") if getattr(settings, rule) == "waived"]
+    rules = ("second_decider", "second_coder", "coding_gate", "second_access_reviewer")
+    waived = [rule for rule in rules if getattr(settings, rule) == "waived"]
     if waived:
         show(f"  waived, and shown publicly: {', '.join(rule.replace('_', ' ') for rule in waived)}")
     show("Back up emeritus.toml, keys/, ledger/, private/, payloads/, journals/ and vault/;")

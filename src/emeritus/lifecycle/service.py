@@ -41,6 +41,7 @@ POLICIES: Mapping[str, tuple[str, ...]] = {
     "second_decider": ("required", "waived"),
     "second_coder": ("required", "waived"),
     "coding_gate": ("required", "waived"),
+    "second_access_reviewer": ("required", "waived"),
 }
 
 

@@ -70,6 +70,8 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "access.tier": "tier of access set",
     "access.granted": "access granted",
     "access.revoked": "access revoked",
+    "access.requested": "access asked for",
+    "access.request.moved": "request for access moved on",
     "access.renewed": "access renewed",
     "access.plan": "plan of access set",
 }

@@ -37,14 +37,17 @@ from emeritus.records.tables.lifecycle import (
 )
 from emeritus.records.tables.preservation import Calibration, Certificate, Check, Preserved, Reference
 from emeritus.records.tables.private import NOT_REBUILT, HeldWords, Message, Person, ScrubMark, SignIn, Usage
+from emeritus.records.tables.requests import AccessRequest, AccessStep
 from emeritus.records.tables.residency import Wake
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
 from emeritus.records.tables.studies import Study
 
 __all__ = [
     "NOT_REBUILT",
-    "Acknowledgement",
+    "AccessRequest",
+    "AccessStep",
     "AccessVersion",
+    "Acknowledgement",
     "ActRow",
     "Analysis",
     "ApiKey",

@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from emeritus.engines.base import Awake, Build, Engine
     from emeritus.jobs.base import Jobs
     from emeritus.residency.residency import Residency
+    from emeritus.residency.status import HouseStatus
 
 T = TypeVar("T")
 OTHERWISE = "~otherwise"  # after a resident's name: the same under a second engine configuration; no name has a tilde
@@ -257,6 +258,11 @@ class App:
         """Who of the residents is waking, awake or failed in this program, by name. Starts nothing; safe in threads."""
         residency: Residency | None = self.__dict__.get("residency")  # reading the property would make one
         return {} if residency is None else {each.name: each.state for each in residency.status()}
+
+    def house(self) -> HouseStatus | None:
+        """Room, waiting and what is wrong; None where nobody was asked for yet. Starts nothing; safe in threads."""
+        residency: Residency | None = self.__dict__.get("residency")
+        return None if residency is None else residency.house()
 
     async def close_residency(self) -> None:
         """End every engine. Call before the event loop ends."""

@@ -16,6 +16,7 @@ from web_house import House
 
 from emeritus.errors import DatabaseUnavailable
 from emeritus.lifecycle import queries as lifecycle
+from emeritus.residency.status import HouseStatus
 from emeritus.web.security import CONTENT_SECURITY_POLICY
 from emeritus.web.site import build_site
 
@@ -337,6 +338,16 @@ def test_health_and_robots(client: TestClient, told: House) -> None:
     """Load balancers and crawlers get what they ask for."""
     assert client.get("/healthz").json() == {"status": "ok", "ledger_size": told.ledger.size, "acts": told.ledger.size}
     assert client.get("/robots.txt").text.startswith("User-agent: *")
+
+
+@pytest.mark.parametrize(("waits", "code"), [(5.0, 200), (500.0, 503)])
+def test_health_is_not_green_while_something_hangs(told: House, waits: float, code: int) -> None:
+    """What hangs is named; a call beyond the bound on waiting takes the house out of a load balancer."""
+    house = HouseStatus({"host": 10}, {"host": 6}, 1, waits, 100.0, ("'ada' hangs while closing",))
+    with TestClient(build_site(told, house=lambda: house), base_url=HOME) as client:
+        reply = client.get("/healthz")
+    assert reply.status_code == code
+    assert (reply.json()["status"], reply.json()["problems"]) == ("impaired", ["'ada' hangs while closing"])
 
 
 def test_waivers_are_public(pages: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -84,8 +85,9 @@ class Residency:
         return [self._status_of(name) for name in sorted([*self._scheduler.models])]
 
     def house(self) -> HouseStatus:
-        """Room, waiting, and what is wrong. Wakes nothing, waits for nothing."""
-        return house(self._scheduler, self._time().time(), {name: _said(each) for name, each in self._errors.items()})
+        """Room, waiting, and what is wrong. Wakes nothing, waits for nothing; safe in threads."""
+        errors = {name: _said(each) for name, each in tuple(self._errors.items())}
+        return house(self._scheduler, self._told_at(), errors)
 
     def hold(self, names: Iterable[str]) -> None:
         """Keep these awake from now on, and no others, as far as there is room; `status` says why one is not.
@@ -299,6 +301,10 @@ class Residency:
 
     def _time(self) -> Clock:
         return self._clock or asyncio.get_running_loop()
+
+    def _told_at(self) -> float:
+        """Now, also where no loop runs: event loops count by the monotonic clock."""
+        return time.monotonic() if self._clock is None else self._clock.time()
 
 
 def _wall() -> datetime:

@@ -168,8 +168,8 @@ class Scheduler:
 
     def used(self) -> dict[str, int]:
         """Bytes taken by place: everything that is not asleep, and what is stuck."""
-        taken = room.held(model.need for model in self._up.values())
-        for each in self.stuck.values():
+        taken = room.held(model.need for model in tuple(self._up.values()))
+        for each in tuple(self.stuck.values()):
             room.add(taken, each.need)
         return taken
 
@@ -185,7 +185,7 @@ class Scheduler:
     @property
     def bound_s(self) -> float:
         """How long a call waits at most, in seconds, with as many models as are known now."""
-        return self.limits.bound_s(sum(1 for model in self.models.values() if any(model.need.values())))
+        return self.limits.bound_s(sum(1 for model in tuple(self.models.values()) if any(model.need.values())))
 
     # policy
 

@@ -48,6 +48,11 @@ class HouseStatus:
         """Whether nothing is wrong."""
         return not self.problems
 
+    @property
+    def overdue(self) -> bool:
+        """Whether a call waits beyond the bound: nobody may trust this house to answer."""
+        return self.longest_wait_s > self.bound_s
+
 
 def bytes_of(scheduler: Scheduler, name: str) -> int:
     """What is taken for one resident now, stuck processes included, over all places."""
@@ -72,16 +77,17 @@ def note_of(scheduler: Scheduler, model: Model) -> str | None:
 
 
 def house(scheduler: Scheduler, now: float, errors: Mapping[str, str]) -> HouseStatus:
-    """How the house is at a moment of the scheduler's clock."""
-    oldest = [model.oldest for model in scheduler.models.values() if model.waiting]
-    longest = max((now - time for time in oldest), default=0.0)
+    """How the house is at a moment of the scheduler's clock. Safe in threads."""
+    models = tuple(scheduler.models.values())
+    waits = [next(iter(tuple(model.waiting.values())), now) for model in models]
+    longest = max((now - time for time in waits), default=0.0)
     problems = [
         f"{each.name!r} hangs while {each.doing}, since {now - each.since:.0f} s; "
         f"{sum(each.need.values())} bytes are taken until it ends"
-        for each in scheduler.stuck.values()
+        for each in tuple(scheduler.stuck.values())
     ]
     late = {"waking": scheduler.limits.load_s, "leaving": scheduler.limits.close_s}
-    for model in scheduler.models.values():
+    for model in models:
         if model.state in late and now - model.since > late[model.state] + scheduler.limits.close_s:
             problems.append(f"{model.name!r} is {model.state} for {now - model.since:.0f} s, past its deadline")
         if model.name in scheduler.held and model.name in errors:
@@ -91,7 +97,7 @@ def house(scheduler: Scheduler, now: float, errors: Mapping[str, str]) -> HouseS
     return HouseStatus(
         budgets=dict(scheduler.limits.budgets),
         used=scheduler.used(),
-        waiting=sum(len(model.waiting) for model in scheduler.models.values()),
+        waiting=sum(len(model.waiting) for model in models),
         longest_wait_s=longest,
         bound_s=scheduler.bound_s,
         problems=tuple(problems),

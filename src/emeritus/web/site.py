@@ -6,6 +6,7 @@ Handlers are plain functions: Starlette runs them in threads, so that a read may
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -17,6 +18,7 @@ from starlette.routing import Route
 
 from emeritus.errors import EmeritusError, NotFound
 from emeritus.lifecycle import queries as lifecycle
+from emeritus.residency.status import HouseStatus
 from emeritus.statuses import http_status
 from emeritus.web import (
     acknowledging,
@@ -48,8 +50,13 @@ _STATIC_TYPES = {
 }
 
 
-def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
-    """The site over a reader, to be mounted at `/` (its links are absolute paths); with a desk also the console."""
+def build_site(
+    reader: SiteReader, desk: Desk | None = None, house: Callable[[], HouseStatus | None] = lambda: None
+) -> Starlette:
+    """The site over a reader, to be mounted at `/` (its links are absolute paths); with a desk also the console.
+
+    `house` tells how those are who answer, for the check of health; None: nobody was asked for.
+    """
     site = Starlette(
         routes=[
             Route("/", register.home, name="home"),
@@ -101,15 +108,24 @@ def build_site(reader: SiteReader, desk: Desk | None = None) -> Starlette:
     )
     site.state.reader = reader
     site.state.desk = desk
+    site.state.house = house
     return site
 
 
 def health(request: Request) -> Response:
-    """Whether records and ledger answer, for a load balancer."""
+    """Whether records and ledger answer, for a load balancer, and what is wrong with the residents that answer.
+
+    503 where a call waits beyond the declared bound; what hangs while others are served is named with 200.
+    """
     reader = reader_of(request)
     with reader.session() as session:
         acts = lifecycle.count_acts(session)
-    return JSONResponse({"status": "ok", "ledger_size": reader.ledger.size, "acts": acts})
+    told = {"status": "ok", "ledger_size": reader.ledger.size, "acts": acts}
+    house: HouseStatus | None = request.app.state.house()
+    if house is None or house.healthy:
+        return JSONResponse(told)
+    status = HTTPStatus.SERVICE_UNAVAILABLE if house.overdue else HTTPStatus.OK
+    return JSONResponse({**told, "status": "impaired", "problems": list(house.problems)}, status)
 
 
 def robots(request: Request) -> Response:

@@ -22,6 +22,15 @@ SUITES = {
     "access": (
         ("access_models", ("models_list_ms",)),
         ("access_loads", ("loads_vs_lru_s10", "loads_vs_lru_s15")),
+        (
+            "access_wake",
+            (
+                "wake_cached_vs_warm_load",
+                "wake_vault_vs_warm_load",
+                "wake_cached_vs_new_process",
+                "wake_vault_vs_new_process",
+            ),
+        ),
     ),
     "interview": (  # module, the metrics it measures; a module that is not there is said to be missing
         ("interview_statistics", ("flag_false_alarm", "flag_power", "coverage_95")),

@@ -82,6 +82,31 @@ async def test_the_same_bits_as_from_files(
     assert found[0][2].config["loading"] == "mapped"
 
 
+@pytest.mark.parametrize("damage", ["flipped", "truncated", "gone"])
+async def test_damage_in_the_cache_never_answers(
+    damage: str, llama: FolderSource, vault: Vault, tmp_path: Path
+) -> None:
+    """Files are verified while they load; an engine on others is ended before anyone is given it, and made anew."""
+    vault.preserve(llama.path, "wren")
+    cache = Cache(tmp_path / "cache")
+    async with awake(VaultSource(vault, "wren", cache), tmp_path) as engine:
+        wanted = await engine.answer(ASK, ASKED)
+        first = engine.pid
+        weights = next(cache.folder.glob("wren@*/model.safetensors"))
+        assert [each.in_use for each in cache.held().entries] == [True]
+    assert [each.in_use for each in cache.held().entries] == [False]
+    data = bytearray(weights.read_bytes())
+    data[len(data) // 2] ^= 0x10
+    if damage == "gone":
+        weights.unlink()
+    else:
+        weights.write_bytes(data if damage == "flipped" else data[: len(data) // 2])
+    async with awake(VaultSource(vault, "wren", cache), tmp_path) as engine:
+        assert engine.pid != first
+        assert await engine.answer(ASK, ASKED) == wanted
+    assert weights.read_bytes() == (llama.path / "model.safetensors").read_bytes()
+
+
 async def test_another_type_is_computed_from_memory_too(llama: FolderSource, vault: Vault, tmp_path: Path) -> None:
     """What the quick way cannot give goes through the library's own, from the same memory."""
     vault.preserve(llama.path, "wren")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,6 +30,10 @@ class FolderSource:
     def folder(self) -> Path:
         """The folder itself."""
         return self.path
+
+    def folder_unproven(self) -> tuple[Path, Callable[[], None]]:
+        """It, with nothing to compare it with."""
+        return self.path, lambda: None
 
     def light_folder(self) -> Path:
         """It, though its weights are there."""

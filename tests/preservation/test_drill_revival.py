@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +37,10 @@ class Files:
     def folder(self) -> Path:
         """It."""
         return self.path
+
+    def folder_unproven(self) -> tuple[Path, Callable[[], None]]:
+        """It, with nothing to compare it with."""
+        return self.path, lambda: None
 
     def light_folder(self) -> Path:
         """It, though its weights are there."""

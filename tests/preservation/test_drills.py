@@ -230,13 +230,13 @@ async def test_the_vault_keeps_calibrations_beside_references(
 
 
 async def test_the_canary_stops_what_differs_and_records_nothing(home: FeatureHome, drills: Drills, mind: Mind) -> None:
-    """Two probes are scored after a wake; a difference raises before an answer leaves."""
+    """A probe is scored after a wake; a difference raises before an answer leaves."""
     await drills.canary("wren", mind)  # no reference yet: the first wake is the one that captures it
     assert mind.scored == 0
     await drills.capture_reference("wren", mind, STEWARD)
     size, revived = home.ledger.size, Mind()
     await drills.canary("wren", revived)
-    assert (revived.scored, revived.answered) == (2, 0)
+    assert (revived.scored, revived.answered) == (1, 0)
     for wrong in (Mind(shift=0.01), Mind(extra_token=True)):
         with pytest.raises(CanaryFailed):
             await drills.canary("wren", wrong)

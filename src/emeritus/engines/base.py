@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -262,6 +262,13 @@ class WeightSource(Protocol):
 
     def folder(self) -> Path:
         """A local folder with the resident's files, every byte verified. May take long; blocking."""
+
+    def folder_unproven(self) -> tuple[Path, Callable[[], None]]:
+        """The folder before its weights are verified, and what verifies them; both blocking.
+
+        Nothing computed from it may be told before the second has returned. It raises IntegrityError where the bytes
+        are not the kept ones: `folder` then gives others.
+        """
 
     def light_folder(self) -> Path:
         """The same without the weights, for engines that read these from the vault themselves. Blocking."""

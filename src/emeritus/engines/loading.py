@@ -68,15 +68,6 @@ def load(folder: Path, dtype: str, attention: str = "auto", state: State | None 
     )
 
 
-def full_precision(network: Any) -> Any:
-    """The same network in fp32; the network itself when it is already. Costs four bytes per parameter until dropped."""
-    import copy
-
-    if all(tensor.dtype == torch.float32 for tensor in network.parameters()):
-        return network
-    return copy.deepcopy(network).float()
-
-
 def _converted(folder: Path, config: Any, dtype: str, state: State | None) -> Any:
     """The library's own way. It fills absent tensors with random numbers, which is not the model: EngineFailed."""
     chosen = {"config": config, "dtype": dtype, "output_loading_info": True, **LOCAL}

@@ -11,9 +11,9 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, closing
-from dataclasses import asdict, astuple
+from dataclasses import asdict, astuple, dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -44,7 +44,7 @@ from emeritus.engines.base import (
 from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
 from emeritus.engines.replies import Replies
-from emeritus.errors import BadSettings, EmeritusError, EngineDied, EngineFailed, ExtraMissing
+from emeritus.errors import BadSettings, EmeritusError, EngineDied, EngineFailed, ExtraMissing, IntegrityError
 
 Json = dict[str, Any]
 LINE_LIMIT = 64 << 20  # a score of a long text is one line
@@ -89,10 +89,45 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         raise ExtraMissing("the embedded engine needs the extra 'local'", extra="local")
     starter = zygote.shared()  # first, so that it imports while the files are fetched
     shared = await asyncio.to_thread(source.shared)
-    folder = await asyncio.to_thread(source.folder) if shared is None else shared.folder
+    proof: Callable[[], None] | None = None
+    if shared is not None:
+        folder = shared.folder
+    else:
+        folder, proof = await asyncio.to_thread(source.folder_unproven)
+    given = _Given(chosen, source, log_dir, threads or _cores())
+    try:
+        return await _woken(starter, given, folder, shared, proof)
+    except IntegrityError:
+        if proof is None:
+            raise
+    return await _woken(starter, given, await asyncio.to_thread(source.folder), None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """What was asked for."""
+
+    options: TransformersOptions
+    source: WeightSource
+    log_dir: Path
+    threads: int
+
+
+async def _woken(
+    starter: zygote.Zygote,
+    given: _Given,
+    folder: Path,
+    shared: SharedWeights | None,
+    proof: Callable[[], None] | None,
+) -> TransformersEngine:
+    """A worker with the model loaded. `proof` verifies the files meanwhile; the engine is not given out before it has.
+
+    Raises what the worker and the proof raise; the worker has ended then.
+    """
+    chosen, digest = given.options, given.source.weights_digest
     ours, theirs = socket.socketpair()
     try:
-        log_path = log_dir / f"transformers-{source.weights_digest[:12]}.log"
+        log_path = given.log_dir / f"transformers-{digest[:12]}.log"
         pid = await asyncio.to_thread(_fork, starter, theirs, log_path, shared)
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
@@ -100,21 +135,26 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         ours.close()
         raise
     engine = TransformersEngine((reader, writer), starter, pid, log_path)
-    engine.source = source
+    engine.source = given.source
     order = {
         "do": "open",
-        "folder": str(folder.resolve()),
+        "folder": str(await asyncio.to_thread(folder.resolve)),
         "tensors": None if shared is None else [astuple(each) for each in shared.tensors],
         "dtype": chosen.dtype,
-        "threads": threads or _cores(),
+        "threads": given.threads,
         "onednn": chosen.batching == "together" if chosen.onednn is None else chosen.onednn,
         "attention": chosen.attention,
         "at_once": chosen.at_once,
         "batching": chosen.batching,
     }
+    proven = None if proof is None else asyncio.create_task(asyncio.to_thread(proof))
     try:
         async with asyncio.timeout(chosen.load_timeout_s):
-            await engine.load(order, source.weights_digest, chosen.stuck_s)
+            try:
+                await engine.load(order, digest, chosen.stuck_s)
+            finally:
+                if proven is not None:
+                    await proven  # also where loading failed: damage is the better reason
     except TimeoutError as error:
         await engine.close()
         raise EngineFailed(f"the model was not loaded within {chosen.load_timeout_s:g} s", log=str(log_path)) from error

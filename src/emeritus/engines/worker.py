@@ -92,6 +92,7 @@ class _Worker:
         from emeritus.engines.batching import Together, can_batch
         from emeritus.engines.decoding import CHUNK, chunks
         from emeritus.engines.loading import load
+        from emeritus.engines.precision import widen
         from emeritus.engines.prompt import shows_tools, template_name
         from emeritus.engines.tensors import map_shared
 
@@ -109,6 +110,7 @@ class _Worker:
         state = None if weights is None else map_shared(weights, [Placed(*each) for each in order["tensors"]])
         self._model = load(Path(order["folder"]), order["dtype"], order["attention"], state)
         network = self._model.network
+        widened = widen(network, prompts=not order["onednn"])
         together = order["batching"] == "together" and can_batch(self._model)
         self._together = Together(self._model, self._at_once) if together else None
         config = {
@@ -120,6 +122,7 @@ class _Worker:
             "instruction_set": torch.backends.cpu.get_cpu_capability(),
             "machine": platform.machine(),
             "onednn": order["onednn"],
+            "prompt_products": "float32" if widened and not order["onednn"] else "stored",
             "attention": str(network.config._attn_implementation),
             "architecture": type(network).__name__,
             "template": template_name(self._model.tokenizer),
@@ -231,8 +234,8 @@ class _Worker:
 
     def _answer(self, order: Json) -> Iterator[Json | None]:
         from emeritus.engines.decoding import decode, score
-        from emeritus.engines.loading import full_precision
         from emeritus.engines.perturbing import Perturbed
+        from emeritus.engines.precision import full_precision
 
         if order["do"] == "score":
             network = full_precision(self._model.network)

@@ -45,6 +45,7 @@ PRELOAD = (
 )
 ENVIRONMENT = {
     "OMP_WAIT_POLICY": "PASSIVE",  # threads that spin while they wait starve each other on a busy machine
+    "GOMP_SPINCOUNT": "20000",  # but some microseconds' spinning spare a sleep at every small product
     "OPENBLAS_NUM_THREADS": "1",  # no thread may exist in the process that forks
     "TOKENIZERS_PARALLELISM": "false",
     "HF_HUB_OFFLINE": "1",

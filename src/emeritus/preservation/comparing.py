@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +43,12 @@ def differences(folder: Path, files: Sequence[KeptFile]) -> list[str]:
         ]
 
 
-def segments_differ(folder: Path, files: Sequence[KeptFile]) -> list[str]:
+def segments_differ(folder: Path, files: Sequence[KeptFile], ignoring: Collection[str] = ()) -> list[str]:
     """The same by the BLAKE3 of each segment, which is as strong, and faster by the number of processors and more.
 
-    A file whose segments are not known is compared by sha256.
+    A file whose segments are not known is compared by sha256. `ignoring`: paths that may be there or not.
     """
-    wrong, present = _listed(folder, files)
+    wrong, present = _listed(folder, files, ignoring)
     whole = [file for file in present if file.size and not file.segments]
     bad = {file.path for file in present if not _has_size(folder / file.path, file.size)}
     pieces = [each for file in present if file.segments and file.path not in bad for each in _stretches(file)]
@@ -68,12 +68,14 @@ def segments_differ(folder: Path, files: Sequence[KeptFile]) -> list[str]:
     return wrong + [f"{path}: its bytes differ" for path in sorted(bad)]
 
 
-def _listed(folder: Path, files: Sequence[KeptFile]) -> tuple[list[str], list[KeptFile]]:
+def _listed(
+    folder: Path, files: Sequence[KeptFile], ignoring: Collection[str] = ()
+) -> tuple[list[str], list[KeptFile]]:
     """What is missing or too much, and the files that are there."""
     wanted = {kept.path: kept for kept in files}
     present = {
         path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir()
-    }
+    } - set(ignoring)
     wrong = [f"{path}: not in the manifest" for path in sorted(present - wanted.keys())]
     wrong += [f"{path}: missing" for path in sorted(wanted.keys() - present)]
     return wrong, [wanted[path] for path in sorted(present & wanted.keys())]

@@ -30,7 +30,7 @@ from emeritus.records.database import Database
 from emeritus.records.residents import resident_row
 from emeritus.records.tables import Calibration, Preserved, Reference
 
-_CANARY_TEXTS, _CANARY_CHATS = 2, 1
+_CANARY_TEXTS, _CANARY_CHATS = 1, 1  # one text takes every weight matrix through its paces; a wake waits for it
 _NOTHING = "was revived; no reference can be compared with this engine configuration"
 
 

@@ -57,6 +57,32 @@ class VaultSource:
         """The resident's files, restored when they are not as they should be. Raises IntegrityError, StoreFull."""
         return self._cached("", lambda files: files, self._restore)
 
+    def folder_unproven(self) -> tuple[Path, Callable[[], None]]:
+        """The folder as it lies in the cache, all but its weights compared; and what compares these.
+
+        That raises IntegrityError where `folder` would restore them again. What is not there is restored, and proven.
+        """
+        manifest = self._vault.manifest(self._name)
+        place = self._place(manifest, "")
+        folder = self._cache.folder / place
+        small = light(manifest.files)
+        heavy = [file for file in manifest.files if file not in small]
+        if not folder.is_dir() or segments_differ(folder, small, ignoring={file.path for file in heavy}):
+            return self.folder(), lambda: None
+        with locked(self._cache.folder / f"{self._name}.lock"):
+            lease = self._cache.lease(place)
+        if lease is None:
+            return self.folder(), lambda: None
+        self._leases.append(lease)
+
+        def prove() -> None:
+            wrong = segments_differ(folder, heavy, ignoring={file.path for file in small})
+            if wrong:
+                raise IntegrityError(f"the cached files of {self._name!r} differ: {wrong[0]}", problems=wrong)
+            self._cache.used(place)
+
+        return folder, prove
+
     def light_folder(self) -> Path:
         """The same without its weights: configuration, tokenizer, texts. Raises as `folder` does."""
         return self._cached(".light", light, self._write)

@@ -30,10 +30,7 @@ from emeritus.settings import load as settings
 
 ACTOR = Actor("benchmark", "steward", automated=True)
 NAME = "sleeper"
-PROMPT = (
-    "Good morning. Before you go on with the report, please tell me in one or two short sentences what became of the "
-    "old lighthouse, and who keeps its lamp today."
-)
+PROMPT = "Please tell me in one short sentence what became of the old lighthouse."
 ROUNDS = 7
 LARGE = {"hidden_size": 896, "num_hidden_layers": 24, "intermediate_size": 4864, "vocab_size": 151_936}
 SMALL = {"hidden_size": 128, "num_hidden_layers": 2, "intermediate_size": 256, "vocab_size": 8192}

@@ -48,7 +48,7 @@ def widen(network: Any, prompts: bool) -> bool:
     for module in network.modules():
         if type(module) is torch.nn.Linear:
             module.__class__ = Wide
-            module.prompts = prompts
+            module.__dict__["prompts"] = prompts
     return True
 
 

@@ -13,7 +13,7 @@ import os
 import socket
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, closing
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, astuple
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -87,47 +87,48 @@ async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Pat
         raise BadSettings("engine 'transformers' needs weights, and none are held for this resident")
     if any(find_spec(name) is None for name in ("torch", "transformers", "safetensors")):
         raise ExtraMissing("the embedded engine needs the extra 'local'", extra="local")
-    starter = zygote.shared()  # first, so that it imports while the files are fetched
+    zygote.shared()  # first, so that it imports while the files are fetched
     shared = await asyncio.to_thread(source.shared)
     proof: Callable[[], None] | None = None
-    if shared is not None:
-        folder = shared.folder
-    else:
+    if shared is None:
         folder, proof = await asyncio.to_thread(source.folder_unproven)
-    given = _Given(chosen, source, log_dir, threads or _cores())
+    else:
+        folder = shared.folder
+    order = {
+        "do": "open",
+        "folder": str(await asyncio.to_thread(folder.resolve)),
+        "tensors": None if shared is None else [astuple(each) for each in shared.tensors],
+        "dtype": chosen.dtype,
+        "threads": threads or _cores(),
+        "onednn": chosen.batching == "together" if chosen.onednn is None else chosen.onednn,
+        "attention": chosen.attention,
+        "at_once": chosen.at_once,
+        "batching": chosen.batching,
+    }
     try:
-        return await _woken(starter, given, folder, shared, proof)
+        return await _woken(chosen, source, order, log_dir, (shared, proof))
     except IntegrityError:
         if proof is None:
             raise
-    return await _woken(starter, given, await asyncio.to_thread(source.folder), None, None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    """What was asked for."""
-
-    options: TransformersOptions
-    source: WeightSource
-    log_dir: Path
-    threads: int
+    order["folder"] = str(await asyncio.to_thread(lambda: source.folder().resolve()))
+    return await _woken(chosen, source, order, log_dir, (None, None))
 
 
 async def _woken(
-    starter: zygote.Zygote,
-    given: _Given,
-    folder: Path,
-    shared: SharedWeights | None,
-    proof: Callable[[], None] | None,
+    chosen: TransformersOptions,
+    source: WeightSource,
+    order: Json,
+    log_dir: Path,
+    weights: tuple[SharedWeights | None, Callable[[], None] | None],
 ) -> TransformersEngine:
-    """A worker with the model loaded. `proof` verifies the files meanwhile; the engine is not given out before it has.
+    """A worker with the model loaded. `weights`: those in memory; what verifies those in files while they are loaded.
 
-    Raises what the worker and the proof raise; the worker has ended then.
+    It is not given out before that has returned. Raises what that and the worker raise; the worker has ended then.
     """
-    chosen, digest = given.options, given.source.weights_digest
+    shared, proof = weights
+    starter, log_path = zygote.shared(), log_dir / f"transformers-{source.weights_digest[:12]}.log"
     ours, theirs = socket.socketpair()
     try:
-        log_path = given.log_dir / f"transformers-{digest[:12]}.log"
         pid = await asyncio.to_thread(_fork, starter, theirs, log_path, shared)
         ours.setblocking(False)
         reader, writer = await asyncio.open_connection(sock=ours, limit=LINE_LIMIT)
@@ -135,23 +136,12 @@ async def _woken(
         ours.close()
         raise
     engine = TransformersEngine((reader, writer), starter, pid, log_path)
-    engine.source = given.source
-    order = {
-        "do": "open",
-        "folder": str(await asyncio.to_thread(folder.resolve)),
-        "tensors": None if shared is None else [astuple(each) for each in shared.tensors],
-        "dtype": chosen.dtype,
-        "threads": given.threads,
-        "onednn": chosen.batching == "together" if chosen.onednn is None else chosen.onednn,
-        "attention": chosen.attention,
-        "at_once": chosen.at_once,
-        "batching": chosen.batching,
-    }
+    engine.source = source
     proven = None if proof is None else asyncio.create_task(asyncio.to_thread(proof))
     try:
         async with asyncio.timeout(chosen.load_timeout_s):
             try:
-                await engine.load(order, digest, chosen.stuck_s)
+                await engine.load(order, source.weights_digest, chosen.stuck_s)
             finally:
                 if proven is not None:
                     await proven  # also where loading failed: damage is the better reason

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,9 +70,19 @@ class FolderKeeper:
     checks: bool = False
     restores: int = 0
     sets: dict[tuple[str, str], list[Set]] = field(default_factory=dict)
+    avoided: list[str] = field(default_factory=list)  # by the last preservation
 
-    def preserve(self, source: Path, name: str, *, role: Role = "weights", progress: Progress | None = None) -> Set:
+    def preserve(
+        self,
+        source: Path,
+        name: str,
+        *,
+        role: Role = "weights",
+        progress: Progress | None = None,
+        avoid: Collection[str] = (),
+    ) -> Set:
         """Copy a folder, unless the newest version has exactly these files."""
+        self.avoided = sorted(avoid)
         files = tuple(
             File(
                 path.relative_to(source).as_posix(), path.stat().st_size, hashlib.sha256(path.read_bytes()).hexdigest()

@@ -8,7 +8,9 @@ import pytest
 from kept_folders import FolderKeeper
 from sqlalchemy import select
 
+from emeritus.acts import Draft
 from emeritus.errors import InputError, IntegrityError, NotFound
+from emeritus.preservation.removal import MARKED, UNDONE
 from emeritus.preservation.service import Preservation
 from emeritus.records.tables import AxisEvent, Check, Preserved, Report, Resident
 from feature_home import STEWARD, FeatureHome
@@ -138,3 +140,14 @@ def test_rebuilding_brings_every_row_back(home: FeatureHome, preservation: Prese
     home.acts.rebuild()
     assert len(home.read(select(Preserved))) == len(home.read(select(Check))) == 1
     assert home.read(select(Resident).where(Resident.name == "wren"))[0].weights_digest
+
+
+def test_what_is_to_be_removed_becomes_no_base(
+    home: FeatureHome, preservation: Preservation, keeper: FolderKeeper, model: Path
+) -> None:
+    """The vault is told to keep nothing as a difference from residents marked for removal, as long as they are."""
+    for kind, avoided in ((MARKED, ["robin"]), (UNDONE, [])):
+        draft = Draft(kind, "robin", public={"reason": "its licence", "days": 30})
+        home.acts.perform(f"test:{kind}", STEWARD, lambda session, draft=draft: draft)
+        preservation.preserve("wren", model, STEWARD)
+        assert keeper.avoided == avoided

@@ -330,3 +330,10 @@ def test_a_base_damaged_since_it_was_read(tmp_path: Path, vault: Vault) -> None:
     second = save(tmp_path / "second", tuned(weights(1), seed=4))
     in_use.preserve(second, "second")
     restored(Vault.at(vault.store), "second", second, tmp_path / "out")
+
+
+def test_what_is_to_be_avoided_becomes_no_base(tmp_path: Path, vault: Vault) -> None:
+    """A near resident that is to be avoided is not rested on, another that is as near is."""
+    vault.preserve(save(tmp_path / "base", weights(1)), "base")
+    assert vault.preserve(save(tmp_path / "one", tuned(weights(1))), "one", avoid=["base"]).bases == ()
+    assert vault.preserve(save(tmp_path / "two", tuned(tuned(weights(1)))), "two", avoid=["base"]).bases == ("one",)

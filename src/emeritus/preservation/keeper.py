@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -98,8 +98,19 @@ class Opened(Protocol):
 class Keeper(Protocol):
     """The vault, as far as preservation uses it. Every call is blocking."""
 
-    def preserve(self, source: Path, name: str, *, role: str = "weights", progress: Progress | None = None) -> Kept:
-        """Keep a folder; the manifest of exactly these files. Raises AlreadyExists for other weights of that name."""
+    def preserve(
+        self,
+        source: Path,
+        name: str,
+        *,
+        role: str = "weights",
+        progress: Progress | None = None,
+        avoid: Collection[str] = (),
+    ) -> Kept:
+        """Keep a folder; the manifest of exactly these files. Nothing of it comes to rest on the residents to `avoid`.
+
+        Raises AlreadyExists for other weights of that name.
+        """
 
     def manifest(self, name: str, role: str = "weights", version: int | None = None) -> Kept:
         """The version asked for, or the newest. Raises NotFound."""

@@ -90,10 +90,9 @@ class Removals:
     def marked(self) -> list[Marked]:
         """The residents whose weights are to go, by name."""
         with self._database.reading() as session:
-            rows = session.scalars(select(ActRow).where(ActRow.kind == MARKED).order_by(ActRow.seq)).all()
-            latest = {str(row.resident): row for row in rows if _last(session, str(row.resident)) == MARKED}
             return [
-                Marked(name, row.at, row.actor, row.public["reason"], _due(row)) for name, row in sorted(latest.items())
+                Marked(name, row.at, row.actor, row.public["reason"], _due(row))
+                for name, row in sorted(marked(session).items())
             ]
 
     def prune(self, actor: Actor, *, dry_run: bool = False, progress: Progress | None = None) -> Removal:
@@ -135,6 +134,12 @@ class Removals:
         return self._vault.prune(
             names, dry_run=dry, expected=expected, grace_days=self._leftover_days, progress=progress
         )
+
+
+def marked(session: Session) -> dict[str, ActRow]:
+    """The residents whose weights are to go, and the decision that says so."""
+    rows = session.scalars(select(ActRow).where(ActRow.kind == MARKED).order_by(ActRow.seq)).all()
+    return {str(row.resident): row for row in rows if _last(session, str(row.resident)) == MARKED}
 
 
 def _removed(name: str, session: Session) -> Draft:

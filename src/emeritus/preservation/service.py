@@ -17,6 +17,7 @@ from emeritus.acts import Act, Actor, Acts, Draft
 from emeritus.errors import InputError, IntegrityError
 from emeritus.preservation.keeper import Keeper, Progress
 from emeritus.preservation.recording import keep_files, kept_fields, problems, restore_compared
+from emeritus.preservation.removal import marked
 from emeritus.records.database import Database
 from emeritus.records.residents import resident_row
 from emeritus.records.tables import Resident
@@ -65,7 +66,8 @@ class Preservation:
         with self._database.reading() as session:
             if register is None or session.get(Resident, resident) is not None:
                 _holder(session, resident)
-        manifest = self._vault.preserve(directory, resident, role="weights", progress=progress)
+            going = marked(session)  # what is to be removed must not become what others need
+        manifest = self._vault.preserve(directory, resident, role="weights", progress=progress, avoid=going)
         if register is not None:
             register()
 

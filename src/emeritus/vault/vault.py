@@ -115,9 +115,20 @@ class Vault:
             raise UnknownFormat(f"the vault at {store.url} is encrypted by {body['cipher']!r}; known: {CIPHER}")
         return cls(store, _digests(body), Keyring(store, "cipher" in body, secret), disk)
 
-    def preserve(self, source: Path, name: str, *, role: str = "weights", progress: Progress | None = None) -> Manifest:
-        """Keep every file of the folder `source` as `name`; progress counts bytes. See `ingest.Ingest.run`."""
-        return Ingest(self.store, self._index, progress).run(Path(source), name, role)
+    def preserve(
+        self,
+        source: Path,
+        name: str,
+        *,
+        role: str = "weights",
+        progress: Progress | None = None,
+        avoid: Collection[str] = (),
+    ) -> Manifest:
+        """Keep every file of the folder `source` as `name`; progress counts bytes. See `ingest.Ingest.run`.
+
+        `avoid` names residents that nothing is to be kept as a difference from: those that are to be removed.
+        """
+        return Ingest(self.store, self._index, progress, avoid).run(Path(source), name, role)
 
     def manifest(self, name: str, role: str = "weights", version: int | None = None) -> Manifest:
         """A manifest, the newest version when none is named. Raises NotFound, BadName, IntegrityError."""

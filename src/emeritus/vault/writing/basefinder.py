@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
@@ -44,9 +44,13 @@ class _Near:
 
 
 class BaseFinder:
-    """Chooses bases for one preservation, and keeps the new resident's sketch. Use once."""
+    """Chooses bases for one preservation, and keeps the new resident's sketch. Use once.
 
-    def __init__(self, store: BlobStore, index: SegmentIndex) -> None:
+    `avoid` names residents that nothing new may rest on.
+    """
+
+    def __init__(self, store: BlobStore, index: SegmentIndex, avoid: Collection[str] = ()) -> None:
+        self._avoid = set(avoid)
         self._index = index
         self._shelf = Shelf(store)
         self._sketches = Sketches(store, index)
@@ -60,7 +64,7 @@ class BaseFinder:
 
         Raises InputError when the source changed. What of the vault cannot be read is not used.
         """
-        self._sketches.load(without=name)
+        self._sketches.load(without={name, *self._avoid})
         self._tensors = [sketch.tensors(cuts) for _, cuts in plan]
         found: dict[tuple[int, int], list[_Near]] = {}
         for number, (file, _) in enumerate(plan):

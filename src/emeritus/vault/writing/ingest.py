@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from collections.abc import Collection
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,11 +42,13 @@ _HELD = -1  # in place of an encoding: the vault holds these bytes
 class Ingest:
     """One preservation. Use once."""
 
-    def __init__(self, store: BlobStore, index: SegmentIndex, progress: Progress | None) -> None:
+    def __init__(
+        self, store: BlobStore, index: SegmentIndex, progress: Progress | None, avoid: Collection[str] = ()
+    ) -> None:
         self._store = store
         self._index = index
         self._shelf = Shelf(store)
-        self._finder = BaseFinder(store, index)
+        self._finder = BaseFinder(store, index, avoid)
         self._busy = Busy(store, PRESERVING)
         self._progress = progress or silent
         self._kept: set[bytes] = set()  # segments this run has put into packs

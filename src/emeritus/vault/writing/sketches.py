@@ -7,7 +7,7 @@ compare sketches, not what is done with those that are alike.
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import accumulate
@@ -55,11 +55,11 @@ class Sketches:
         self._names: list[str] = []
         self._heads: list[Head] = []
 
-    def load(self, without: str) -> None:
-        """Read the heads of all but that resident's; those missing or damaged are made again, where packs allow."""
+    def load(self, without: Collection[str]) -> None:
+        """Read the heads of all but those residents'; those missing or damaged are made again, where packs allow."""
         there = {name for key in self._store.list("sketches/") if (name := sketch.sketch_name(key))}
         names = [where[0] for key in self._shelf.all_keys() if (where := parse_key(key)) and where[1] == "weights"]
-        names = [name for name in names if name != without]
+        names = [name for name in names if name not in without]
         with ThreadPoolExecutor(READERS) as pool:
             heads = pool.map(lambda name: self._head(name) if name in there else None, names)
             found = dict(zip(names, heads, strict=True))

@@ -42,6 +42,20 @@ async def test_a_reference_is_captured_once_for_each_configuration(
         assert (kept / f"{row.build_digest}.json").read_bytes() == home.acts.payload(row.payload_sha256)
 
 
+async def test_a_reference_after_an_update_says_how_far_it_lies_from_the_one_before(drills: Drills) -> None:
+    """The first is compared with nothing; the next states the difference of each token and of the greedy answers."""
+    first = await drills.capture_reference("wren", Mind(build=Build("arithmetic", weights_digest="d" * 64)), STEWARD)
+    assert "compared" not in first.public
+    updated = Mind(build=Build("arithmetic", config={"kernel": "new"}, weights_digest="d" * 64), shift=0.25)
+    act = await drills.capture_reference("wren", updated, STEWARD)
+    found = act.public["compared"]
+    assert found["reference_sha256"] == first.payloads["reference.json"]
+    assert found["build_digest"] == first.public["build_digest"]
+    assert (found["same_weights"], found["method"], found["retokenised"]) == (True, "score", [])
+    assert found["logprob_difference"]["mean"] == pytest.approx(0.25)
+    assert found["answers"] == found["answers_equal"] > 0
+
+
 async def test_a_model_held_elsewhere_keeps_its_behaviour(
     home: FeatureHome, drills: Drills, keeper: FolderKeeper
 ) -> None:

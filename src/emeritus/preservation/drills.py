@@ -58,6 +58,8 @@ class Drills:
     async def capture_reference(self, resident: str, awake: Awake, actor: Actor) -> Act:
         """Capture reference behaviour under the engine configuration that answers. One reference for each of them.
 
+        Where there was one before, under another configuration, the act says how far this one lies from it.
+
         Raises NotFound, and what the engine raises; a capture that was interrupted leaves nothing.
         """
         digest, probed = build_digest(awake.build), behaviour.probes()
@@ -68,13 +70,21 @@ class Drills:
         with self._database.reading() as session:
             resident_row(session, resident)
         captured = await behaviour.capture(awake, probed)
-        public = {
+        public: Json = {
             "build": captured["build"],
             "build_digest": digest,
             "method": captured["method"],
             "probes": len(captured["answers"]) + len(captured["scored"] or ()),
             "probes_sha256": captured["probes_sha256"],
         }
+        before = self._latest(resident)
+        if before is not None and before.content["probes_sha256"] == captured["probes_sha256"]:
+            public["compared"] = {
+                "reference_sha256": before.sha256,
+                "build_digest": before.build_digest,
+                "same_weights": before.content["build"]["weights_digest"] == captured["build"]["weights_digest"],
+                **behaviour.compare(before.content, captured).as_dict(),
+            }
         file = (f"{digest}.json", "reference.json", canonical(captured))
         draft = Draft("reference.captured", resident, public=public)
         return await asyncio.to_thread(self._keep, act_id, draft, file, actor)
@@ -268,6 +278,17 @@ class Drills:
         if found is None:
             raise NotFound(f"no reference of {resident!r} was captured under the configuration {digest[:12]}")
         return found
+
+    def _latest(self, resident: str) -> Yardstick | None:
+        """The reference captured last, under whatever configuration: what an update of the engine is compared with."""
+        with self._database.reading() as session:
+            digest = session.scalars(
+                select(Reference.build_digest)
+                .where(Reference.resident == resident)
+                .order_by(Reference.id.desc())
+                .limit(1)
+            ).first()
+        return None if digest is None else self._find(resident, digest, "")
 
     def _find(self, resident: str, wanted: str, answering: str) -> Yardstick | None:
         with self._database.reading() as session:

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
-from fuzz import codec_targets, exchange_targets, format_targets, ledger_targets, text_targets, vault_targets
+from fuzz import (
+    codec_targets,
+    exchange_targets,
+    format_targets,
+    given_targets,
+    ledger_targets,
+    text_targets,
+    vault_targets,
+)
 from fuzz.target import Target
 
 TARGETS: dict[str, Target] = {
@@ -12,4 +20,5 @@ TARGETS: dict[str, Target] = {
     **format_targets.TARGETS,
     **ledger_targets.TARGETS,
     **text_targets.TARGETS,
+    **given_targets.TARGETS,
 }

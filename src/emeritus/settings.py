@@ -297,7 +297,7 @@ class _HomeFile(PydanticBaseSettingsSource):
             values = tomllib.loads(self.path.read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        except (OSError, ValueError, RecursionError) as error:  # no TOML, no text, or numbers and lists beyond reason
             raise BadSettings(f"{self.path} cannot be read: {error}") from error
         if "home" in values:
             raise BadSettings(f"{self.path} sets `home`, which only a flag or EMERITUS_HOME may")

@@ -18,6 +18,7 @@ import hashlib
 import json
 import re
 import tomllib
+import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -47,8 +48,9 @@ class Rule(Options):
     @classmethod
     def _compiles(cls, value: str | None) -> str | None:
         try:
-            re.compile(value or "")
-        except re.error as error:
+            with warnings.catch_warnings(action="error"):  # what will mean something else one day is refused today
+                re.compile(value or "")
+        except (re.error, OverflowError, RecursionError, Warning) as error:
             raise ValueError(f"not a regular expression: {error}") from error
         return value
 
@@ -146,7 +148,7 @@ def read_script(path: Path) -> Script:
         first = error.errors(include_input=False, include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         raise BadSettings(f"{path}, {where}: {first['msg']}") from error
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise BadSettings(f"{path} cannot be read: {error}") from error
 
 

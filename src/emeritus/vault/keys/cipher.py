@@ -97,7 +97,7 @@ def unwrap(body: Json, secret: Secret, where: str) -> bytes:
     try:
         kdf, number, wrapped = body["kdf"], int(body["number"]), bytes.fromhex(body["wrapped"])
         kind = {"scrypt": "passphrase", "hkdf-sha256": "key file"}[kdf["name"]]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise IntegrityError(f"{where} is no wrapped key: {error!r}", key=where) from error
     if kind != secret.kind:
         raise VaultLocked(f"the vault's key is under a {kind}, and a {secret.kind} was given", key=where)
@@ -118,10 +118,10 @@ def _key_of(secret: Secret, kdf: Any) -> bytes:
             return hmac.digest(drawn, INFO + b"\x01", "sha256")
         n, r, p = (int(kdf[name]) for name in "nrp")
         memory = 128 * r * (n + p + 2)
-        if memory > SCRYPT_MEMORY or p > 16:
+        if min(n, r, p) < 1 or max(memory, 128 * n * r * p) > SCRYPT_MEMORY:  # time goes with n r p
             raise ValueError("it asks for more memory or time than it may")
         return hashlib.scrypt(secret.value, salt=salt, n=n, r=r, p=p, maxmem=2 * memory, dklen=KEY_BYTES)
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise IntegrityError(f"a wrapped key's parameters make no sense: {error}") from error
 
 

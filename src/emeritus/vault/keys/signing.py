@@ -42,6 +42,7 @@ class ModelKey:
 
         Raises SigningKeyUnusable: unreadable, open to other accounts, or no EC key on P-256.
         """
+        from cryptography.exceptions import UnsupportedAlgorithm
         from cryptography.hazmat.primitives.asymmetric import ec
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
@@ -59,7 +60,7 @@ class ModelKey:
             )
         try:
             private = load_pem_private_key(data, password=None)
-        except (ValueError, TypeError) as error:  # TypeError: the key is encrypted
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:  # TypeError: the key is encrypted
             raise _unusable(path, "is not a plain PEM private key") from error
         if not isinstance(private, ec.EllipticCurvePrivateKey) or not isinstance(private.curve, ec.SECP256R1):
             raise _unusable(path, "is not an EC key on P-256")

@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.orm import Session
 
 from emeritus.access.meter import WITHOUT_KEY
-from emeritus.records.tables import ApiKey, Grant, Usage
+from emeritus.records.tables import ApiKey, Grant, PlanMember, Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ def grant_uses(session: Session, resident: str) -> tuple[GrantUse, ...]:
             by_grant.setdefault(keys[prefix].grant if prefix in keys else None, []).append(prefix)
     rows = session.execute(select(Grant.id, Grant.holder).where(Grant.id.in_([each for each in by_grant if each])))
     holders = {row[0]: row[1] for row in rows}
+    members = session.execute(select(PlanMember.id, PlanMember.who).where(PlanMember.id.in_(by_grant.keys() - {None})))
+    holders.update((row[0], row[1]) for row in members)
     return tuple(
         GrantUse(
             grant,

@@ -21,6 +21,7 @@ from emeritus.lifecycle import queries as lifecycle
 from emeritus.residency.status import HouseStatus
 from emeritus.statuses import http_status
 from emeritus.web import (
+    access,
     acknowledging,
     analyses,
     certificates,
@@ -65,6 +66,9 @@ def build_site(
             Route("/questions", equity.questions),
             Route("/transcripts", sampled.sample),
             Route("/about", register.about),
+            Route("/access", access.figures),
+            Route("/access/requests/{secret}", access.status, methods=["GET", "POST"]),
+            Route("/residents/{name}/access", access.ask, methods=["GET", "POST"]),
             Route("/residents/{name}", residents.resident),
             Route("/residents/{name}/report", residents.report),
             Route("/residents/{name}/report.{form}", residents.report_raw),

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
+from emeritus.access.requests.service import Requests
 from emeritus.corner.service import Corner
 from emeritus.errors import NotFound
 from emeritus.interview.coding.rounds import CodingRounds
@@ -36,6 +37,7 @@ class Desk:
     words: WordsForModels
     notices: Notifying
     studying: Studying
+    requests: Requests
     cost_of: Callable[[str], dict[str, Any]]
 
     @classmethod
@@ -51,6 +53,7 @@ class Desk:
             app.words,
             app.lifecycle.notices,
             app.studying,
+            app.requests,
             app.retirement.cost_of,
         )
 

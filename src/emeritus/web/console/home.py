@@ -7,11 +7,13 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from emeritus.access.requests import queries
 from emeritus.interview.coding.round_views import RoundView
 from emeritus.interview.register.owed import AMENDMENT, APPEAL, DECISION, REVIEW
 from emeritus.interview.views import PreferenceView
 from emeritus.web.console.deciding import owed
 from emeritus.web.console.gate import STEWARD, Call
+from emeritus.web.reader import reader_of
 from emeritus.web.rendering import count
 
 _DUTIES = {
@@ -54,6 +56,8 @@ def waiting(call: Call) -> Iterator[Waiting]:
                     continue  # who coded it does not decide it
                 what = f"{_DUTIES[due.what]}: “{preference.need[:120]}”"
                 yield Waiting(what, f"/console/decisions/{preference.id}", about, due.by, due.overdue)
+    if role == STEWARD:
+        yield from _requests(call)
     if role in ("moderator", STEWARD):
         held = call.desk.words.held()
         if held:
@@ -62,6 +66,15 @@ def waiting(call: Call) -> Iterator[Waiting]:
         for essay in call.desk.corner.waiting():
             if essay["verdict"] is None:
                 yield Waiting(f"Review essay {essay['id']}", f"/console/essays/{essay['id']}", essay["resident"])
+
+
+def _requests(call: Call) -> Iterator[Waiting]:
+    reader = reader_of(call.request)
+    with reader.session() as session:
+        for each in queries.listed(session, reader.now(), reader.settings.access_expiring_days, waiting=True):
+            if each.state in ("in review", "appealed") and each.proposed_by != call.visitor.name:
+                what = f"{'Decide the appeal of' if each.state == 'appealed' else 'Answer'} request {each.id}"
+                yield Waiting(what, f"/console/access/{each.id}", each.resident, each.due, each.overdue)
 
 
 def _decided(preference: PreferenceView, name: str) -> bool:
@@ -95,6 +108,7 @@ def _doors(role: str) -> tuple[tuple[str, str], ...]:
         ("coder", "/console/coding", "Coding rounds"),
         (STEWARD, "/console/interviews", "Interviews that go on"),
         (STEWARD, "/console/decisions", "Decisions"),
+        (STEWARD, "/console/access", "Requests for access"),
         ("moderator", "/console/words", "Words for models"),
         ("reviewer", "/console/essays", "Essays to review"),
     )

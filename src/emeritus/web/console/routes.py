@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from starlette.routing import Route
 
-from emeritus.web.console import account, calling, coding, deciding, home, leading, moderating, reviewing, settling
+from emeritus.web.console import (
+    account,
+    calling,
+    coding,
+    deciding,
+    granting,
+    home,
+    leading,
+    moderating,
+    reviewing,
+    settling,
+)
 from emeritus.web.console.gate import STEWARD, console_route, open_route
 
 
@@ -18,6 +29,8 @@ def console_routes() -> list[Route]:
         console_route("/console", home.home, methods="GET"),
         console_route("/console/callers", calling.index, (STEWARD,), methods="GET"),
         console_route("/console/callers/{name}", calling.one, (STEWARD,)),
+        console_route("/console/access", granting.index, (STEWARD,), methods="GET"),
+        console_route("/console/access/{request}", granting.one, (STEWARD,)),
         console_route("/console/coding", coding.index, ("coder",)),
         console_route("/console/coding/{round}", coding.one_round, ("coder",), methods="GET"),
         console_route("/console/coding/{round}/{place:int}", coding.session, ("coder",)),

@@ -48,6 +48,8 @@ class Keeping:
 
     def wakes_ahead(self, now: float) -> list[tuple[str, float]]:
         """Those to be awake by now, each with until when to keep it."""
+        if not self._ahead:
+            return []
         for name in [name for name, (_, until) in self._ahead.items() if now >= until]:
             del self._ahead[name]
         return [(name, until) for name, (start, until) in self._ahead.items() if now >= start]

@@ -150,7 +150,9 @@ class Scheduler:
 
     def next_tick(self) -> float | None:
         """When time alone will lead to a decision; None when it will not."""
-        times = [self._keeping.sleeps_at(each) for each in self._ordinary()]
+        times = [
+            self._keeping.sleeps_at(each) for each in self._up.values() if each.idle and each.name not in self.held
+        ]
         for model in self._line.values():
             times.append(model.oldest + self.limits.patience_s)
             times.append(model.oldest + self._reluctance(model))
@@ -194,11 +196,12 @@ class Scheduler:
         self._now = now
         if self.stuck:
             yield from self._refuse_for_ever()
-        yield from self._serve_line(now)
+        if self._line or any(model.gives_way_since is not None for model in self._up.values()):
+            yield from self._serve_line(now)
         for model in list(self._up.values()):
             if model.state != "awake":
                 continue
-            if model.gives_way_since is None and not model.put_to_sleep:
+            if model.waiting and model.gives_way_since is None and not model.put_to_sleep:
                 yield from self._admit(model)
             if model.running:
                 continue

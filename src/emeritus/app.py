@@ -52,6 +52,7 @@ from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.removal import Removals
 from emeritus.preservation.secret import vault_secret
 from emeritus.preservation.service import Preservation
+from emeritus.preservation.siblings import Bases
 from emeritus.preservation.soundness import Soundness
 from emeritus.preservation.sources import VaultSource
 from emeritus.records.database import Database
@@ -92,6 +93,8 @@ class App:
         self.acts = Acts(ledger, database, LocalStore(settings.home), PROJECTORS)
         self.lifecycle = Lifecycle(self.acts, database, settings)
         self.words = WordsForModels(self.acts, database)
+        self.bases = Bases()
+        vault.look_nearby(self.bases.find)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
         self.soundness = Soundness(self.acts, database, vault, settings.replica_urls)
         self.removals = Removals(self.acts, database, vault, settings.removal_days, settings.leftover_days)
@@ -281,7 +284,7 @@ class App:
         source = None
         if row.weights_held:
             near = isinstance(self.vault.store, LocalStore)
-            source = VaultSource(self.vault, name, self.cache, self.settings.loading, near=near)
+            source = VaultSource(self.vault, name, self.cache, self.settings.loading, near=near, bases=self.bases)
         try:
             return await open_engine(
                 row.engine["kind"],

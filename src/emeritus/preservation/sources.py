@@ -11,6 +11,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -20,6 +21,7 @@ from emeritus.preservation import memory
 from emeritus.preservation.cache import NO_ROOM, Cache, Lease, locked
 from emeritus.preservation.comparing import segments_differ
 from emeritus.preservation.keeper import Keeper, Kept, KeptFile
+from emeritus.preservation.siblings import Bases, Lent, lend_files, lend_memory
 from emeritus.vault.manifest import WEIGHT_ENDINGS
 from emeritus.vault.reading.opened import DTYPES
 
@@ -31,11 +33,19 @@ class VaultSource:
     """`engines.base.WeightSource` over the vault and a cache folder.
 
     `loading`, and `near` (whether the vault is a folder of this machine's), decide where weights go: docs/loading.md.
-    The folders it gave out stay in the cache for as long as the source is not let go of.
+    The folders it gave out stay in the cache, and its weights are lent to siblings through `bases`, for as long as the
+    source is not let go of.
     """
 
     def __init__(
-        self, vault: Keeper, name: str, cache: Cache, loading: Loading = "cache", *, near: bool = True
+        self,
+        vault: Keeper,
+        name: str,
+        cache: Cache,
+        loading: Loading = "cache",
+        *,
+        near: bool = True,
+        bases: Bases | None = None,
     ) -> None:
         self._vault = vault
         self._name = name
@@ -43,7 +53,8 @@ class VaultSource:
         self._loading = loading
         self._near = near
         self.way: Literal["cache", "memory"] = "cache"  # that the weights took last
-        self._leases: list[Lease] = []
+        self._bases = bases
+        self._leases: list[Lease | Lent] = []
 
     @property
     def weights_digest(self) -> str:
@@ -55,7 +66,9 @@ class VaultSource:
 
     def folder(self) -> Path:
         """The resident's files, restored when they are not as they should be. Raises IntegrityError, StoreFull."""
-        return self._cached("", lambda files: files, self._restore)
+        folder = self._cached("", lambda files: files, self._restore)
+        self._lend(folder, [file for file in self._vault.manifest(self._name).files if file.size])
+        return folder
 
     def folder_unproven(self) -> tuple[Path, Callable[[], None]]:
         """The folder as it lies in the cache, all but its weights compared; and what compares these.
@@ -81,6 +94,7 @@ class VaultSource:
                 raise IntegrityError(f"the cached files of {self._name!r} differ: {wrong[0]}", problems=wrong)
             self._cache.used(place)
 
+        self._lend(folder, heavy)
         return folder, prove
 
     def light_folder(self) -> Path:
@@ -107,15 +121,29 @@ class VaultSource:
         if quantised(folder):
             return None  # the library's own way reads such files
         filled = memory.fill(opened, folder)
+        if self._bases is not None:
+            self._leases.append(lend_memory(self._bases, filled, list(opened.tensors.values()), manifest.files))
         self.way = "memory"
         return filled
 
     def release(self) -> None:
-        """Let the cache give up the folders that this source gave out. Safe to repeat; dropping the source does it."""
+        """Let the cache give up the folders that this source gave out, and lend no weights any more. Safe to repeat.
+
+        Dropping the source does the same.
+        """
         while self._leases:
             self._leases.pop().close()
 
+    def __del__(self) -> None:
+        self.release()
+
     # -- how ---------------------------------------------------------------------------------------------------------
+
+    def _lend(self, folder: Path, files: Sequence[KeptFile]) -> None:
+        """Have siblings decoded against these files, for as long as they are used."""
+        if self._bases is not None:
+            with suppress(OSError):  # nothing depends on it
+                self._leases.extend(lend_files(self._bases, folder, files))
 
     def _place(self, manifest: Kept, ending: str) -> str:
         return f"{self._name}@{manifest.sha256[:16]}{ending}"

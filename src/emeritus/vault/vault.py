@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -159,6 +159,14 @@ class Vault:
     def open(self, name: str, *, role: str = "weights", version: int | None = None) -> OpenResident:
         """A resident's tensors by name, to be read straight into memory. Raises NotFound, BadName, IntegrityError."""
         return OpenResident(self._index, self.manifest(name, role, version))
+
+    def look_nearby(self, find: Callable[[bytes], bytes | None]) -> None:
+        """Have differences decoded against bases that `find` knows by their BLAKE3, where it gives bytes.
+
+        These need not be right: every segment decoded is verified, and decoded again from the vault's own where it is
+        wrong.
+        """
+        self._index.nearby = find
 
     def read_file(self, name: str, path: str, *, role: str = "weights", version: int | None = None) -> bytes:
         """One file's bytes, verified; held in memory whole. Raises NotFound, IntegrityError."""

@@ -134,7 +134,7 @@ class Fetcher:
         entry = run.places[number]
         begin = entry.offset - run.start
         try:
-            base = None if entry.base is None else self._index.base(entry.base)
+            base = None if entry.base is None else self._index.near_base(entry.base)
             open_into(entry, found[begin : begin + entry.stored], out, run.key, base, self._index.keys)
         except (IntegrityError, UnknownFormat):
             return False

@@ -12,7 +12,7 @@ from starlette.routing import Route
 from emeritus.access.policy import ACCESSES, REFUSALS
 from emeritus.engines.base import Sampling
 from emeritus.gateway.app import build_gateway
-from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, _ChatBody
+from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, ChatBody
 from emeritus.gateway.openai.completions_body import COMPLETION_IGNORED, COMPLETION_UNUSED, MAX_TOKENS, CompletionBody
 from emeritus.gateway.openai.responses_body import RESPONSE_IGNORED, RESPONSE_UNUSED, ResponseBody
 from emeritus.gateway.openai.wire import Standing
@@ -40,7 +40,7 @@ def test_every_route_is_documented() -> None:
 @pytest.mark.parametrize(
     ("start", "end", "names"),
     [
-        ("**Followed:**", "Messages have", set(_ChatBody.model_fields)),
+        ("**Followed:**", "Messages have", set(ChatBody.model_fields)),
         ("**Accepted without effect**", "**Refused**", set(IGNORED)),
         ("**Refused**", "The rule", set(UNUSED)),
         ("**Fields followed:**", "**Fields without", set(CompletionBody.model_fields)),

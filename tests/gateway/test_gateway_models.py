@@ -65,6 +65,13 @@ def test_retry_after_of_a_503_is_what_sdks_honour(asked: float | None, sent: str
     assert error_headers(errors.Busy("full", **facts)) == {"Retry-After": sent}
 
 
+@pytest.mark.parametrize(("wait", "retried"), [(5, True), (120, True), (121, False), (3600, False)])
+def test_a_limit_that_is_used_up_says_whether_to_wait(wait: float, retried: bool) -> None:
+    """A minute's limit is worth an SDK's retry, a day's is not; each says when there is room again."""
+    headers = error_headers(errors.QuotaExceeded("used up", retry_after_s=wait))
+    assert headers == {"Retry-After": str(wait)} | ({} if retried else {"x-should-retry": "false"})
+
+
 def test_limits_follow_the_settings() -> None:
     """Body size and wait come from the settings."""
     limits = Limits.of(Settings(max_body_bytes=2048, wake_timeout_s=5))

@@ -21,6 +21,8 @@ from emeritus.gateway.endpoint import Gate
 from emeritus.gateway.faults import log_fault
 from emeritus.gateway.naming import known_model
 from emeritus.gateway.openai import routes as openai
+from emeritus.gateway.openai.operations import operations as openai_operations
+from emeritus.gateway.openapi import document
 from emeritus.gateway.wording import Face
 
 
@@ -63,7 +65,15 @@ def build_gateway(backend: GatewayBackend, limits: Limits) -> Starlette:
         response.headers.update(error.headers or {})
         return response
 
+    described: list[bytes] = []
+
+    async def description(_request: Request) -> Response:
+        if not described:  # made when first asked for: it takes longer than a request should hold up others
+            described.append(await asyncio.to_thread(document, openai_operations()))
+        return Response(described[0], media_type="application/json")
+
     routes: list[BaseRoute] = [
+        Route("/openapi.json", description, methods=["GET"]),
         Route("/models", models, methods=["GET"]),
         Route("/models/{name:path}", model, methods=["GET"]),
         *openai.routes(gate),

@@ -23,7 +23,7 @@ def told(error: EmeritusError) -> str:
 
 
 def error_headers(error: EmeritusError) -> dict[str, str]:
-    """What the status asks a client to know. A used-up day and closed hours are not worth a client's quick retries."""
+    """What the status asks a client to know. What is hours away is not worth a client's quick retries."""
     status = http_status(error)
     if status == 401:
         return {"WWW-Authenticate": "Bearer"}
@@ -31,7 +31,8 @@ def error_headers(error: EmeritusError) -> dict[str, str]:
     seconds = max(1, round(wait)) if isinstance(wait, int | float) else None
     if seconds is not None and (status == 429 or isinstance(error, OutsideHours | BrownedOut)):
         link = {"Link": str(error.facts["link"])} if error.facts.get("link") else {}
-        return {"Retry-After": str(seconds), "x-should-retry": "false", **link}
+        soon = status == 429 and seconds <= MAX_RETRY_AFTER_S  # a minute's limit: the SDK's own retry will be let in
+        return {"Retry-After": str(seconds), **({} if soon else {"x-should-retry": "false"}), **link}
     if status == 503:
         return {"Retry-After": str(min(seconds or RETRY_AFTER_S, MAX_RETRY_AFTER_S))}
     return {}

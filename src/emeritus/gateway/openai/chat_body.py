@@ -121,7 +121,7 @@ class StreamOptions(BaseModel):
     include_obfuscation: bool | None = None  # accepted, and without effect: chunks are never padded
 
 
-class _ChatBody(BaseModel):
+class ChatBody(BaseModel):
     """The fields followed; `extra` holds the others for `_refuse_others`."""
 
     model_config = ConfigDict(strict=True, extra="allow")
@@ -154,7 +154,7 @@ class ChatCall:
 def parse_chat(body: bytes) -> ChatCall:
     """A chat call from its JSON. Raises BadRequest with the field in `facts["param"]`."""
     try:
-        asked = _ChatBody.model_validate_json(body)
+        asked = ChatBody.model_validate_json(body)
     except ValidationError as error:
         raise refusal(error) from error
     refuse_others(asked.model_extra, UNUSED, IGNORED)
@@ -209,7 +209,7 @@ def _message(turn: _Turn, index: int) -> Message:
     return Message(ROLES[turn.role], content, calls, turn.tool_call_id)
 
 
-def _sampling(asked: _ChatBody) -> Sampling:
+def _sampling(asked: ChatBody) -> Sampling:
     standard = Sampling()
     if asked.max_tokens and asked.max_completion_tokens and asked.max_tokens != asked.max_completion_tokens:
         raise BadRequest("max_tokens and max_completion_tokens differ; send one of them", param="max_tokens")

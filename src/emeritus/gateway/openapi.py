@@ -1,0 +1,88 @@
+"""The API described in OpenAPI 3.1, from the models that read its requests and write its answers.
+
+Holds no vendor's words: each wire format names its operations. A body's schema lists what is read, and by name what is
+accepted without effect or only unused; anything else is refused, and the schema says so.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.json_schema import JsonSchemaMode, models_json_schema
+
+WHERE = "#/components/schemas/{model}"
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One address and method: what is sent, what comes back, how errors look."""
+
+    method: str
+    path: str  # below the mount; `{id}` is a model's name
+    summary: str
+    answer: type[BaseModel]
+    error: type[BaseModel]
+    body: type[BaseModel] | None = None
+    unread: Mapping[str, tuple[Any, ...] | None] | None = None  # fields of a body: the values allowed, None for any
+    streams: bool = False
+
+
+def document(operations: Sequence[Operation]) -> bytes:
+    """The description as JSON."""
+    models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
+    for each in operations:
+        models += [(each.answer, "serialization"), (each.error, "serialization")]
+        if each.body is not None:
+            models.append((each.body, "validation"))
+    named, schema = models_json_schema(list(dict.fromkeys(models)), ref_template=WHERE)
+    schemas = schema["$defs"]
+    paths: dict[str, Any] = {}
+    for each in operations:
+        operation: dict[str, Any] = {
+            "summary": each.summary,
+            "responses": {
+                "200": {"description": each.summary, "content": _contents(each, named[each.answer, "serialization"])},
+                "4XX": _error(each, named, "The request is refused; nothing was done."),
+                "5XX": _error(each, named, "No answer could be had, now or at all."),
+            },
+        }
+        if "{id}" in each.path:
+            operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+        if each.body is not None:
+            schema = named[each.body, "validation"]
+            operation["security"] = [{"key": []}, {}]
+            operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+            _close(schemas[schema["$ref"].rpartition("/")[2]], each.unread or {})
+        paths.setdefault(each.path, {})[each.method] = operation
+    described = {
+        "openapi": "3.1.0",
+        "info": {"title": "Emeritus: retired models that still answer", "version": "1"},
+        "servers": [{"url": "/v1"}],
+        "paths": paths,
+        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+    }
+    return json.dumps(described, separators=(",", ":")).encode()
+
+
+def _contents(operation: Operation, schema: Mapping[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = {"application/json": {"schema": schema}}
+    if operation.streams:
+        found["text/event-stream"] = {"schema": {"type": "string"}}
+    return found
+
+
+def _error(operation: Operation, named: Mapping[Any, Any], what: str) -> dict[str, Any]:
+    schema = named[operation.error, "serialization"]
+    return {"description": what, "content": {"application/json": {"schema": schema}}}
+
+
+def _close(schema: dict[str, Any], unread: Mapping[str, tuple[Any, ...] | None]) -> None:
+    """Name the fields that are not read, and refuse all others."""
+    properties = schema["properties"]
+    for name, allowed in unread.items():
+        properties[name] = {} if allowed is None else {"enum": [None, *allowed]}
+    schema["additionalProperties"] = False

@@ -118,7 +118,7 @@ def _key_of(secret: Secret, kdf: Any) -> bytes:
             return hmac.digest(drawn, INFO + b"\x01", "sha256")
         n, r, p = (int(kdf[name]) for name in "nrp")
         memory = 128 * r * (n + p + 2)
-        if min(n, r, p) < 1 or max(memory, 128 * n * r * p) > SCRYPT_MEMORY:  # time goes with n r p
+        if not 1 <= p <= 16 or min(n, r) < 1 or max(memory, 128 * n * r * p) > SCRYPT_MEMORY:  # time goes with n r p
             raise ValueError("it asks for more memory or time than it may")
         return hashlib.scrypt(secret.value, salt=salt, n=n, r=r, p=p, maxmem=2 * memory, dklen=KEY_BYTES)
     except (KeyError, TypeError, ValueError, OverflowError) as error:

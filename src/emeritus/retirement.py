@@ -51,7 +51,8 @@ from emeritus.preservation.service import Preservation
 from emeritus.records.database import Database
 from emeritus.records.tables import Preference, Preserved
 from emeritus.residency.granting import Rates, TokenRates, Use, granting, granting_elsewhere
-from emeritus.residency.planner import Prices
+from emeritus.residency.planning.cost import prices_of
+from emeritus.residency.queries import expected_wake_s
 from emeritus.settings import Settings
 from emeritus.tiers import Tier
 
@@ -287,6 +288,7 @@ class Retirement:
             current = access_queries.access_state(session, row.resident, now).tier
             calls = access_queries.calls_per_day(session, row.resident, now)
             runs = row.domain == RUNNING or calls_per_day > 0
+            wakes_in = expected_wake_s(session, row.resident)
         if kept is None:
             return self._cost_elsewhere(row.resident, calls, calls_per_day)
         today = Use(Tier.ARCHIVE if current is None else Tier(current.tier), calls if current is not None else 0.0)
@@ -296,13 +298,7 @@ class Retirement:
                 raise InputError(f"{tier!r} is no tier; use one of: {', '.join(each.value for each in Tier)}")
             wanted = Tier(tier)
         settings = self._of.settings
-        prices = Prices(
-            gb_month=settings.price_gb_month,
-            core_hour=settings.price_core_hour,
-            gb_hour=settings.price_memory_gb_hour,
-            idle_sleep_s=settings.idle_sleep_s,
-        )
-        rates = Rates(prices, settings.estimate_load_s, settings.estimate_call_s)
+        rates = Rates(prices_of(settings), wakes_in or settings.estimate_load_s, settings.estimate_call_s)
         found = granting(kept.bytes, today, Use(wanted, today.calls_per_day + calls_per_day), copies, rates)
         return {**found, "currency": settings.currency}
 

@@ -1,8 +1,8 @@
 """What granting a preference costs a year on top of what is paid already. Plain values in, plain values out.
 
 Formula: cost(tier and calls a grant means) - cost(tier and calls of today) + further copies × storage of one copy; each
-cost is `planner.estimate`'s storage + compute + memory. What makes nothing dearer costs nothing; people's time is not
-in it. Knows no database and no preference.
+cost is the planner's (`planner.yearly_cost`: simulated traffic, priced): storage + compute + memory. What makes nothing
+dearer costs nothing; people's time is not in it. Knows no database and no preference.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from emeritus.residency.planner import Prices, TierCost, estimate
+from emeritus.residency.planner import Prices, TierCost, yearly_cost
+from emeritus.residency.planning.fleet import Planned
 from emeritus.tiers import Tier
 
 DAYS_A_YEAR = 365.25
@@ -31,7 +32,7 @@ class Use:
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """What the estimate rests on: unit prices, and how long a load and an answer take. Stated, not measured."""
+    """What the estimate rests on: unit prices, and how long a load (measured, once it was) and an answer take."""
 
     prices: Prices
     seconds_per_load: float
@@ -104,5 +105,5 @@ def granting_elsewhere(today: float, granted: float, rates: TokenRates) -> dict[
 
 
 def _cost(size: int, use: Use, rates: Rates) -> TierCost:
-    found = estimate(size, use.calls_per_day, rates.seconds_per_load, rates.seconds_per_call, rates.prices)
-    return found.tiers[use.tier]
+    model = Planned("model", size, rates.seconds_per_load, rates.seconds_per_call, use.tier)
+    return yearly_cost(model, use.calls_per_day, rates.prices)

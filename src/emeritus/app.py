@@ -281,6 +281,8 @@ class App:
         options, threads = row.engine.get("options", {}), self.settings.engine_threads
         if otherwise:
             options, threads = self._others[f"{name}{OTHERWISE}"]
+        if row.engine["kind"] == "transformers":
+            options = {**json.loads(self.settings.engine_options or "{}"), **options}
         source = None
         if row.weights_held:
             near = isinstance(self.vault.store, LocalStore)

@@ -99,7 +99,11 @@ class Settings(BaseSettings):
         description="The longest answer that the declared bound on waiting reckons with, in seconds; none is cut off.",
     )
     engine_threads: int = Field(0, ge=0, description="Threads of one embedded engine; 0 means one per core.")
-
+    engine_options: str = Field(
+        "",
+        description="Options of every embedded engine, as a JSON object, such as `batching` and `at_once` "
+        "(docs/engine-options.md); a resident's own come first.",
+    )
     loading: Literal["auto", "cache", "memory"] = Field(
         "auto",
         description="Where embedded engines find weights: cache restores files into home/cache, memory decodes them "
@@ -234,7 +238,7 @@ class Settings(BaseSettings):
         "warning", description="Least severe log line printed."
     )
 
-    @field_validator("second_configuration", "device_budgets", "resident_bytes")
+    @field_validator("second_configuration", "engine_options", "device_budgets", "resident_bytes")
     @classmethod
     def _an_object(cls, value: str) -> str:
         try:

@@ -4,8 +4,10 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,8 +17,10 @@ import pytest
 from tiny_models import FolderSource
 
 from emeritus.blobs.local import LocalStore
-from emeritus.engines.base import Engine, Message, Sampling
+from emeritus.engines.base import Engine, Message, Sampling, collect
+from emeritus.engines.log_file import keep_log
 from emeritus.engines.open import open_engine
+from emeritus.engines.ports import Port
 from emeritus.errors import BadSettings, EngineDied, EngineFailed, UpstreamRefused
 from emeritus.preservation.cache import Cache
 from emeritus.preservation.sources import VaultSource
@@ -86,7 +90,7 @@ async def test_close_ends_the_whole_group(tmp_path: Path) -> None:
     stubborn.write_text(f"trap '' TERM\nsleep 300 # {mark}\n")
     server = tmp_path / "server.sh"
     server.write_text(f'sh {stubborn} {mark} &\nexec {sys.executable} -m emeritus.engines.scripted --port "$1"\n')
-    options = {"command": f"sh {server} {{port}}", "model": "scripted"}
+    options = {"command": f"sh {server} {{port}}", "model": "scripted", "drain_s": 0.5}
     engine = await open_engine("command", options, None, log_dir=tmp_path / "logs")
     assert (await engine.answer([Message("user", "hi")], GREEDY)).text
     assert group_of(mark)
@@ -161,6 +165,88 @@ async def test_placeholders(tmp_path: Path) -> None:
     (folder / "two.gguf").write_bytes(b"GGUF")
     with pytest.raises(BadSettings, match="exactly one"):
         await open_engine("command", {"command": "serve {file}"}, FolderSource(folder), log_dir=tmp_path)
+
+
+async def test_a_server_that_hangs_is_ended(script: dict[str, Any], tmp_path: Path) -> None:
+    """A server that falls silent and does not say that it is healthy either is ended, and the engine says why."""
+    mark = tmp_path / "hangs.json"
+    mark.write_text(json.dumps({**script, "token_delay_s": 0.05}))
+    options = {"command": f"{SERVER} --script {mark}", "timeout_s": 0.6, "health_timeout_s": 0.4, "drain_s": 0.2}
+    engine = await open_engine("command", options, None, log_dir=tmp_path / "logs")
+    pieces: Any = engine.stream([Message("user", "count")], GREEDY)
+    await anext(pieces)
+    for each in group_of(str(mark)):
+        if b"guard" not in await asyncio.to_thread(Path(f"/proc/{each}/cmdline").read_bytes):
+            os.kill(each, signal.SIGSTOP)
+    with pytest.raises(EngineDied, match="no longer said that it was healthy"):
+        await collect(pieces)
+    assert not engine.alive
+    assert not group_of(str(mark))
+    await engine.close()
+
+
+async def test_what_is_being_answered_may_be_finished(script: dict[str, Any], tmp_path: Path) -> None:
+    """Closing asks the server to end and leaves it the time for an answer under way; new ones are refused."""
+    path = tmp_path / "slow.json"
+    path.write_text(json.dumps({**script, "token_delay_s": 0.05}))
+    engine = await open_engine("command", {"command": f"{SERVER} --script {path}"}, None, log_dir=tmp_path / "logs")
+    pieces: Any = engine.stream([Message("user", "count")], GREEDY)
+    first = await anext(pieces)
+    rest = asyncio.create_task(collect(pieces))
+    closing = asyncio.create_task(engine.close())
+    await asyncio.sleep(0)
+    with pytest.raises(EngineDied):
+        await engine.answer([Message("user", "count")], GREEDY)
+    assert first.text + (await rest).text == "one two three four five six seven eight nine ten"
+    await closing
+    assert not group_of(str(path))
+
+
+def test_ports_are_given_once() -> None:
+    """No port is given twice while it is held, not even by another process, nor one that is listened on."""
+    held = [Port() for _ in range(50)]
+    assert len({each.number for each in held}) == 50
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", held[0].number))  # it is free for the server it was taken for
+        other.listen()
+        number = held[0].number
+        held[0].close()
+        again = Port.__new__(Port)
+        assert not again._take(number)
+    asks = f"from emeritus.engines.ports import Port; print(Port.__new__(Port)._take({held[1].number}))"
+    found = subprocess.run([sys.executable, "-c", asks], capture_output=True, text=True, check=True)
+    assert found.stdout.strip() == "False"
+    for each in held:
+        each.close()
+    assert again._take(number)
+    again.close()
+
+
+def test_logs_are_bounded(tmp_path: Path) -> None:
+    """A server that talks without end fills two files of the size agreed on, and its last words are in the newer."""
+    path, (source, sink) = tmp_path / "server.log", os.pipe()
+    path.write_bytes(b"from before\n")
+    keeping = threading.Thread(target=keep_log, args=(source, path, 100_000))
+    keeping.start()
+    with open(sink, "wb") as talking:
+        for n in range(20_000):
+            talking.write(b"line %d of many\n" % n)
+    keeping.join(20)
+    files = sorted(tmp_path.iterdir())
+    assert [each.name for each in files] == ["server.log", "server.log.1"]
+    assert all(0 < each.stat().st_size <= 100_000 for each in files)
+    assert path.read_bytes().endswith(b"line 19999 of many\n")
+
+
+def test_a_log_that_cannot_be_written_holds_up_nobody(tmp_path: Path) -> None:
+    """When the log's place is gone, what the server says is lost and the server goes on."""
+    source, sink = os.pipe()
+    keeping = threading.Thread(target=keep_log, args=(source, tmp_path / "gone" / "server.log", 1000), daemon=True)
+    keeping.start()
+    with open(sink, "wb") as talking:
+        talking.write(b"x" * 1_000_000)
+    keeping.join(20)
+    assert not keeping.is_alive()
 
 
 def test_guard_outlives_no_parent(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Writes docs/settings.md, docs/errors.md and docs/cli.md from the code; a test compares them with docs/."""
+"""Writes docs/settings.md, errors.md, cli.md and engine-options.md from the code; a test compares them with docs/."""
 
 from __future__ import annotations
 
@@ -85,7 +85,44 @@ def cli_page() -> str:
     return "\n".join(parts)
 
 
-PAGES = {"settings.md": settings_page, "errors.md": errors_page, "cli.md": cli_page}
+def engine_options_page() -> str:
+    """Every engine's options: type, default, meaning."""
+    from importlib import import_module
+
+    from emeritus.engines.open import KINDS
+
+    lines = [
+        HEADER + "# Options of engines\n",
+        "Given as `-o NAME=VALUE` when a resident is registered. What the engines are: `engines.md`.",
+    ]
+    for kind, (module, name) in KINDS.items():
+        declared = getattr(import_module(module), name)
+        schema = declared.model_json_schema()
+        lines += [f"\n## `{kind}`\n", "| option | type | default | meaning |", "|---|---|---|---|"]
+        for option, field in declared.model_fields.items():
+            said = "required" if field.is_required() else f"`{field.get_default(call_default_factory=True)!r}`"
+            kinds = _schema_type(schema["properties"][option])
+            lines.append(f"| `{option}` | {kinds} | {said} | {field.description} |")
+    return "\n".join(lines) + "\n"
+
+
+PAGES = {
+    "settings.md": settings_page,
+    "errors.md": errors_page,
+    "cli.md": cli_page,
+    "engine-options.md": engine_options_page,
+}
+
+
+def _schema_type(schema: dict[str, Any]) -> str:
+    """A JSON schema's type in words."""
+    if "anyOf" in schema:
+        return " or ".join(_schema_type(each) for each in schema["anyOf"])
+    if "enum" in schema:
+        return " or ".join(f"`{each}`" for each in schema["enum"])
+    words = {"boolean": "true or false", "string": "text", "array": "list", "null": "none"}
+    kind = str(schema.get("type", "object"))
+    return words.get(kind, kind)
 
 
 def _type_name(annotation: Any) -> str:

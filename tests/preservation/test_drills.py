@@ -243,6 +243,17 @@ async def test_the_vault_keeps_calibrations_beside_references(
     assert [len(rows) for rows in after] == [1, 1]
 
 
+async def test_the_canary_reads_on_where_first_words_do_not_fit(drills: Drills, mind: Mind) -> None:
+    """A tokenizer that ends each text with a token of its own is compared by the whole text, and passes."""
+    mind.extra_token = True
+    await drills.capture_reference("wren", mind, STEWARD)
+    revived = Mind(extra_token=True)
+    await drills.canary("wren", revived)
+    assert revived.scored == 2
+    with pytest.raises(CanaryFailed):
+        await drills.canary("wren", Mind(extra_token=True, shift=0.01))
+
+
 async def test_the_canary_stops_what_differs_and_records_nothing(home: FeatureHome, drills: Drills, mind: Mind) -> None:
     """A probe is scored after a wake; a difference raises before an answer leaves."""
     await drills.canary("wren", mind)  # no reference yet: the first wake is the one that captures it

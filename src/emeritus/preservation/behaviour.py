@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from emeritus.errors import EngineFailed
 Json = dict[str, Any]
 Method = Literal["score", "greedy"]
 FORMAT = "emeritus-reference/0"
+_OPENING = re.compile(r"\s*(\S+\s+){5}\S+")
 GREEDY = Sampling(max_tokens=48, temperature=0.0)
 
 
@@ -38,6 +40,11 @@ class Probes:
     def first(self, texts: int, chats: int) -> Probes:
         """The same set's first few."""
         return Probes(self.sha256, dict(islice(self.texts.items(), texts)), dict(islice(self.chats.items(), chats)))
+
+    def opening(self) -> Probes:
+        """The same texts, their first words alone: causal scores of these do not depend on what follows."""
+        cut = {key: found[0] if (found := _OPENING.match(text)) else text for key, text in self.texts.items()}
+        return Probes(self.sha256, cut, self.chats)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,13 +125,15 @@ async def _captured(awake: Awake, probed: Probes, scored: Json | None) -> Json:
     }
 
 
-def compare(then: Json, now: Json) -> Comparison:
-    """A reference and a later capture of the same probes, or of some of them."""
+def compare(then: Json, now: Json, *, opening: bool = False) -> Comparison:
+    """A reference and a later capture of the same probes, or of some of them; with `opening`, of their first words."""
     differing, retokenised = None, []
     if then["scored"] is not None and now["scored"]:
         pairs = [(then["scored"][key], now["scored"][key]) for key in now["scored"]]
+        if opening:
+            pairs = [({key: a[key][: len(b[key])] for key in a}, b) for a, b in pairs]
         retokenised = [
-            key for key in now["scored"] if then["scored"][key]["token_ids"] != now["scored"][key]["token_ids"]
+            key for key, (a, b) in zip(now["scored"], pairs, strict=True) if a["token_ids"] != b["token_ids"]
         ]
         if not retokenised:
             differing = difference([(a["logprobs"], b["logprobs"]) for a, b in pairs])

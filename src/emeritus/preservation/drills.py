@@ -233,15 +233,22 @@ class Drills:
         if not scored and (awake.build.weights_digest is None or not yardstick.same):
             return
         probed = behaviour.probes().first(_CANARY_TEXTS if scored else 0, 0 if scored else _CANARY_CHATS)
-        captured = await behaviour.capture(awake, probed)
-        found = behaviour.compare(yardstick.content, captured)
         if bounds is not None and "largest" in bounds["threshold"]:
             # the mean of a few texts may lie above that of all, their largest difference cannot
             largest = bounds["threshold"]["largest"]
             bounds = {**bounds, "threshold": {"mean": largest, "largest": largest}}
-        judged = calibration.judge(found, yardstick.same, bounds if scored else None)
-        if judged is not None and not judged.ok:
-            raise CanaryFailed(f"{resident} woke and differs from its reference: {judged.summary}", **found.as_dict())
+        for opening in (True, False) if scored else (False,):
+            # the first words cost a third; where they do not fit, the whole text alone was captured like this
+            captured = await behaviour.capture(awake, probed.opening() if opening else probed)
+            found = behaviour.compare(yardstick.content, captured, opening=opening)
+            if opening and found.retokenised:
+                continue  # a tokenizer that ends a text with a token of its own
+            judged = calibration.judge(found, yardstick.same, bounds if scored else None)
+            if judged is None or judged.ok:
+                return
+            if not opening:
+                said = f"{resident} woke and differs from its reference: {judged.summary}"
+                raise CanaryFailed(said, **found.as_dict())
 
     # -- what to compare with ----------------------------------------------------------------------------------------
 

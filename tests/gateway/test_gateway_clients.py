@@ -43,6 +43,8 @@ async def test_langchain(address: str, house: House, monkeypatch: pytest.MonkeyP
     responding = ChatOpenAI(model="ibis", base_url=address, api_key=KEY, use_responses_api=True)
     told = await responding.ainvoke("Who are you?")
     assert told.text == TEXT
+    for each in (model, responding):  # LangChain keeps its connections open for good
+        await each.root_async_client.close()
 
 
 async def test_inspect_ai(address: str, house: House, tmp_path: Path) -> None:

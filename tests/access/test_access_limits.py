@@ -24,6 +24,7 @@ from emeritus.records.database import Database
 from emeritus.records.tables import ApiKey, Budget, PlanMember
 
 HERE = Path(__file__).parent
+ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it decides nothing here
 
 
 def granted(access: Access, limits: Limits, terms: KeyTerms | None = None) -> str:
@@ -93,6 +94,7 @@ def test_a_restart_forgets_nothing(acts: Acts, access: Access, database: Databas
     assert (facts["reason_code"], facts["policy"], facts["retry_after_s"]) == ("quota", "3", 12 * 3600)
 
 
+@ONE_DATABASE
 def test_each_minute_begins_anew(access: Access, clock: Clock) -> None:
     """Requests a minute are counted in the minutes of UTC; a refusal says how long the minute lasts."""
     key = granted(access, Limits(requests_per_minute=2))
@@ -107,6 +109,7 @@ def test_each_minute_begins_anew(access: Access, clock: Clock) -> None:
     access.check(key, "ibis")
 
 
+@ONE_DATABASE
 def test_tokens_close_a_budget_once_spent(access: Access, clock: Clock) -> None:
     """Tokens are charged after the answer: the call that overdraws is answered, the next is refused for the day."""
     key = granted(access, Limits(tokens_per_day=100))
@@ -165,6 +168,7 @@ def test_what_lies_idle_is_given_back(
         assert session.scalars(select(Budget.reserved)).one() == 1
 
 
+@ONE_DATABASE
 def test_a_key_narrows_its_grant(access: Access, clock: Clock) -> None:
     """Scopes, residents, an end and limits of a key hold beside its grant's."""
     grant = access.grant("*", "eve", Terms(limits=Limits(requests_per_day=2)), "a study", STEWARD)
@@ -192,6 +196,7 @@ def test_a_key_narrows_its_grant(access: Access, clock: Clock) -> None:
         KeyTerms(limits=Limits(tokens_per_month=2**70)),
     ],
 )
+@ONE_DATABASE
 def test_a_key_that_allows_nothing_is_not_issued(access: Access, database: Database, terms: KeyTerms) -> None:
     """What makes no sense is one error and leaves no key."""
     with pytest.raises(InputError):
@@ -221,6 +226,7 @@ def test_a_revocation_elsewhere_holds_within_the_bound(
         other.close()
 
 
+@ONE_DATABASE
 def test_at_once_says_when_it_cannot(access: Access, clock: Clock) -> None:
     """Memory alone admits and refuses what it knows, and gives the rest to the caller to ask again in a thread."""
     key = granted(access, Limits(requests_per_day=20))
@@ -235,6 +241,7 @@ def test_at_once_says_when_it_cannot(access: Access, clock: Clock) -> None:
         access.check_at_once(wrong, "ibis")
 
 
+@ONE_DATABASE
 def test_a_grant_is_renewed(access: Access, clock: Clock) -> None:
     """An expired grant's keys work again once it is renewed; a revoked one stays revoked."""
     grant = access.grant("ibis", "eve", Terms(expires="2027-03-01"), "r", STEWARD)
@@ -282,6 +289,7 @@ def test_all_paid_users(acts: Acts, access: Access, database: Database, clock: C
     assert refusal(lambda: access.check_person("carl", "ibis"))["reason_code"] == "plan-closed"
 
 
+@ONE_DATABASE
 def test_a_plan_names_who_is_called_by_request(access: Access) -> None:
     """A plan for all covers no resident that is called by request; one that names it does."""
     access.set_plan("paid", PlanTerms("Paid"), "", STEWARD)
@@ -321,6 +329,7 @@ def test_membership_is_nowhere_but_in_its_row(acts: Acts, access: Access, databa
         ("paid", PlanTerms("", limits=Limits(-1)), InputError),
     ],
 )
+@ONE_DATABASE
 def test_plans_that_make_no_sense(access: Access, name: str, terms: PlanTerms, error: type[Exception]) -> None:
     """Each is one error, and nothing is recorded."""
     with pytest.raises(error):

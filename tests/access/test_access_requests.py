@@ -30,6 +30,7 @@ from emeritus.records.database import Database
 from emeritus.records.tables import AccessRequest, AccessStep, Grant
 from emeritus.settings import Settings
 
+ONE_DATABASE = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)  # it decides nothing here
 BEN, CARO = Actor("ben"), Actor("caro")
 MUCH = Application("Eve", "interpretability of answers", "eve@home.example", 5000)
 LITTLE = Application("Eve", "a comparison", "", 20)
@@ -61,6 +62,7 @@ def declined(requests: Requests) -> str:
     return made.id
 
 
+@ONE_DATABASE
 def test_a_small_quota_is_granted_at_once(requests: Requests, access: Access, clock: Clock) -> None:
     """Whoever asks for little has a working key a moment later, with no address given, and the quota holds."""
     made = requests.submit("ibis", LITTLE)
@@ -74,6 +76,7 @@ def test_a_small_quota_is_granted_at_once(requests: Requests, access: Access, cl
         access.check(key, "heron")
 
 
+@ONE_DATABASE
 def test_asking_for_more_is_reviewed(requests: Requests, access: Access, database: Database, acts: Acts) -> None:
     """A person asks back, the applicant answers, a person grants; each step is there with who and when."""
     made = requests.submit("ibis", MUCH)
@@ -96,6 +99,7 @@ def test_asking_for_more_is_reviewed(requests: Requests, access: Access, databas
     assert access.check(requests.new_key(made.id), "ibis").code == "granted"
 
 
+@ONE_DATABASE
 def test_a_decline_takes_a_reason_and_two_people(requests: Requests, database: Database, acts: Acts) -> None:
     """One alone proposes; the same one again is refused; a second declines; the reason's code is public."""
     made = requests.submit("ibis", MUCH)
@@ -112,6 +116,7 @@ def test_a_decline_takes_a_reason_and_two_people(requests: Requests, database: D
         requests.grant(made.id, CARO)
 
 
+@ONE_DATABASE
 def test_a_small_group_may_waive_the_second_person(
     acts: Acts, access: Access, database: Database, tmp_path: Path, clock: Clock
 ) -> None:
@@ -126,6 +131,7 @@ def test_a_small_group_may_waive_the_second_person(
     assert requests.grant(made.id, BEN, 100) == "overturned"
 
 
+@ONE_DATABASE
 def test_appeals_are_decided_by_someone_else(requests: Requests, access: Access) -> None:
     """Neither of the two who declined decides the appeal, in either way; a third may uphold, and that is the end."""
     request = declined(requests)
@@ -163,6 +169,7 @@ def test_missed_deadlines_favour_the_applicant(
     assert access.check(requests.new_key(slow.id), "ibis").code == "granted"
 
 
+@ONE_DATABASE
 def test_a_submission_cut_short_is_settled(requests: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
     """A crash between submitting and the first step by policy leaves a request that upkeep moves on."""
     with monkeypatch.context() as broken:
@@ -174,6 +181,7 @@ def test_a_submission_cut_short_is_settled(requests: Requests, monkeypatch: pyte
     assert requests.new_key(made.id)
 
 
+@ONE_DATABASE
 def test_grants_expire_and_are_renewed(
     requests: Requests, access: Access, database: Database, acts: Acts, clock: Clock
 ) -> None:
@@ -289,6 +297,7 @@ def test_public_figures(requests: Requests, database: Database, clock: Clock) ->
         Application("Eve", "\ud800"),
     ],
 )
+@ONE_DATABASE
 def test_an_application_that_cannot_be_leaves_nothing(
     requests: Requests, database: Database, wrong: Application
 ) -> None:
@@ -299,6 +308,7 @@ def test_an_application_that_cannot_be_leaves_nothing(
         assert session.scalars(select(AccessRequest)).all() == []
 
 
+@ONE_DATABASE
 def test_only_who_can_be_called_by_request_is_asked_for(requests: Requests, access: Access) -> None:
     """Nobody asks for a resident that answers nobody, or everybody, or is not there."""
     access.set_tier("ibis", Standing("archive", "none"), "", STEWARD)
@@ -308,6 +318,7 @@ def test_only_who_can_be_called_by_request_is_asked_for(requests: Requests, acce
             requests.submit(name, LITTLE)
 
 
+@ONE_DATABASE
 def test_too_much_is_refused(requests: Requests) -> None:
     """Five requests an hour from an address, five keys of a grant."""
     made = [requests.submit("ibis", LITTLE, "192.0.2.1") for _ in range(5)]
@@ -350,6 +361,7 @@ def test_every_state_is_reached_and_every_other_step_refused() -> None:
     assert not set(DECLINE_CODES) & set(AUTO_CODES)
 
 
+@ONE_DATABASE
 def test_two_processes_decide_once(requests: Requests, monkeypatch: pytest.MonkeyPatch) -> None:
     """A decision that comes a moment after another is refused with what stands."""
     made = requests.submit("ibis", MUCH)

@@ -44,7 +44,9 @@ class House:
 
     def note(self, admission: Admission) -> str:
         """What a caller who has not acknowledged an announcement is told."""
-        return self._announced.note(admission.resident, admission.grant, self._page(admission.resident))
+        return self._announced.note(
+            admission.resident, admission.grant or admission.prefix, self._page(admission.resident)
+        )
 
     def awake(self, resident: str) -> AbstractAsyncContextManager[Awake]:
         """Hold a resident awake; the gateway itself bounds how long a caller waits."""

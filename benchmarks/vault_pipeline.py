@@ -1,4 +1,4 @@
-"""The vault's way in and out, against physical limits: preserving, restoring, opening.
+"""The vault's way in and out, against physical limits: preserving, restoring.
 
 Ratios are taken in one run, the sides in turn, and reported as medians. What is preserved and restored is bf16 noise of
 a model's scale in shards, on a RAM disk where there is one; the peak of memory and the cold restore use the disk. ZipNN
@@ -31,14 +31,14 @@ from benchmarks.vault_zipnn import PACKAGES, environment
 GB = 1_000_000_000
 SHARD = 2 * GB
 TENSOR = 4096 * 4096  # weights
-PRESERVED, RESTORED, COLD, LARGE, RESIDENTS = 2 * GB, GB, 4 * GB, 20 * GB, 10_000
+PRESERVED, RESTORED, COLD, LARGE = 2 * GB, GB, 4 * GB, 20 * GB
 LEAST = 64_000_000  # bytes of a model at the smallest scale
 ROUNDS = 5
 THREADS = 2
 
 
 def measure(options: Options) -> list[Metric]:
-    """All five."""
+    """All four."""
     return [each(options) for each in METRICS.values()]
 
 
@@ -48,7 +48,7 @@ def preserve_vs_sha256(options: Options) -> Metric:
     from emeritus.vault.vault import Vault
 
     size = options.of(PRESERVED, LEAST)
-    with _folder(RAM_DISK, 3 * size) as folder:
+    with folder_on(RAM_DISK, 3 * size) as folder:
         model = _model(folder / "model", size)
         total = _bytes_in(model)
         ratios, by_time = [], []
@@ -84,7 +84,7 @@ def restore_vs_zipnn(options: Options) -> Metric:
     except (OSError, subprocess.CalledProcessError) as error:
         return Metric.missing("restore_vs_zipnn", f"ZipNN cannot be installed beside: {error}")
     size = options.of(RESTORED, LEAST)
-    with _folder(RAM_DISK, 6 * size) as folder:
+    with folder_on(RAM_DISK, 6 * size) as folder:
         model = _model(folder / "model", size)
         vault = Vault.create(LocalStore(folder / "vault"))
         vault.preserve(model, "bench")
@@ -115,7 +115,7 @@ def restore_vs_raw_cold(options: Options) -> Metric:
     from emeritus.vault.vault import Vault
 
     size = options.of(COLD, LEAST)
-    with _folder(None, 3 * size) as folder:
+    with folder_on(None, 3 * size) as folder:
         model = _model(folder / "model", size)
         vault = Vault.create(LocalStore(folder / "vault"))
         vault.preserve(model, "bench")
@@ -139,7 +139,7 @@ def restore_vs_raw_cold(options: Options) -> Metric:
 def preserve_peak_mb(options: Options) -> Metric:
     """The most memory a preservation takes, in MB (10^6 bytes), in a process of its own."""
     size = options.of(LARGE, LEAST)
-    with _folder(None, 2 * size) as folder:
+    with folder_on(None, 2 * size) as folder:
         model = _model(folder / "model", size)
         code = "import sys; from benchmarks.vault_pipeline import preserve_and_tell; preserve_and_tell(*sys.argv[1:])"
         command = [sys.executable, "-c", code, str(model), str(folder / "vault")]
@@ -159,33 +159,6 @@ def preserve_and_tell(model: str, vault: str) -> None:
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(json.dumps({"peak_mb": peak, "bytes": manifest.total_bytes, "seconds": seconds}))
-
-
-def open_ms(options: Options) -> Metric:
-    """Opening a vault of many residents and finding one: its manifest, and where its segments lie."""
-    from emeritus.blobs.local import LocalStore
-    from emeritus.vault.manifest import Manifest
-    from emeritus.vault.vault import Vault
-
-    count = options.of(RESIDENTS, 100)
-    with _folder(RAM_DISK, 10_000 * count) as folder:
-        vault = Vault.create(LocalStore(folder / "vault"))
-        kept = vault.preserve(_model(folder / "model", 100_000), "resident-0")
-        for number in range(1, count):  # laid out, not preserved: ten thousand preservations would only take time
-            other = Manifest(f"resident-{number}", "weights", 1, kept.files, (), (), kept.packs, kept.stored_bytes)
-            path = folder / "vault" / other.key
-            path.parent.mkdir()
-            path.write_bytes(other.to_bytes())
-        times = []
-        for number in range(0, count, max(1, count // 50)):
-            start = time.perf_counter()
-            opened = Vault.at(LocalStore(folder / "vault")).open(f"resident-{number}")
-            found = len(opened.tensors)
-            times.append((time.perf_counter() - start) * 1000)
-            if not found:
-                raise RuntimeError("a resident came without its tensors")
-    beside = {"residents": count, "worst": max(times), "load": os.getloadavg()[0]}
-    return Metric("open_ms_10k_residents", statistics.median(times), high=50, unit="ms", beside=beside)
 
 
 # -- what is measured with ------------------------------------------------------------------------------------------
@@ -255,7 +228,7 @@ def _model(folder: Path, size: int) -> Path:
 
 
 @contextmanager
-def _folder(where: Path | None, room: int) -> Iterator[Path]:
+def folder_on(where: Path | None, room: int) -> Iterator[Path]:
     """A folder on the RAM disk, or on a disk; gone afterwards. Says so when there is no room."""
     if where is not None and not where.is_dir():
         where = None
@@ -345,7 +318,6 @@ METRICS: dict[str, Callable[[Options], Metric]] = {
     "restore_vs_zipnn": restore_vs_zipnn,
     "restore_vs_raw_cold": restore_vs_raw_cold,
     "preserve_peak_mb": preserve_peak_mb,
-    "open_ms_10k_residents": open_ms,
 }
 
 if __name__ == "__main__":

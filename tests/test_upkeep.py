@@ -177,7 +177,7 @@ async def test_wakes_are_measured_and_remembered_by_the_home(app: App) -> None:
     async with app.awake(NAME):
         pass
     await app.close_residency()
-    app.wakes.close()
+    app.reviving.write_wakes()
     with app.database.reading() as session:
         seconds = expected_wake_s(session, NAME)
     assert seconds is not None

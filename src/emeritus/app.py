@@ -10,8 +10,8 @@ import asyncio
 import json
 import os
 import tomllib
-from collections.abc import AsyncIterator, Coroutine
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Coroutine
+from contextlib import AbstractAsyncContextManager, suppress
 from datetime import datetime
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +28,7 @@ from emeritus.calling import Calling
 from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
-from emeritus.errors import AlreadyExists, EmeritusError, HomeMissing, LedgerBroken, NotFound
+from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken
 from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.projection import PROJECTORS as INTERVIEW
@@ -45,23 +45,17 @@ from emeritus.lifecycle.words import WordsForModels
 from emeritus.mail.outbox import Outbox
 from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
-from emeritus.preservation.cache import Cache
 from emeritus.preservation.drills import Drills
 from emeritus.preservation.importing import Importing
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.removal import Removals
 from emeritus.preservation.secret import vault_secret
 from emeritus.preservation.service import Preservation
-from emeritus.preservation.siblings import Bases
 from emeritus.preservation.soundness import Soundness
-from emeritus.preservation.sources import VaultSource
 from emeritus.records.database import Database
 from emeritus.records.tables import Resident
-from emeritus.residency.decisions import Need
-from emeritus.residency.limits import need_of
-from emeritus.residency.queries import expected_wakes
-from emeritus.residency.wakes import OK, WakeLog, Way, Woke
 from emeritus.retirement import Features, Retirement
+from emeritus.reviving import Reviving
 from emeritus.settings import FILE_NAME, Settings
 from emeritus.studying import Studying
 from emeritus.upkeep import Upkeep, Works, keep_awake
@@ -70,14 +64,11 @@ from emeritus.vault.keys.signing import ModelKey
 from emeritus.vault.vault import Vault
 
 if TYPE_CHECKING:
-    from emeritus.engines.base import Awake, Build, Engine
+    from emeritus.engines.base import Awake
     from emeritus.jobs.base import Jobs
     from emeritus.residency.residency import Residency
-    from emeritus.residency.status import HouseStatus
 
 T = TypeVar("T")
-OTHERWISE = "~otherwise"  # after a resident's name: the same under a second engine configuration; no name has a tilde
-
 PROJECTORS: dict[str, Projector] = {**LIFECYCLE, **PRESERVATION, **INTERVIEW, **SAFETY, **CORNER, **ACCESS}
 
 
@@ -93,8 +84,6 @@ class App:
         self.acts = Acts(ledger, database, LocalStore(settings.home), PROJECTORS)
         self.lifecycle = Lifecycle(self.acts, database, settings)
         self.words = WordsForModels(self.acts, database)
-        self.bases = Bases()
-        vault.look_nearby(self.bases.find)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
         self.soundness = Soundness(self.acts, database, vault, settings.replica_urls)
         self.removals = Removals(self.acts, database, vault, settings.removal_days, settings.leftover_days)
@@ -110,9 +99,7 @@ class App:
         self.outbox = Outbox(database, settings)
         self.people = People(database)
         self.sign_ins = SignIns(database, self.people)
-        self.wakes = WakeLog(database)
-        self._ways: dict[str, Way] = {}  # of a resident's wake under way
-        self._others: dict[str, tuple[dict[str, Any], int]] = {}
+        self.reviving = Reviving(settings, self.acts, database, vault, self.drills)
 
     # -- making and opening ------------------------------------------------------------------------------------------
 
@@ -183,18 +170,13 @@ class App:
     def close(self) -> None:
         """Write the last counts and let go of what is held open."""
         self.access.close()
-        self.wakes.close()
+        self.reviving.write_wakes()
         self.database.dispose()
 
     @property
     def model_key(self) -> ModelKey:
         """What signs restored folders; made at first need in homes that have none. Raises SigningKeyUnusable."""
         return ModelKey.at(self.settings.home / "keys" / "signing.key")
-
-    @property
-    def cache(self) -> Cache:
-        """The restored folders of this machine."""
-        return Cache(self.settings.home / "cache", self.settings.cache_budget_bytes)
 
     @property
     def importing(self) -> Importing:
@@ -213,112 +195,18 @@ class App:
 
     # -- residents that answer ---------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def residency(self) -> Residency:
         """Who is awake. Belongs to the event loop of its first use; `close_residency` ends it."""
-        from emeritus.residency.effects import Effects
-        from emeritus.residency.limits import limits_of
-        from emeritus.residency.residency import Residency
+        return self.reviving.residency
 
-        with self.database.reading() as session:
-            remembered = expected_wakes(session)
-        effects = Effects(self._open_engine, self._need_of, self._canary, self._woke)
-        return Residency(effects, limits_of(self.settings), load_seconds=remembered)
-
-    @asynccontextmanager
-    async def awake(self, name: str, wait_s: float | None = None) -> AsyncIterator[Awake]:
-        """A resident revived from the vault (or reached at its address) for the length of the block.
-
-        `wait_s`: longest wait for it to wake, in seconds; None is the setting. Raises NotFound, Busy, EngineFailed.
-        """
-        self._resident(name)
-        async with self.residency.awake(name, wait_s=wait_s or self.settings.wake_timeout_s) as awake:
-            yield awake
-
-    @asynccontextmanager
-    async def awake_otherwise(self, name: str, build: Build) -> AsyncIterator[Awake | None]:
-        """The resident under another engine configuration than `build`, asleep again afterwards; None: there is none.
-
-        Raises what `awake` does, and BadSettings for a setting `second_configuration` that this engine cannot have.
-        """
-        from emeritus.engines.open import other_configuration
-
-        engine = self._resident(name).engine
-        chosen = json.loads(self.settings.second_configuration or "{}")
-        other = other_configuration(engine["kind"], engine.get("options", {}), build, chosen)
-        if other is None:
-            yield None
-            return
-        key = f"{name}{OTHERWISE}"
-        self._others[key] = other
-        try:
-            async with self.residency.awake(key, wait_s=self.settings.wake_timeout_s) as awake:
-                yield awake
-        finally:
-            await self.residency.sleep(key)
-
-    def states(self) -> dict[str, str]:
-        """Who of the residents is waking, awake or failed in this program, by name. Starts nothing; safe in threads."""
-        residency: Residency | None = self.__dict__.get("residency")  # reading the property would make one
-        return {} if residency is None else {each.name: each.state for each in residency.status()}
-
-    def house(self) -> HouseStatus | None:
-        """Room, waiting and what is wrong; None where nobody was asked for yet. Starts nothing; safe in threads."""
-        residency: Residency | None = self.__dict__.get("residency")
-        return None if residency is None else residency.house()
+    def awake(self, name: str, wait_s: float | None = None) -> AbstractAsyncContextManager[Awake]:
+        """A resident that answers for the length of the block; see `reviving`."""
+        return self.reviving.awake(name, wait_s)
 
     async def close_residency(self) -> None:
         """End every engine. Call before the event loop ends."""
-        residency = self.__dict__.pop("residency", None)
-        if residency is not None:
-            await residency.close()
-
-    async def _open_engine(self, name: str) -> Engine:
-        from emeritus.engines.open import open_engine
-
-        name, otherwise, _ = name.partition(OTHERWISE)
-        row = self._resident(name)
-        options, threads = row.engine.get("options", {}), self.settings.engine_threads
-        if otherwise:
-            options, threads = self._others[f"{name}{OTHERWISE}"]
-        if row.engine["kind"] == "transformers":
-            options = {**json.loads(self.settings.engine_options or "{}"), **options}
-        source = None
-        if row.weights_held:
-            near = isinstance(self.vault.store, LocalStore)
-            source = VaultSource(self.vault, name, self.cache, self.settings.loading, near=near, bases=self.bases)
-        try:
-            return await open_engine(
-                row.engine["kind"],
-                options,
-                source,
-                log_dir=self.settings.home / "logs",
-                threads=threads,
-            )
-        finally:
-            self._ways[name] = "upstream" if source is None else source.way
-
-    def _woke(self, name: str, seconds: float, error: EmeritusError | None) -> None:
-        if OTHERWISE not in name:  # under another configuration it says nothing about how long a caller waits
-            way = self._ways.get(name, "cache")
-            self.wakes.record(Woke(name, self.acts.now, seconds, way, OK if error is None else error.code))
-
-    async def _canary(self, name: str, engine: Engine) -> None:
-        if OTHERWISE not in name:  # what is woken to capture a reference has none to be compared with
-            await self.drills.canary(name, engine)
-
-    def _need_of(self, name: str) -> Need:
-        name = name.partition(OTHERWISE)[0]
-        weights = self.vault.manifest(name).total_bytes if self._resident(name).weights_held else 0
-        return need_of(name, weights, self.settings)
-
-    def _resident(self, name: str) -> Resident:
-        with self.database.reading() as session:
-            row = session.get(Resident, name)
-            if row is None:
-                raise NotFound(f"no resident {name!r}", remedy="`emeritus preserve DIR --name NAME` takes one in.")
-            session.expunge(row)
-            return row
+        await self.reviving.close()
 
     # -- the process that crosses the features -----------------------------------------------------------------------
 
@@ -343,7 +231,7 @@ class App:
     @cached_property
     def retirement(self) -> Retirement:
         """The way of a retirement over this home's features."""
-        return Retirement(self.features, self.awake, self.awake_otherwise)
+        return Retirement(self.features, self.awake, self.reviving.awake_otherwise)
 
     @cached_property
     def calling(self) -> Calling:

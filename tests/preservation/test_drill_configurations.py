@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from emeritus.acts import Actor
-from emeritus.app import OTHERWISE, App
+from emeritus.app import App
 from emeritus.errors import BadSettings, Busy
 from emeritus.lifecycle.registration import Registration
 from emeritus.preservation import certificate, queries
 from emeritus.preservation.queries import PreservationState
+from emeritus.reviving import OTHERWISE
 from emeritus.settings import load as settings
 from emeritus.testing.model import random_model
 
@@ -109,7 +110,7 @@ def test_a_full_house_says_nothing_of_a_resident(home: Home, monkeypatch: pytest
     async def full(name: str) -> Any:
         raise Busy("no room", retry_after_s=10)
 
-    monkeypatch.setattr(app, "_open_engine", full)
+    monkeypatch.setattr(app.reviving, "open_engine", full)
     with pytest.raises(Busy):
         app.run(app.retirement.drill(NAME, ANA))
     assert kept(app).certificates == ()

@@ -14,13 +14,14 @@ import pytest
 from scipy.stats import binom
 
 from emeritus.acts import Act, Actor
-from emeritus.app import OTHERWISE, App
+from emeritus.app import App
 from emeritus.engines import transformers, zygote
 from emeritus.engines.base import Engine, Perturbation
 from emeritus.engines.open import open_engine
 from emeritus.lifecycle.registration import Registration
 from emeritus.preservation import behaviour, certificate, queries
 from emeritus.preservation.calibration import ALPHA, MARGIN, ROUNDING, TOLERANCE, Threshold
+from emeritus.reviving import OTHERWISE
 from emeritus.settings import load as settings
 
 ANA = Actor("ana")

@@ -132,7 +132,7 @@ def overview(app: App) -> Json:
         "residents": rows,
         "waits": waits,
         "owed": sorted(owed, key=lambda each: (each["by"], each["preference"])),
-        "cache": app.cache.held().as_dict(),
+        "cache": app.reviving.cache.held().as_dict(),
     }
 
 

@@ -26,11 +26,11 @@ class House:
 
     def models(self) -> Sequence[ModelInfo]:
         """Every resident, in the order of their names."""
-        return self._listing.all(self._app.acts.now, self._app.states())
+        return self._listing.all(self._app.acts.now, self._app.reviving.states())
 
     def model(self, name: str) -> ModelInfo:
         """One resident. Raises NotFound."""
-        return self._listing.one(name, self._app.acts.now, self._app.states())
+        return self._listing.one(name, self._app.acts.now, self._app.reviving.states())
 
     def admit(self, key: str | None, resident: str) -> Admission:
         """Admit one request and count it."""

@@ -13,6 +13,7 @@ import pytest
 from refused import Program
 from served import Served, serving
 
+from emeritus.access.known import LOOK_EVERY_S
 from warm_program import Warm
 
 ALWAYS = "mon-sun 00:00-00:00"
@@ -62,6 +63,7 @@ def test_visiting_hours_are_published_and_kept(program: Program) -> None:
         assert headers["x-should-retry"] == "false"
 
         set_tier(program, "hours", "--hours", ALWAYS)
+        time.sleep(LOOK_EVERY_S)  # within which every process looks whether access has changed
         assert call(served)[0] == 200
         shown = served.call("GET", "/v1/models/own").json["emeritus"]
         assert (shown["reachable"], shown["reachable_at"]) == (True, None)

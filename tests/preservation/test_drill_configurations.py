@@ -124,14 +124,14 @@ def test_a_full_house_says_nothing_of_a_resident(home: Home, monkeypatch: pytest
     assert kept(app).certificates[0].verdict in (certificate.ASLEEP, certificate.LOST)
 
 
-async def test_options_for_all_embedded_engines(home: Home) -> None:
+async def test_options_for_all_embedded_engines(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     """The setting reaches every embedded engine that is opened; what it cannot have is refused when one is."""
     app = home("transformers", engine_options='{"batching": "together", "at_once": 3}')
     async with app.residency.awake(NAME, wait_s=60) as awake:
         assert awake.build.config["batch"] == 3
     await app.close_residency()
     refused = app.settings.model_copy(update={"engine_options": '{"batching": "apart"}'})
-    app.settings = refused
+    monkeypatch.setattr(app.reviving, "_settings", refused)
     with pytest.raises(BadSettings, match="batching"):
         async with app.residency.awake(NAME, wait_s=60):
             pass

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from emeritus.errors import BadKey, BadRequest, RequestTooLarge
+from emeritus.gateway.keys import bearer
 from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, parse_chat
-from emeritus.gateway.openai.face import bearer
 from emeritus.gateway.reading import read_body
 
 GOOD = {"model": "ibis", "messages": [{"role": "user", "content": "hi"}]}

@@ -15,7 +15,7 @@ from emeritus.gateway.app import build_gateway
 from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, ChatBody
 from emeritus.gateway.openai.completions_body import COMPLETION_IGNORED, COMPLETION_UNUSED, MAX_TOKENS, CompletionBody
 from emeritus.gateway.openai.responses_body import RESPONSE_IGNORED, RESPONSE_UNUSED, ResponseBody
-from emeritus.gateway.openai.wire import Standing
+from emeritus.gateway.standing import Standing
 from emeritus.tiers import Tier
 
 TEXT = (Path(__file__).parents[2] / "docs" / "api.md").read_text(encoding="utf-8")

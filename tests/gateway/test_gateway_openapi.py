@@ -4,15 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import threading
-from collections.abc import Iterator
-from typing import Any
 
 import aiohttp
 import openai
 import pytest
 import schemathesis
-from gateway_house import KEY, House, served
+from gateway_house import KEY, LIMITS, House
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis import GenerationMode
 from schemathesis.checks import not_a_server_error
@@ -24,42 +21,13 @@ from schemathesis.specs.openapi.checks import (
 from starlette.routing import Route
 
 from emeritus.gateway.app import build_gateway
-from emeritus.gateway.backend import Limits
 
-LIMITS = Limits(1 << 20, wake_timeout_s=0.5, grace_s=0.05, heartbeat_s=0.05)
 HEADERS = {"Authorization": f"Bearer {KEY}"}
 POSTED = ("/chat/completions", "/completions", "/responses")
+ANTHROPICS = ("/messages", "/messages/count_tokens")
 BOUND_TO_OTHERS = ("stream_options", "max_tokens", "top_logprobs", "stop", "echo")  # no schema says what they need
 PLAIN = {"messages": [{"role": "user", "content": "Who are you?"}], "prompt": "Once", "input": "Hello"}
 ALWAYS = (not_a_server_error, content_type_conformance, status_code_conformance)
-
-
-@pytest.fixture(scope="module")
-def behind() -> Iterator[tuple[House, str]]:
-    """A house served from a thread of its own, for clients that block; and its address."""
-    house, ready, ended = House(quota=1 << 30), threading.Event(), asyncio.Event()
-    found: list[Any] = []
-
-    async def serve() -> None:
-        async with served(house, LIMITS) as address:
-            found.extend((asyncio.get_running_loop(), address))
-            ready.set()
-            await ended.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(20)
-    yield house, found[1]
-    found[0].call_soon_threadsafe(ended.set)
-    thread.join()
-
-
-@pytest.fixture(scope="module")
-def described(behind: tuple[House, str]) -> schemathesis.BaseSchema:
-    """The description as served."""
-    schema = schemathesis.openapi.from_url(f"{behind[1]}/openapi.json")
-    schema.config.update(base_url=behind[1])
-    return schema
 
 
 @pytest.mark.parametrize("path", POSTED)
@@ -114,7 +82,7 @@ async def test_the_description_and_the_routes_are_the_same(address: str) -> None
         for method in (route.methods or set()) - {"HEAD"}
     }
     assert named <= served_here
-    assert {each for each in served_here if each[1] in ("/models", "/models/{id}", *POSTED)} == named
+    assert {each for each in served_here if each[1] in ("/models", "/models/{id}", *POSTED, *ANTHROPICS)} == named
     chat = description["components"]["schemas"]["ChatBody"]
     assert chat["additionalProperties"] is False
     assert chat["properties"]["frequency_penalty"] == {"enum": [None, 0]}

@@ -16,6 +16,8 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from emeritus.errors import BadRequest, EmeritusError, NotFound
+from emeritus.gateway.anthropic import routes as anthropic
+from emeritus.gateway.anthropic.operations import operations as anthropic_operations
 from emeritus.gateway.backend import GatewayBackend, Limits
 from emeritus.gateway.endpoint import Gate
 from emeritus.gateway.faults import log_fault
@@ -29,16 +31,21 @@ from emeritus.gateway.wording import Face
 def build_gateway(backend: GatewayBackend, limits: Limits) -> Starlette:
     """The API over `backend`."""
     gate = Gate(backend, limits)
-    faces: Sequence[Face] = (openai.FACE,)  # the first that claims a request has it; OpenAI's claims every one
+    faces: Sequence[Face] = (
+        anthropic.FACE,
+        openai.FACE,
+    )  # the first that claims a request has it; OpenAI's claims every one
 
     def face_of(request: Request) -> Face:
         path = request.scope["path"].removeprefix(request.scope.get("root_path", ""))
         return next(face for face in faces if face.claims(path, request.headers))
 
     async def models(request: Request) -> Response:
+        face_of(request).check(request.headers)
         return face_of(request).models(await asyncio.to_thread(backend.models), request)
 
     async def model(request: Request) -> Response:
+        face_of(request).check(request.headers)
         info = await asyncio.to_thread(known_model, backend, request.path_params["name"])
         return face_of(request).model(info, request)
 
@@ -69,7 +76,7 @@ def build_gateway(backend: GatewayBackend, limits: Limits) -> Starlette:
 
     async def description(_request: Request) -> Response:
         if not described:  # made when first asked for: it takes longer than a request should hold up others
-            described.append(await asyncio.to_thread(document, openai_operations()))
+            described.append(await asyncio.to_thread(document, [*openai_operations(), *anthropic_operations()]))
         return Response(described[0], media_type="application/json")
 
     routes: list[BaseRoute] = [
@@ -77,6 +84,7 @@ def build_gateway(backend: GatewayBackend, limits: Limits) -> Starlette:
         Route("/models", models, methods=["GET"]),
         Route("/models/{name:path}", model, methods=["GET"]),
         *openai.routes(gate),
+        *anthropic.routes(gate),
     ]
     gateway = Starlette(
         routes=routes, exception_handlers={EmeritusError: on_error, HTTPException: on_http, Exception: on_fault}

@@ -36,6 +36,7 @@ class Call:
     stream: bool = False
     n: int = 1  # choices of each prompt; with a seed, choice i is drawn with seed + i
     tools: tuple[Tool, ...] = ()  # OpenAI's definitions, for the chat template; calls are part of the answer's text
+    count_only: bool = False  # nothing is produced: the answer is how many tokens the prompt has
     count_first: bool = False  # have the first piece of a stream say how many tokens the prompts have, where it can
 
 
@@ -79,11 +80,28 @@ class Calls:
 
     async def answers(self, call: Call, admission: Admission) -> Sequence[Answer]:
         """The whole answer of every choice, in order; meters what was used."""
+        if call.count_only:
+            return await self._counted(call, admission)
         gathered = [_Gathered() for _ in range(len(call.prompts) * call.n)]
         async with aclosing(self.pieces(call, admission)) as said:
             async for index, piece in said:
                 gathered[index].add(piece)
         return [one.answer() for one in gathered]
+
+    async def _counted(self, call: Call, admission: Admission) -> Sequence[Answer]:
+        """How many tokens the prompts have, as one empty answer. Counts as a request that used none."""
+        used: Tokens | None = None
+        try:
+            async with AsyncExitStack() as stack:
+                awake = await self.wake(stack, call.model, stream=False)
+                _refuse_unable(awake.can, call)
+                if not awake.can.count:
+                    raise NotSupported(f"{call.model!r} runs on an engine that counts no tokens without an answer")
+                prompt = await _count(awake, call)
+                used = Tokens()
+                return [Answer("", "stop", prompt, 0)]
+        finally:
+            self._backend.meter(admission, used)
 
     async def wake(self, stack: AsyncExitStack, model: str, stream: bool) -> Awake:
         """Hold a resident awake for as long as `stack` is open. Raises Busy when it takes too long to wait for."""
@@ -157,7 +175,7 @@ def _of_tools(prompt: Prompt) -> bool:
 
 async def _count(awake: Awake, call: Call) -> int:
     """Tokens of all prompts, where the call asks for them and the engine tells; else 0."""
-    if not call.count_first or not awake.can.count:
+    if not (call.count_first or call.count_only) or not awake.can.count:
         return 0
     conversations = [prompt for prompt in call.prompts if not isinstance(prompt, str)]
     return sum([await awake.count(messages, call.tools) for messages in conversations])

@@ -49,11 +49,13 @@ class Endpoint:
 
     async def _answer(self, request: Request) -> ASGIApp:
         limits = self._gate.limits
+        self._face.check(request.headers)
         body = await read_body(request.stream(), request.headers.get("content-length"), limits.max_body_bytes)
         call, render = self._parse(body)
         info, admission, note = await self._gate.calls.admit(self._face.key(request.headers), call.model)
         rendering = render(info)
-        headers = {**answer_headers(info, model_path(request, info.name), note), **rendering.headers}
+        told = answer_headers(info, model_path(request, info.name), note)
+        headers = {**told, **self._face.limits(admission.limits), **rendering.headers}
         if call.stream:
             said = self._gate.calls.pieces(call, admission)
             return StreamedAnswer(said, rendering, self._face, headers, limits)

@@ -1,5 +1,7 @@
 """The API described in OpenAPI 3.1, from the models that read its requests and write its answers.
 
+Where two vendors answer at one address, the description says either: headers decide, which OpenAPI cannot say.
+
 Holds no vendor's words: each wire format names its operations. A body's schema lists what is read, and by name what is
 accepted without effect or only unused; anything else is refused, and the schema says so.
 """
@@ -8,13 +10,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import BaseModel
 from pydantic.json_schema import JsonSchemaMode, models_json_schema
 
 WHERE = "#/components/schemas/{model}"
+SECURITY = {
+    "key": {"type": "http", "scheme": "bearer"},
+    "x-api-key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +35,8 @@ class Operation:
     body: type[BaseModel] | None = None
     unread: Mapping[str, tuple[Any, ...] | None] | None = None  # fields of a body: the values allowed, None for any
     streams: bool = False
+    parameters: Sequence[Mapping[str, Any]] = ()  # beside the `{id}` of its path, as OpenAPI has them
+    security: Mapping[str, Any] = field(default_factory=lambda: {"key": []})
 
 
 def document(operations: Sequence[Operation]) -> bytes:
@@ -50,20 +58,21 @@ def document(operations: Sequence[Operation]) -> bytes:
                 "5XX": _error(each, named, "No answer could be had, now or at all."),
             },
         }
-        if "{id}" in each.path:
-            operation["parameters"] = [{"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}]
+        named_in_path = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+        operation["parameters"] = [*([named_in_path] if "{id}" in each.path else []), *each.parameters]
         if each.body is not None:
             schema = named[each.body, "validation"]
-            operation["security"] = [{"key": []}, {}]
+            operation["security"] = [each.security, {}]
             operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
             _close(schemas[schema["$ref"].rpartition("/")[2]], each.unread or {})
-        paths.setdefault(each.path, {})[each.method] = operation
+        at = paths.setdefault(each.path, {})
+        at[each.method] = operation if each.method not in at else _either(at[each.method], operation)
     described = {
         "openapi": "3.1.0",
         "info": {"title": "Emeritus: retired models that still answer", "version": "1"},
         "servers": [{"url": "/v1"}],
         "paths": paths,
-        "components": {"schemas": schemas, "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}}},
+        "components": {"schemas": schemas, "securitySchemes": SECURITY},
     }
     return json.dumps(described, separators=(",", ":")).encode()
 
@@ -78,6 +87,17 @@ def _contents(operation: Operation, schema: Mapping[str, Any]) -> dict[str, Any]
 def _error(operation: Operation, named: Mapping[Any, Any], what: str) -> dict[str, Any]:
     schema = named[operation.error, "serialization"]
     return {"description": what, "content": {"application/json": {"schema": schema}}}
+
+
+def _either(first: Mapping[str, Any], second: Mapping[str, Any]) -> dict[str, Any]:
+    """Two operations at one address: each one's parameters, and answers of either kind."""
+    responses: dict[str, Any] = {}
+    for status, response in first["responses"].items():
+        kinds = [each["responses"][status]["content"]["application/json"]["schema"] for each in (first, second)]
+        content = {"application/json": {"schema": {"anyOf": kinds}}}
+        responses[status] = {"description": response["description"], "content": content}
+    known = {each["name"]: each for operation in (first, second) for each in operation["parameters"]}
+    return {**first, "summary": first["summary"], "parameters": list(known.values()), "responses": responses}
 
 
 def _close(schema: dict[str, Any], unread: Mapping[str, tuple[Any, ...] | None]) -> None:

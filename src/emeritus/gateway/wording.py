@@ -13,6 +13,7 @@ from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
+from emeritus.access.limits import LimitState
 from emeritus.engines.base import Answer, Piece
 from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import ModelInfo
@@ -27,7 +28,10 @@ class Rendering(Protocol):
         """What the response says beside its content type, such as the request's id."""
 
     def whole(self, answers: Sequence[Answer]) -> bytes:
-        """The body of an answer that is not streamed; one entry per choice of the call."""
+        """The body of an answer that is not streamed; one entry per choice of the call.
+
+        A `Call` that only counts has one empty answer, which says how many tokens its prompt has.
+        """
 
     def of(self, index: int, piece: Piece) -> bytes:
         """The events of one piece of choice `index`; empty when it says nothing.
@@ -56,8 +60,14 @@ class Face(Protocol):
     def claims(self, path: str, headers: Headers) -> bool:
         """Whether a request is this vendor's, by its path below the mount (e.g. `/models`) or by its headers."""
 
+    def check(self, headers: Headers) -> None:
+        """Raises BadRequest for headers that ask for what cannot be followed."""
+
     def key(self, headers: Headers) -> str | None:
         """The caller's key, None where none was sent. Raises BadKey for what cannot be one."""
+
+    def limits(self, limits: Sequence[LimitState]) -> Mapping[str, str]:
+        """The headers that tell a caller what is left of its limits."""
 
     def refuse(self, error: EmeritusError, status: int | None = None) -> Response:
         """The response that answers an error; `status` where it is not the error's own."""

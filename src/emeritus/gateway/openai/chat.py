@@ -16,7 +16,8 @@ from emeritus.gateway.calls import Call, total
 from emeritus.gateway.openai.chat_body import ChatCall, parse_chat
 from emeritus.gateway.openai.chunks import Chunks
 from emeritus.gateway.openai.events import DONE, failure, waiting
-from emeritus.gateway.openai.wire import as_json, fingerprint, token_logprobs, usage
+from emeritus.gateway.openai.wire import as_json, token_logprobs, usage
+from emeritus.gateway.standing import fingerprint
 from emeritus.gateway.wording import Render
 
 

@@ -6,7 +6,7 @@ that would change what the model produces is followed or refused, never dropped 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emeritus.engines.base import Message, Role, Sampling
 from emeritus.errors import BadRequest
+from emeritus.gateway.bodies import refusal, refuse_others
 from emeritus.gateway.calls import MAX_CHOICES, Call
 
 ROLES: dict[str, Role] = {
@@ -25,7 +26,6 @@ ROLES: dict[str, Role] = {
 }
 MAX_ALTERNATIVES = 20  # OpenAI's bound on top_logprobs
 MAX_TOOLS = 128
-_BRANCHES = frozenset({"str", "message", "function_call", "function_call_output"})
 
 # Fields of OpenAI's that this API cannot follow. They may be sent with the value that means "not used".
 UNUSED: dict[str, tuple[Any, ...]] = {
@@ -175,23 +175,6 @@ def tool_definitions(tools: Sequence[ToolDefinition] | None) -> tuple[dict[str, 
     return tuple(tool.model_dump(exclude_none=True) for tool in tools or ())
 
 
-def refuse_others(
-    others: Mapping[str, Any] | None, unused: Mapping[str, tuple[Any, ...]], ignored: frozenset[str]
-) -> None:
-    """Raises BadRequest for a field that is unknown, or not followed and sent with a value that would matter."""
-    for name, value in (others or {}).items():
-        if value is None or name in ignored:
-            continue
-        if name not in unused:
-            raise BadRequest(f"unknown field {name[:80]!r}", param=name[:80])
-        if not any(value == harmless and type(value) is not bool for harmless in unused[name]):
-            raise BadRequest(
-                f"{name!r} is not supported here with this value",
-                remedy="Leave the field out; a field that would change the answer is never dropped in silence.",
-                param=name,
-            )
-
-
 def _message(turn: _Turn, index: int) -> Message:
     for name, value in (turn.model_extra or {}).items():
         if name not in EMPTY_IN_MESSAGE or value not in (None, [], ""):
@@ -240,20 +223,3 @@ def include_usage(stream: bool | None, options: StreamOptions | None) -> bool:
     if not stream:
         raise BadRequest("stream_options needs stream to be true", param="stream_options")
     return bool(options.include_usage)
-
-
-def refusal(error: ValidationError) -> BadRequest:
-    """What a body that does not fit is refused with."""
-    found = error.errors(include_url=False, include_input=False)
-    first = max(found, key=lambda entry: len(entry["loc"]))  # the deepest: of a union, the branch that was meant
-    if first["type"] == "json_invalid":
-        return BadRequest(f"the body is not usable JSON: {first['msg'].removeprefix('Invalid JSON: ')}")
-    if not first["loc"]:
-        return BadRequest("the body is not a JSON object")
-    where = ".".join(str(part) for part in first["loc"] if not _names_branch(part))[:200]
-    return BadRequest(f"{where}: {first['msg']}", param=where)
-
-
-def _names_branch(part: int | str) -> bool:
-    """Whether a part of a location is pydantic's name for a union's branch rather than a field of the caller's."""
-    return isinstance(part, str) and (part in _BRANCHES or part.startswith(("list[", "constrained-")))

@@ -17,7 +17,8 @@ from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.calls import Call, sum_used, total
 from emeritus.gateway.openai.completions_body import CompletionCall, parse_completion
 from emeritus.gateway.openai.events import DONE, event, failure, waiting
-from emeritus.gateway.openai.wire import as_json, fingerprint, finite, usage
+from emeritus.gateway.openai.wire import as_json, finite, usage
+from emeritus.gateway.standing import fingerprint
 from emeritus.gateway.wording import Render
 
 

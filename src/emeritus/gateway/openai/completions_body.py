@@ -9,8 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from emeritus.engines.base import Sampling
 from emeritus.errors import BadRequest
+from emeritus.gateway.bodies import refusal, refuse_others
 from emeritus.gateway.calls import MAX_CHOICES, Call
-from emeritus.gateway.openai.chat_body import StreamOptions, include_usage, refusal, refuse_others, stop_sequences
+from emeritus.gateway.openai.chat_body import StreamOptions, include_usage, stop_sequences
 
 MAX_TOKENS = 16  # OpenAI's default here
 COMPLETION_UNUSED: dict[str, tuple[Any, ...]] = {

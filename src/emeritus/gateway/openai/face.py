@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 
-from emeritus.errors import BadKey, EmeritusError
+from emeritus.access.limits import LimitState
+from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.faults import error_headers
+from emeritus.gateway.keys import bearer
+from emeritus.gateway.limiting import seconds, tightest
 from emeritus.gateway.notices import notice_headers
 from emeritus.gateway.openai.models import model_of
 from emeritus.gateway.openai.refusals import error_body
@@ -26,9 +29,21 @@ class OpenAIFace:
         """All of them: whatever is unknown here is answered in OpenAI's words."""
         return True
 
+    def check(self, _headers: Headers) -> None:
+        """Nothing: OpenAI's headers choose nothing that is not followed."""
+
     def key(self, headers: Headers) -> str | None:
         """The bearer key."""
         return bearer(headers.get("authorization"))
+
+    def limits(self, limits: Sequence[LimitState]) -> Mapping[str, str]:
+        """`x-ratelimit-*`, for requests and for tokens."""
+        found: dict[str, str] = {}
+        for unit, state in tightest(limits).items():
+            found[f"x-ratelimit-limit-{unit}"] = str(state.limit)
+            found[f"x-ratelimit-remaining-{unit}"] = str(state.left)
+            found[f"x-ratelimit-reset-{unit}"] = seconds(state.resets_in_s)
+        return found
 
     def refuse(self, error: EmeritusError, status: int | None = None) -> Response:
         """An error response."""
@@ -45,13 +60,3 @@ class OpenAIFace:
     def model(self, info: ModelInfo, _request: Request) -> Response:
         """One resident, with what is announced of it in headers."""
         return Response(as_json(model_of(info)), headers=notice_headers(info), media_type="application/json")
-
-
-def bearer(authorization: str | None) -> str | None:
-    """The key of an Authorization header, None when there is no header. Raises BadKey when it is of another scheme."""
-    if authorization is None:
-        return None
-    scheme, _, key = authorization.partition(" ")
-    if scheme.lower() != "bearer" or not key.strip():
-        raise BadKey("the Authorization header carries no bearer key")
-    return key.strip()

@@ -21,7 +21,8 @@ from emeritus.gateway.calls import Call
 from emeritus.gateway.openai.events import waiting
 from emeritus.gateway.openai.refusals import error_body
 from emeritus.gateway.openai.responses_body import ResponseCall, parse_response
-from emeritus.gateway.openai.wire import ErrorFact, as_json, fingerprint, finite, token_bytes
+from emeritus.gateway.openai.wire import ErrorFact, as_json, finite, token_bytes
+from emeritus.gateway.standing import fingerprint
 from emeritus.gateway.wording import Render
 
 Status = Literal["in_progress", "completed", "incomplete"]

@@ -12,14 +12,13 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, Validatio
 
 from emeritus.engines.base import Message, Sampling
 from emeritus.errors import BadRequest
+from emeritus.gateway.bodies import refusal, refuse_others
 from emeritus.gateway.calls import Call
 from emeritus.gateway.openai.chat_body import (
     MAX_ALTERNATIVES,
     MAX_TOOLS,
     ROLES,
     StreamOptions,
-    refusal,
-    refuse_others,
 )
 
 RESPONSE_UNUSED: dict[str, tuple[Any, ...]] = {

@@ -17,28 +17,9 @@ from openai.types.shared import ErrorObject
 from pydantic import BaseModel
 
 from emeritus.engines.base import TokenLogprob
+from emeritus.gateway.standing import Standing
 
 UNLIKELY = -9999.0  # OpenAI's value for a log-probability that cannot be written as a JSON number
-
-
-class Standing(BaseModel):
-    """What OpenAI's model object has no field for: the three axes, the tier, whether it answers although retired."""
-
-    title: str
-    status: str
-    reachable: bool
-    reachable_at: str | None  # RFC 3339: when visiting hours begin
-    state: str
-    expected_wake_s: float | None
-    tier: str
-    hours: str | None
-    offering: str
-    access: str
-    preservation: str
-    deprecated_at: str | None  # RFC 3339
-    retires_at: str | None  # RFC 3339
-    weights_digest: str | None
-    page: str | None
 
 
 class Model(SdkModel):
@@ -69,11 +50,6 @@ class ErrorBody(BaseModel):
 def as_json(value: BaseModel) -> bytes:
     """Compact JSON, UTF-8, of the fields that were set."""
     return value.model_dump_json(exclude_unset=True).encode()
-
-
-def fingerprint(weights_digest: str | None) -> str | None:
-    """`system_fingerprint`: the beginning of the weights' sha256, null when the weights are not held."""
-    return None if weights_digest is None else f"fp_{weights_digest[:16]}"
 
 
 def usage(prompt: int, completion: int) -> CompletionUsage:

@@ -1,0 +1,1 @@
+"""Anthropic's wire format: what its clients send and read, over the gateway's core."""

@@ -1,0 +1,54 @@
+"""What no vendor's objects have a field for: the namespaced `emeritus` object, the same in every wire format."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel
+
+from emeritus.gateway.backend import ModelInfo
+from emeritus.gateway.notices import rfc3339, status_of
+
+
+class Standing(BaseModel):
+    """A resident's three axes, its tier, and whether it answers although retired."""
+
+    title: str
+    status: str
+    reachable: bool
+    reachable_at: str | None  # RFC 3339: when visiting hours begin
+    state: str
+    expected_wake_s: float | None
+    tier: str
+    hours: str | None
+    offering: str
+    access: str
+    preservation: str
+    deprecated_at: str | None  # RFC 3339
+    retires_at: str | None  # RFC 3339
+    weights_digest: str | None
+    page: str | None
+
+
+def standing_of(info: ModelInfo) -> Standing:
+    """What is known of a resident."""
+    return Standing(
+        title=info.title,
+        status=status_of(info),
+        reachable=info.reachable,
+        reachable_at=rfc3339(info.reachable_at),
+        state=info.state,
+        expected_wake_s=info.expected_wake_s,
+        tier=info.tier,
+        hours=info.hours,
+        offering=info.offering,
+        access=info.access,
+        preservation=info.preservation,
+        deprecated_at=rfc3339(info.deprecated),
+        retires_at=rfc3339(info.retires),
+        weights_digest=info.weights_digest,
+        page=info.page or None,
+    )
+
+
+def fingerprint(weights_digest: str | None) -> str | None:
+    """`system_fingerprint`: the beginning of the weights' sha256, null when the weights are not held."""
+    return None if weights_digest is None else f"fp_{weights_digest[:16]}"

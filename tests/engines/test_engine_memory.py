@@ -6,6 +6,7 @@ import gc
 import json
 import os
 import re
+import resource
 import shutil
 from collections.abc import Iterator
 from contextlib import asynccontextmanager
@@ -236,15 +237,30 @@ def test_other_weights_go_by_files(kind: str, llama: FolderSource, vault: Vault,
     assert VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory").shared() is None
 
 
+@pytest.mark.parametrize("when", ["at once", "on the way"])
 def test_memory_that_cannot_be_had(
-    llama: FolderSource, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    when: str, llama: FolderSource, vault: Vault, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Too little memory is an error before a byte is decoded, not a process killed later."""
-
-    def refuse(descriptor: int, offset: int, size: int) -> None:
-        raise OSError(28, "No space left on device")
-
+    """Too little memory is an error, and what was filled by then is given back."""
     vault.preserve(llama.path, "wren")
-    monkeypatch.setattr(os, "posix_fallocate", refuse)
-    with pytest.raises(StoreFull, match="bytes of weights"):
-        VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory").shared()
+    source = VaultSource(vault, "wren", Cache(tmp_path / "cache"), "memory")
+    source.light_folder()
+    written: list[int] = []
+
+    def write(descriptor: int, data: memoryview, at: int) -> int:
+        if written:
+            raise OSError(28, "No space left on device")
+        written.append(at)
+        return pwrite(descriptor, data[:1], at)  # a short one: the rest is asked for again
+
+    pwrite, limits = os.pwrite, resource.getrlimit(resource.RLIMIT_FSIZE)
+    if when == "at once":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, limits[1]))  # counts for such memory, too
+    else:
+        monkeypatch.setattr(os, "pwrite", write)
+    try:
+        with pytest.raises(StoreFull, match="bytes of weights"):
+            source.shared()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert bool(written) == (when == "on the way")

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Literal, Protocol
 
 from emeritus.vault.formats.cut import Tensor
-from emeritus.vault.reading.opened import Array
 
 Role = Literal["weights", "reference", "report"]
 Progress = Callable[[str, int, int], None]  # what, done, total
@@ -91,8 +90,11 @@ class Opened(Protocol):
     def checkpoint(self) -> Opened:
         """Only those that model libraries load. Raises NotFound where the weights come in another format."""
 
-    def each(self, *, room: Callable[[Tensor], Array] | None = None) -> Iterator[tuple[str, Array]]:
-        """(name, array) of every tensor, verified, where `room` says. Raises IntegrityError."""
+    def pour(self, put: Callable[[Tensor, int, memoryview], object]) -> None:
+        """Have `put` take every tensor's bytes, verified: (tensor, start in it, bytes), by several threads.
+
+        Of tied ones the first. Raises IntegrityError, and what `put` raises.
+        """
 
 
 class Keeper(Protocol):

@@ -6,20 +6,18 @@ Knows no engine.
 
 from __future__ import annotations
 
-import mmap
+import errno
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from emeritus.engines.base import Placed, SharedWeights
 from emeritus.errors import StoreFull
 from emeritus.preservation.keeper import Opened
 from emeritus.vault.formats.cut import Tensor
-from emeritus.vault.reading.opened import Array
 
+NO_MEMORY = {errno.ENOMEM, errno.ENOSPC, errno.EFBIG}
 LINE = 64  # bytes of a cache line: sums may be taken in another order where a tensor begins elsewhere in one
 
 
@@ -47,24 +45,25 @@ def fill(opened: Opened, folder: Path) -> SharedWeights:
     placed = place(tensors)
     size = max((each.offset + each.length for each in placed), default=0)
     shared = SharedWeights(folder, os.memfd_create("emeritus-weights"), placed)
-    if size == 0:
-        return shared
+    at = {each.name: each.offset for each in placed}
+
+    def put(tensor: Tensor, start: int, data: memoryview) -> None:
+        # Written, not mapped: the system neither clears the pages first nor faults for each, and says when it has none.
+        done = 0
+        while done < len(data):
+            done += os.pwrite(shared.descriptor, data[done:], at[tensor.name] + start + done)
+
     try:
-        os.posix_fallocate(shared.descriptor, 0, size)  # all of it now: what is missing later kills who writes there
+        os.ftruncate(shared.descriptor, size)
+        opened.pour(put)
     except OSError as error:
+        if error.errno not in NO_MEMORY:
+            raise
         raise StoreFull(
             f"no memory for {size} bytes of weights: {error.strerror}",
             remedy="Free memory, or set `loading` to cache: files can be read without being held.",
             bytes=size,
         ) from error
-    room = np.frombuffer(mmap.mmap(shared.descriptor, size), np.uint8)
-    at = {each.name: each for each in placed}
-
-    def where(tensor: Tensor) -> Array:
-        return room[at[tensor.name].offset :][: tensor.length]
-
-    for _ in opened.each(room=where):
-        pass
     return shared
 
 

@@ -7,7 +7,7 @@ where it was expected is looked for everywhere, as `SegmentIndex.read` does. Kno
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -97,6 +97,23 @@ class Fetcher:
         """Fill `out` with bytes of the segment from `start` on: all of it is decoded and verified for that."""
         return self._pool.submit(self._part, segment, start, out)
 
+    def pour(self, source: Run | tuple[Segment, int], length: int, put: Callable[[memoryview], object]) -> Future[None]:
+        """Decode a run, or `length` bytes of a segment from a place on, and give them to `put`, in that thread.
+
+        The bytes are `put`'s until it returns.
+        """
+        if isinstance(source, Run) and source.places:
+            self._store.prefetch(source.key, source.start, source.stored)
+        return self._pool.submit(self._pour, source, length, put)
+
+    def _pour(self, source: Run | tuple[Segment, int], length: int, put: Callable[[memoryview], object]) -> None:
+        out = self._room("decoded", length)
+        if isinstance(source, Run):
+            self._fetch(source, split(out, source.segments))
+        else:
+            self._part(*source, out)
+        put(out)
+
     def _part(self, segment: Segment, start: int, out: memoryview) -> None:
         data = memoryview(self._index.read(bytes.fromhex(segment[0])))
         out[:] = data[start : start + len(out)]
@@ -119,15 +136,20 @@ class Fetcher:
         """The run's stored bytes, in memory of this thread; None where they cannot be had."""
         if not run.places:
             return None
-        room: bytearray = getattr(self._own, "room", bytearray())
-        if len(room) < run.stored:
-            room = self._own.room = bytearray(max(run.stored, SEGMENT_BYTES))
-        found = memoryview(room)[: run.stored]
+        found = self._room("stored", run.stored)
         try:
             self._store.read_into(run.key, run.start, found)
         except (IntegrityError, NotFound):
             return None
         return found
+
+    def _room(self, what: str, length: int) -> memoryview:
+        """Memory of this thread's, the same one for the same purpose."""
+        room: bytearray = getattr(self._own, what, bytearray())
+        if len(room) < length:
+            room = bytearray(max(length, SEGMENT_BYTES))
+            setattr(self._own, what, room)
+        return memoryview(room)[:length]
 
     def _open(self, run: Run, number: int, found: memoryview, out: memoryview) -> bool:
         """Whether that segment of the run could be decoded and is what its name says."""

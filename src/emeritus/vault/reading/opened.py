@@ -12,7 +12,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import accumulate
 from math import prod
 from types import MappingProxyType
@@ -28,7 +28,7 @@ from emeritus.vault.formats.table import tensors
 from emeritus.vault.manifest import FileEntry, Manifest
 from emeritus.vault.packs.index import SegmentIndex
 from emeritus.vault.pages import pages
-from emeritus.vault.reading.fetch import Fetcher, split
+from emeritus.vault.reading.fetch import Fetcher, Run, Segment, split
 from emeritus.vault.workers import THREADS
 
 Array = npt.NDArray[np.generic]
@@ -146,6 +146,28 @@ class OpenResident:
             while waiting:
                 yield _finished(waiting.popleft())
 
+    def pour(self, put: Callable[[Tensor, int, memoryview], object], threads: int = THREADS) -> None:
+        """Have `put` take every tensor's bytes, verified, a stretch at a time: (tensor, start in it, bytes).
+
+        Called by several threads, in any order; the bytes are the callee's until it returns, warm in the processor's
+        cache. Of tensors that are tied the first is given. Raises as `read` does, and what `put` raises.
+        """
+        chosen = sorted(self.tensors.values(), key=lambda tensor: (tensor.path, tensor.offset, -tensor.length))
+        waiting: deque[Future[None]] = deque()
+        last: tuple[str, int, int] | None = None
+        with Fetcher(self._index, threads) as fetcher:
+            for tensor in chosen:
+                place = tensor.path, tensor.offset, tensor.length
+                if place == last:
+                    continue
+                last = place
+                for at, length, source in self._parts(fetcher, self._file(tensor.path), tensor.offset, tensor.length):
+                    waiting.append(fetcher.pour(source, length, partial(put, tensor, at)))
+                    if len(waiting) > fetcher.ahead:
+                        waiting.popleft().result()
+            while waiting:
+                waiting.popleft().result()
+
     def read_bytes(self, path: str, offset: int = 0, length: int | None = None) -> bytearray:
         """A range of one file, or all of it from `offset` on, verified. Raises NotFound, IntegrityError."""
         file = self._file(path)
@@ -201,26 +223,37 @@ class OpenResident:
 
     def _fetch(self, fetcher: Fetcher, file: FileEntry, offset: int, out: memoryview) -> list[Future[None]]:
         """Have `out` filled with the file's bytes from `offset` on. Tensors begin where segments do, as a rule."""
-        if not out:
-            return []
+        return [
+            fetcher.fetch(source, split(out[at : at + length], source.segments))
+            if isinstance(source, Run)
+            else fetcher.part(*source, out[at : at + length])
+            for at, length, source in self._parts(fetcher, file, offset, len(out))
+        ]
+
+    def _parts(
+        self, fetcher: Fetcher, file: FileEntry, offset: int, size: int
+    ) -> Iterator[tuple[int, int, Run | tuple[Segment, int]]]:
+        """What `size` bytes of a file consist of: where in them, how many, and the run or the segment and where in it.
+
+        The last ones are the ends that are no whole segment.
+        """
+        if not size:
+            return
         if file.path not in self._starts:
             self._starts[file.path] = [0, *accumulate(length for _, length in file.segments)]
-        starts, end = self._starts[file.path], offset + len(out)
+        starts, end = self._starts[file.path], offset + size
         first, after = bisect_right(starts, offset) - 1, bisect_right(starts, end - 1)
         whole_first = first + (starts[first] < offset)
         whole_after = after - (starts[after] > end)
-        futures = []
         if whole_first < whole_after:
-            inner = out[starts[whole_first] - offset : starts[whole_after] - offset]
-            at = 0
+            at = starts[whole_first] - offset
             for run in fetcher.runs(file.segments[whole_first:whole_after]):
-                futures.append(fetcher.fetch(run, split(inner[at : at + run.length], run.segments)))
+                yield at, run.length, run
                 at += run.length
         for number in sorted({first, after - 1} - set(range(whole_first, whole_after))):
             begin = max(offset, starts[number])
-            part = out[begin - offset : min(end, starts[number + 1]) - offset]
-            futures.append(fetcher.part(file.segments[number], begin - starts[number], part))
-        return futures
+            length = min(end, starts[number + 1]) - begin
+            yield begin - offset, length, (file.segments[number], begin - starts[number])
 
 
 class _File(io.RawIOBase):

@@ -134,6 +134,7 @@ async def _open(
             also_named=chosen.also_named,
             logprobs=chosen.logprobs,
             completions=chosen.completions,
+            keep_alive=False,  # on this machine a connection costs nothing
         ),
         key=None,
     )

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 CONNECT_S = 10.0
+TOO_LONG = ("context_length_exceeded", "exceed_context_size_error")  # OpenAI's word and llama.cpp's
 MAX_SENT = 4096  # bytes of what a server sent that an error about it repeats
 
 
@@ -69,6 +70,10 @@ class UpstreamOptions(Options):
     )
     max_tokens_field: Literal["max_tokens", "max_completion_tokens"] = Field(
         default="max_tokens", description="What the API calls the limit of an answer (OpenAI wire only)."
+    )
+    keep_alive: bool = Field(
+        default=True,
+        description="Use connections again; no for servers that close them unannounced after a stream (llama.cpp).",
     )
 
     @field_validator("base_url")
@@ -100,6 +105,7 @@ class UpstreamEngine:
         openai = options.wire == "openai"
         self._wire: Wire = OpenAI(options.max_tokens_field) if openai else Anthropic()
         self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(force_close=not options.keep_alive),
             headers=self._wire.headers(key),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=options.timeout_s),
         )
@@ -186,7 +192,8 @@ class UpstreamEngine:
             )
         self._check_alive()
         reading = Reading()
-        body = wire.body(self._options.model, messages, sampling)
+        asked = replace(sampling, logprobs=1) if sampling.logprobs == 0 else sampling  # llama.cpp: 0 means none at all
+        body = wire.body(self._options.model, messages, asked)
         url = wire.url(self._options.base_url)
         try:
             # A redirect would hand the key to another host.
@@ -228,6 +235,8 @@ class UpstreamEngine:
                     continue
                 if sampling.logprobs is not None and piece.text and not piece.logprobs:
                     raise UpstreamRefused("the upstream left out the log-probabilities it was asked for")
+                if sampling.logprobs == 0:
+                    piece = replace(piece, logprobs=tuple(replace(each, top=()) for each in piece.logprobs))
                 reading.pieces += 1
                 yield replace(piece, raw=raw)
                 raw = b""
@@ -257,7 +266,7 @@ async def _check_response(response: aiohttp.ClientResponse, kind: str = "text/ev
     facts: dict[str, Any] = {"status": response.status, "sent": said[:500]}
     if response.status == 200:
         raise UpstreamRefused(f"the upstream answered with {response.content_type}, not {kind}", **facts)
-    if _error_code(said) == "context_length_exceeded":
+    if _error_code(said) in TOO_LONG:
         raise ContextTooLong("the upstream says that the prompt does not fit the model's context", **facts)
     if "Retry-After" in response.headers:
         facts["retry_after"] = response.headers["Retry-After"]
@@ -272,8 +281,10 @@ async def _check_response(response: aiohttp.ClientResponse, kind: str = "text/ev
 
 
 def _error_code(body: str) -> str | None:
+    """The error's code; its type where the code is a number, as llama.cpp writes it."""
     try:
-        code = json.loads(body)["error"]["code"]
+        error = json.loads(body)["error"]
+        code = error["code"] if isinstance(error["code"], str) else error["type"]
     except (ValueError, KeyError, TypeError):
         return None
     return code if isinstance(code, str) else None

@@ -22,6 +22,17 @@ SUITES = {
     "access": (
         ("access_models", ("models_list_ms",)),
         ("access_loads", ("loads_vs_lru_s10", "loads_vs_lru_s15")),
+        ("access_tail", ("tail_cost_ratio", "head_p50_ratio", "head_p99_ratio")),
+        (
+            "access_soak",
+            (
+                "requests_lost",
+                "wrong_model_answers",
+                "aging_bound_violations",
+                "soak_memory_growth",
+                "soak_descriptor_growth",
+            ),
+        ),
         (
             "access_wake",
             (

@@ -181,24 +181,31 @@ def _new(folder: Path) -> float:
 def _make(folder: Path, size: dict[str, int]) -> int:
     """A random model and its tokenizer; how many parameters it has."""
     import torch
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
-    from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+    from transformers import Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(0)
     shape = {"num_attention_heads": 14 if size is LARGE else 4, "num_key_value_heads": 2, "tie_word_embeddings": True}
     network = Qwen2ForCausalLM(Qwen2Config(**size, **shape, dtype="bfloat16")).to(torch.bfloat16)
     network.save_pretrained(folder)
+    tokenizer(8000).save_pretrained(folder)
+    return sum(each.numel() for each in network.parameters())
+
+
+def tokenizer(entries: int) -> Any:
+    """Byte pairs learned from our own documents, with a template for conversations."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
     core = Tokenizer(models.BPE())
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     core.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=8000,
+        vocab_size=entries,
         special_tokens=SPECIAL,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     core.train([str(each) for each in sorted((Path(__file__).parents[1] / "docs").glob("*.md"))], trainer)
-    tokenizer = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=SPECIAL[3], pad_token=SPECIAL[4])
-    tokenizer.chat_template = TEMPLATE
-    tokenizer.save_pretrained(folder)
-    return sum(each.numel() for each in network.parameters())
+    found = PreTrainedTokenizerFast(tokenizer_object=core, eos_token=SPECIAL[3], pad_token=SPECIAL[4])
+    found.chat_template = TEMPLATE
+    return found

@@ -1,0 +1,159 @@
+"""A home served in a process of its own, and what its whole tree of processes takes: core-seconds, memory, descriptors.
+
+Core-seconds count those that have ended, too: whoever forks the workers reaps them, and the kernel adds their time to
+its own (`children_*` of psutil). Time may be compressed: everything the house does by the clock (`idle_sleep_s`, the
+histogram's minutes) is divided by the same factor; what work takes is what it takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import multiprocessing
+import os
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import psutil
+
+START_S = 120.0  # for the imports of a server on a busy machine
+END_S = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Of the server and all that came from it. Core-seconds since it started; bytes (shared pages shared out)."""
+
+    core_s: float
+    memory: int
+    server_memory: int  # of the server's own process
+    descriptors: int  # of the server's own process
+    workers: int
+
+
+class Served:
+    """`with Served(home, compression, settings) as served`: `served.url` answers, until the end."""
+
+    def __init__(self, home: Path, compression: float, settings: dict[str, Any]) -> None:
+        ours, theirs = multiprocessing.Pipe()
+        self._pipe = ours
+        self._process = multiprocessing.get_context("spawn").Process(
+            target=_serve, args=(str(home), compression, settings, theirs)
+        )
+        self._process.start()
+        theirs.close()
+        self.url = ""
+
+    def __enter__(self) -> Served:
+        if not self._pipe.poll(START_S):
+            self.__exit__(None, None, None)
+            raise RuntimeError("the server did not start")
+        self.url = self._pipe.recv()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        if self._process.is_alive() and self.url:
+            self._pipe.send("end")
+        self._process.join(END_S if self.url else 0)
+        self._process.kill()
+        self._process.join()
+
+    @property
+    def alive(self) -> bool:
+        """Whether the server still runs."""
+        return self._process.is_alive()
+
+    def sleep(self, name: str) -> None:
+        """Put that resident to sleep, as an operator does; blocks until it is."""
+        self._pipe.send(name)
+        self._pipe.recv()
+
+    def workers(self) -> list[int]:
+        """Processes that hold a model: those the zygote forked."""
+        zygotes = [each.pid for each in self._root.children() if "emeritus.engines.zygote" in _words(each)]
+        return [each.pid for zygote in zygotes for each in psutil.Process(zygote).children()]
+
+    def core_s(self) -> float:
+        """Core-seconds of the tree so far."""
+        return core_s(self._root)
+
+    def usage(self) -> Usage:
+        """All of it, now."""
+        memory = 0
+        processes = self._root.children(recursive=True)
+        for each in processes:
+            try:
+                memory += each.memory_full_info().pss
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
+                continue  # it has ended meanwhile
+        server = self._root.memory_full_info().pss
+        return Usage(core_s(self._root), memory + server, server, self._root.num_fds(), max(0, len(processes) - 1))
+
+    @property
+    def _root(self) -> psutil.Process:
+        return psutil.Process(self._process.pid)
+
+
+def core_s(root: psutil.Process) -> float:
+    """Core-seconds of a process and all that came from it, those that have ended and were reaped among them."""
+    while True:
+        found = [root, *root.children(recursive=True)]
+        try:
+            times = [each.cpu_times() for each in found]
+        except psutil.NoSuchProcess:
+            continue  # one has ended meanwhile: it counts with its parent from now on
+        if {each.pid for each in root.children(recursive=True)} == {each.pid for each in found[1:]}:
+            return sum(each.user + each.system + each.children_user + each.children_system for each in times)
+
+
+def _word(pipe: Connection) -> str:
+    """What the benchmark says next; the end, where it is gone."""
+    try:
+        return str(pipe.recv())
+    except EOFError:
+        return "end"
+
+
+def _words(process: psutil.Process) -> list[str]:
+    try:
+        return process.cmdline()
+    except psutil.NoSuchProcess:
+        return []
+
+
+def _serve(home: str, compression: float, given: dict[str, Any], pipe: Connection) -> None:
+    """Serve that home until told to end; any other word is the name of a resident to put to sleep."""
+    import uvicorn
+
+    from emeritus.app import App
+    from emeritus.cli.serve import build
+    from emeritus.residency import idle_times
+    from emeritus.settings import load
+
+    logging.basicConfig(filename=Path(home) / "server.log", level=logging.WARNING)  # what goes wrong on purpose is much
+    os.environ.pop("EMERITUS_HOME", None)
+    idle_times.BIN_S /= compression
+    idle_times.WORTH_SLEEPING_S /= compression
+    settings = load(home=Path(home), **given)
+    app = App.open(settings)
+
+    async def serve() -> None:
+        site = build(app, "http://127.0.0.1:1", jobs=False, ready=lambda: None)
+        server = uvicorn.Server(uvicorn.Config(site, port=0, log_config=None, access_log=False, lifespan="on"))
+        serving = asyncio.create_task(server.serve())
+        while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
+            await asyncio.sleep(0.01)
+        pipe.send(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1")
+        while (word := await asyncio.to_thread(_word, pipe)) != "end":
+            await app.residency.sleep(word)
+            pipe.send("asleep")
+        server.should_exit = True
+        await serving
+
+    try:
+        asyncio.run(serve())
+    finally:
+        app.close()

@@ -22,12 +22,14 @@ from emeritus.access.queries import to_keep_awake
 from emeritus.access.requests.service import Requests
 from emeritus.access.service import Access
 from emeritus.acts import Actor, Acts, Projector
+from emeritus.answering import Answering
 from emeritus.blobs.local import LocalStore
 from emeritus.blobs.open import open_store
 from emeritus.calling import Calling
 from emeritus.checkup import Checkup, Home, Progress, check_broken, check_home
 from emeritus.corner.projection import PROJECTORS as CORNER
 from emeritus.corner.service import Corner
+from emeritus.correspondence.service import Correspondence
 from emeritus.errors import AlreadyExists, HomeMissing, LedgerBroken
 from emeritus.interview.coding.round_views import adequacy_corrections
 from emeritus.interview.coding.rounds import CodingRounds
@@ -97,6 +99,7 @@ class App:
         self.access = Access(self.acts, database)
         self.requests = Requests(self.acts, database, self.access, settings)
         self.outbox = Outbox(database, settings)
+        self.answering = Answering(Correspondence(database, settings), self.access, settings, self.outbox, self.awake)
         self.people = People(database)
         self.sign_ins = SignIns(database, self.people)
         self.reviving = Reviving(settings, self.acts, database, vault, self.drills)
@@ -259,6 +262,7 @@ class App:
             self.studying,
             self.soundness,
             attend=self.requests.attend,
+            answering=self.answering,
         )
         return Upkeep(works, jobs, loop)
 

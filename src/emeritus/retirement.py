@@ -353,13 +353,16 @@ class Retirement:
     def retire(self, name: str, actor: Actor, tier: str, hours: str | None = None) -> Act:
         """Retire, and set the tier and the announced access from then on.
 
-        `hours` are the visiting hours of the tier of that name. Raises GateClosed naming what is open, InputError.
+        `hours` are the visiting hours of the tier of that name, or a correspondence's window. Raises GateClosed
+        naming what is open, InputError.
         """
         self._of.lifecycle.resident(name)  # NotFound
         now = self._of.acts.now
         with self._of.database.reading() as session:
             current = access_queries.access_state(session, name, now).tier
             promised = lifecycle_queries.timeline(session, name, now).access
+        if tier == Tier.CORRESPONDENCE and hours is None:
+            hours = self._of.settings.correspondence_hours
         wanted = Standing(tier, promised.state if promised is not None else "by request", hours).check()
         act = self._of.lifecycle.retire(name, actor)
         if current is None or current.standing != wanted:

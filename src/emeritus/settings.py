@@ -149,6 +149,19 @@ class Settings(BaseSettings):
     access_info_days: int = Field(
         30, ge=1, description="Days an applicant has to answer a question before the request is decided without it."
     )
+    correspondence_hours: str = Field(
+        "sun 02:00-06:00",
+        description="When residents at the tier correspondence answer batches and letters (UTC), unless theirs says.",
+    )
+    correspondence_days: int = Field(
+        30, ge=1, description="Days for which files, batches and letters are kept; then they are erased."
+    )
+    correspondence_file_bytes: int = Field(
+        200_000_000, ge=1024, description="Largest file of a batch's requests that the API takes, in bytes."
+    )
+    correspondence_parallel: int = Field(
+        4, ge=1, le=64, description="Lines of batches that one resident answers at once."
+    )
     low_cost_threshold: float = Field(
         100.0, ge=0, description="Declining what costs less than this (currency units a year) needs a second decider."
     )

@@ -39,7 +39,10 @@ _MEANINGS = {
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """Visiting hours on some days, UTC. An end at or before the start is on the next day."""
+    """Visiting hours, or hours for batches and letters, on some days, UTC.
+
+    An end at or before the start is on the next day.
+    """
 
     days: frozenset[int]  # 0 is Monday; the day on which the window opens
     opens: time
@@ -70,6 +73,30 @@ def may_answer(tier: Tier, now: datetime, hours: Sequence[Window] = ()) -> MayAn
             return _in_hours(now.astimezone(UTC), hours)
         case Tier.CORRESPONDENCE | Tier.ARCHIVE:
             return MayAnswer(False, tier.meaning)
+
+
+def may_correspond(tier: Tier, now: datetime, hours: Sequence[Window] = ()) -> MayAnswer:
+    """Whether a resident of that tier answers what waits for it, batches and letters, at `now` (aware, any zone).
+
+    At the tiers awake and on-demand at once; at hours and correspondence in its windows; at archive never.
+    """
+    match tier:
+        case Tier.HOURS | Tier.CORRESPONDENCE:
+            return _in_hours(now.astimezone(UTC), hours)
+        case _:
+            return may_answer(tier, now)
+
+
+def next_window(now: datetime, hours: Sequence[Window]) -> tuple[datetime, datetime] | None:
+    """Opening and closing of the first window that opens after `now` (aware); None where there are none."""
+    now = now.astimezone(UTC)
+    ahead = [
+        window.span(day)
+        for window in hours
+        for day in (now + timedelta(days=offset) for offset in range(9))
+        if day.weekday() in window.days and window.span(day)[0] > now
+    ]
+    return min(ahead, default=None)
 
 
 def read_hours(text: str) -> list[Window]:

@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 
 from sqlalchemy import func, select
 
-from emeritus.acts import Actor, stamp
+from emeritus.acts import Actor, stamp, utc_now
+from emeritus.answering import Answering
 from emeritus.calling import Calling
 from emeritus.corner.candidates import Invitation
 from emeritus.corner.prompts import Context
@@ -33,6 +34,7 @@ ACTOR = Actor("emeritus serve", "schedule", automated=True)
 INTERVIEW = "interview"
 MAIL_CRON = "*/5 * * * *"
 ATTEND_CRON = "*/15 * * * *"
+ANSWER, ANSWER_CRON = "answer", "* * * * *"
 _log = logging.getLogger(__name__)
 
 
@@ -46,6 +48,7 @@ class Works:
     studying: Studying
     soundness: Soundness
     attend: Callable[[], dict[str, int]] | None = None
+    answering: Answering | None = None
 
 
 class Upkeep:
@@ -67,13 +70,20 @@ class Upkeep:
         jobs.schedule("mail", MAIL_CRON, self.mail, make_up=False)  # one run sends all that waits
         if works.attend is not None:
             jobs.schedule("access", ATTEND_CRON, self.access, make_up=False)  # one run sees every deadline that passed
+        if works.answering is not None:
+            jobs.register(ANSWER, self.answer)
+            jobs.schedule("correspondence", ANSWER_CRON, self.correspondence, make_up=False)  # one run finds all
 
     def start(self) -> None:
         """Begin; runs missed while nothing served are made up for."""
         self._jobs.start()
+        if self._works.answering is not None:
+            self._works.answering.on_arrival(self.ask)
 
     def stop(self) -> None:
         """Let what runs end, and stop."""
+        if self._works.answering is not None:
+            self._works.answering.on_arrival(None)
         self._jobs.stop()
 
     # -- the jobs -----------------------------------------------------------------------------------------------------
@@ -157,6 +167,26 @@ class Upkeep:
         """Grant what was asked for and not decided in the promised time, and what else deadlines bring."""
         attend = self._works.attend
         return {} if attend is None else dict(attend())
+
+    def correspondence(self, _args: Json) -> Json:
+        """End what is overdue, erase what is past its days, and ask for a turn of every resident that may answer."""
+        answering = self._works.answering
+        if answering is None:
+            return {}
+        done = answering.look_after()
+        due = answering.due()
+        for resident in due:
+            self.ask(resident)
+        return {**done, "asked": len(due)}
+
+    def answer(self, args: Json) -> Json:
+        """One resident's turn at the batches and letters that wait for it, in one wake; none while it has one."""
+        answering = self._works.answering
+        return {} if answering is None else {"ended": self._on_loop(answering.take(args["resident"]))}
+
+    def ask(self, resident: str) -> None:
+        """Ask for a turn, at most one a second for each resident: one answers all that waits."""
+        self._jobs.enqueue(ANSWER, {"resident": resident}, key=f"{ANSWER}:{resident}:{stamp(utc_now())}")
 
     def _checked(self, kind: str, resident: str | None, since: str) -> bool:
         """Whether a check of that kind is recorded since a moment; of one resident, or of any."""

@@ -28,6 +28,7 @@ from emeritus.access.policy import (
     Scope,
     Tokens,
     decide,
+    refuse_key,
 )
 from emeritus.errors import AccessError, NotEntitled
 from emeritus.records.database import Database
@@ -95,6 +96,21 @@ class Gate:
                 refused.append(error)
         # one that says when to come back says more than one that does not cover the resident
         raise next((error for error in refused if not isinstance(error, NotEntitled)), refused[0])
+
+    def admit_known(self, prefix: str, call: Call) -> Admission:
+        """Admit a call of whoever was known by a key of that prefix before; its secret was compared then."""
+        self.known.look()
+        caller = self.known.by_prefix(prefix)
+        return self._settle(call, caller, _UNKNOWN if caller is None else _facts_of(caller))
+
+    def holder(self, key: str | None, scope: Scope) -> tuple[str, str]:
+        """A good key's prefix, and the grant or membership it stands on. Raises BadKey, NotEntitled."""
+        self.known.look()
+        caller, facts = self._by_key(key)
+        refused = refuse_key(facts, self._clock(), scope)
+        if refused is not None or caller is None:
+            raise _refusal(refused or Decision(False, "key-missing", "a key is needed, and none was sent"))
+        return caller.prefix, caller.grant.id
 
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what an admitted request used; None gives the request back. Only touches memory, and never raises."""
@@ -208,11 +224,14 @@ def _facts_of(caller: Caller, *, person: bool = False) -> KeyFacts:
 def _answer(weighed: _Weighed) -> Admission:
     if weighed.admission is not None:
         return weighed.admission
-    decision = weighed.decision
+    raise _refusal(weighed.decision)
+
+
+def _refusal(decision: Decision) -> AccessError:
     refusal = REFUSALS[decision.code](decision.reason, reason_code=decision.code, policy=decision.policy)
     if decision.retry_after_s is not None:
         refusal.facts["retry_after_s"] = decision.retry_after_s
-    raise refusal
+    return refusal
 
 
 def _line(admission: Admission) -> MeterLine:

@@ -93,7 +93,11 @@ class Known:
     def caller(self, key: str) -> Caller | None:
         """Who a key may belong to, by its prefix alone; its digest is to be compared. None: nobody."""
         prefix = prefix_of(key)
-        return None if prefix is None else self._kept(self._callers, prefix, _read_key)
+        return None if prefix is None else self.by_prefix(prefix)
+
+    def by_prefix(self, prefix: str) -> Caller | None:
+        """Whose key has that prefix. None: nobody's."""
+        return self._kept(self._callers, prefix, _read_key)
 
     def person(self, who: str) -> tuple[Caller, ...]:
         """Someone's memberships, as callers."""

@@ -30,7 +30,7 @@ class Standing:
 
     tier: str = Tier.ARCHIVE
     access: str = "none"
-    hours: str | None = None  # as `tiers.read_hours` reads them; at the tier "hours" and there alone
+    hours: str | None = None  # as `tiers.read_hours` reads them: visiting hours, or a correspondence's window
 
     def check(self) -> Standing:
         """Itself. Raises InputError for an unknown tier or access, and for hours missing, misplaced or unreadable."""
@@ -42,8 +42,12 @@ class Standing:
             raise InputError(
                 "the tier 'hours' needs visiting hours", remedy="Give --hours 'mon-fri 09:00-17:00' (UTC)."
             )
-        if self.tier != Tier.HOURS and self.hours is not None:
-            raise InputError(f"visiting hours belong to the tier 'hours', not to {self.tier!r}")
+        if self.tier == Tier.CORRESPONDENCE and self.hours is not None and not read_hours(self.hours):
+            raise InputError("the window is empty", remedy="Give --hours 'sun 02:00-06:00' (UTC), or leave it out.")
+        if self.tier not in (Tier.HOURS, Tier.CORRESPONDENCE) and self.hours is not None:
+            raise InputError(
+                f"visiting hours belong to the tier 'hours', a window to 'correspondence', neither to {self.tier!r}"
+            )
         return self
 
     def may_answer(self, now: datetime) -> MayAnswer:
@@ -179,7 +183,8 @@ def decide(key: KeyFacts, standing: Standing, resident: str, now: datetime, scop
     return refused or _within(key, now) or Decision(True, "granted", f"{grant.id} covers {resident!r}")
 
 
-def _bad_key(key: KeyFacts, resident: str, now: datetime, scope: Scope) -> Decision | None:
+def refuse_key(key: KeyFacts, now: datetime, scope: Scope) -> Decision | None:
+    """The refusal of a key that is not good for a scope, whatever resident is meant; None where it is."""
     if key.given and key.grant is None:
         return _no("key-unknown", "no key like the one sent is known")
     if key.revoked:
@@ -188,6 +193,13 @@ def _bad_key(key: KeyFacts, resident: str, now: datetime, scope: Scope) -> Decis
         return _no("key-expired", f"this key ended at {key.expires}")
     if key.scopes is not None and scope not in key.scopes:
         return _no("key-scope", f"this key is not for the scope {scope!r}")
+    return None
+
+
+def _bad_key(key: KeyFacts, resident: str, now: datetime, scope: Scope) -> Decision | None:
+    refused = refuse_key(key, now, scope)
+    if refused is not None:
+        return refused
     if key.residents is not None and resident not in key.residents:
         return _no("key-elsewhere", f"this key is not for {resident!r}")
     return None

@@ -242,6 +242,14 @@ class Access:
         """Admit one request of someone signed in, by the plans they belong to. Raises as `check` does."""
         return self._gate.admit_person(identity(account), Call(None, resident, scope, tokens))
 
+    def check_known(self, prefix: str, resident: str, scope: Scope = "batch", tokens: int = 0) -> Admission:
+        """Admit one request of whoever a key was checked for before, such as a line of a batch. Raises as `check`."""
+        return self._gate.admit_known(prefix, Call(None, resident, scope, tokens))
+
+    def holder(self, key: str | None, scope: Scope = "batch") -> tuple[str, str]:
+        """Whose key this is: its prefix, and its grant or membership. Counts nothing. Raises BadKey, NotEntitled."""
+        return self._gate.holder(key, scope)
+
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what an admitted request used; None gives the request back. Only touches memory, and never raises."""
         self._gate.meter(admission, tokens)

@@ -172,7 +172,10 @@ def tier(
     access: Annotated[str, typer.Option(help="open, entitled, by request or none.")] = "by request",
     hours: Annotated[
         str | None,
-        typer.Option(help="Visiting hours (UTC) at the tier 'hours': 'mon-fri 09:00-17:00'."),
+        typer.Option(
+            help="Visiting hours (UTC) at the tier 'hours': 'mon-fri 09:00-17:00'; at the tier 'correspondence' when "
+            "it answers batches and letters. Default there: the setting `correspondence_hours`."
+        ),
     ] = None,
     reason: Annotated[str, typer.Option(help="Why this tier; shown publicly.")] = "",
     person: AsOption = None,
@@ -185,6 +188,8 @@ def tier(
     from emeritus.access.policy import Standing
 
     with flags_of(ctx).app() as app:
+        if tier == "correspondence" and hours is None:
+            hours = app.settings.correspondence_hours
         app.access.set_tier(name, Standing(tier, access, hours), reason, actor_from(person))
     if as_json:
         emit({"resident": name, "tier": tier, "access": access, "hours": hours})

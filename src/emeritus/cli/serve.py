@@ -108,6 +108,6 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starl
                 await asyncio.to_thread(schedule.stop)
             await app.close_residency()
 
-    gateway = build_gateway(GatewayHouse(app, app.settings.base_url or url), Limits.of(app.settings))
+    gateway = build_gateway(GatewayHouse(app, app.settings.base_url or url), Limits.of(app.settings), app.answering)
     site = build_site(SiteHouse(app), Desk.of(app), app.reviving.house)
     return Starlette(routes=[Mount("/v1", gateway), Mount("/", site)], lifespan=lifespan)

@@ -15,6 +15,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from emeritus.answering import Answering
 from emeritus.errors import BadRequest, EmeritusError, NotFound
 from emeritus.gateway.anthropic import routes as anthropic
 from emeritus.gateway.anthropic.operations import operations as anthropic_operations
@@ -25,12 +26,14 @@ from emeritus.gateway.naming import known_model
 from emeritus.gateway.openai import routes as openai
 from emeritus.gateway.openai.operations import operations as openai_operations
 from emeritus.gateway.openapi import document
+from emeritus.gateway.post import Post
 from emeritus.gateway.wording import Face
 
 
-def build_gateway(backend: GatewayBackend, limits: Limits) -> Starlette:
-    """The API over `backend`."""
+def build_gateway(backend: GatewayBackend, limits: Limits, answering: Answering | None = None) -> Starlette:
+    """The API over `backend`; with `answering` also files and batches."""
     gate = Gate(backend, limits)
+    post = None if answering is None else Post(backend, answering, limits.max_body_bytes)
     faces: Sequence[Face] = (
         anthropic.FACE,
         openai.FACE,
@@ -83,7 +86,7 @@ def build_gateway(backend: GatewayBackend, limits: Limits) -> Starlette:
         Route("/openapi.json", description, methods=["GET"]),
         Route("/models", models, methods=["GET"]),
         Route("/models/{name:path}", model, methods=["GET"]),
-        *openai.routes(gate),
+        *openai.routes(gate, post),
         *anthropic.routes(gate),
     ]
     gateway = Starlette(

@@ -11,6 +11,7 @@ from emeritus.records.tables.analyses import Analysis
 from emeritus.records.tables.base import ActRow, Base, Json
 from emeritus.records.tables.coding import CodingDraft, CodingResolution, CodingRound, CodingSheet
 from emeritus.records.tables.corner import Essay, Publication, Review
+from emeritus.records.tables.correspondence import Batch, BatchLine, KeptFile
 from emeritus.records.tables.interview import (
     Commitment,
     Confirmation,
@@ -53,6 +54,8 @@ __all__ = [
     "ApiKey",
     "AxisEvent",
     "Base",
+    "Batch",
+    "BatchLine",
     "BrownOut",
     "Budget",
     "Calibration",
@@ -73,6 +76,7 @@ __all__ = [
     "HeldWords",
     "InterviewSession",
     "Json",
+    "KeptFile",
     "Message",
     "Notice",
     "Person",

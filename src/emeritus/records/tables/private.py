@@ -85,5 +85,6 @@ NOT_REBUILT = frozenset(
     {
         *("held_words", "people", "sign_ins", "coding_drafts", "usage", "outbox", "scrub_marks", "wakes"),
         *("api_keys", "plan_members", "budgets", "access_version"),
+        *("correspondence_files", "correspondence_batches", "correspondence_lines"),
     }
 )

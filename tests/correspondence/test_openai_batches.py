@@ -101,7 +101,7 @@ async def test_a_correspondent_answers_in_its_window_and_not_before(
     made = await send(client, *(chat_line(number, "heron") for number in range(5)))
     assert await post.round() == 0
     assert (await client.batches.retrieve(made.id)).status == "in_progress"
-    assert post.app.states() == {}  # nobody was woken
+    assert post.app.reviving.states() == {}  # nobody was woken
     assert made.expires_at == int(post.clock().replace(day=7, hour=12).timestamp())
     post.clock.move(hours=15)
     assert await post.round() == 5

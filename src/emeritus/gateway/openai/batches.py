@@ -21,7 +21,7 @@ from starlette.responses import Response
 from emeritus.correspondence.service import NewBatch, Result, errors_of, output_of
 from emeritus.correspondence.views import BatchView, Sender
 from emeritus.errors import BadRequest, EmeritusError
-from emeritus.gateway.openai.chat_body import refusal
+from emeritus.gateway.bodies import refusal
 from emeritus.gateway.openai.face import OpenAIFace
 from emeritus.gateway.openai.files import unix
 from emeritus.gateway.openai.wire import ErrorBody, ErrorFact, as_json

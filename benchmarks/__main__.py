@@ -21,6 +21,7 @@ from benchmarks.plot import draw
 SUITES = {
     "access": (
         ("access_models", ("models_list_ms",)),
+        ("access_gateway", ("overhead_p50_vs_litellm", "rps_vs_litellm_c32", "sse_events_vs_litellm")),
         ("access_loads", ("loads_vs_lru_s10", "loads_vs_lru_s15")),
         ("access_tail", ("tail_cost_ratio", "head_p50_ratio", "head_p99_ratio")),
         (

@@ -63,7 +63,7 @@ class Callers:
         self._pipe.send(traffic)
         found = self._pipe.recv()
         if isinstance(found, str):
-            raise RuntimeError(found)  # noqa: TRY004 (what another process said, not a type)
+            raise RuntimeError(found)
         return dict(found)
 
     def close(self) -> None:
@@ -113,7 +113,7 @@ class _Caller(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """It should have stayed open."""
-        self._end(error or RuntimeError("the server closed the connection"))
+        self._end(error or RuntimeError(f"port {self._traffic.port} closed the connection after {bytes(self._read[:500])!r}"))
 
     def _send(self) -> None:
         self._read.clear()

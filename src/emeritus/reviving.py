@@ -74,7 +74,6 @@ class Reviving:
 
         `wait_s`: longest wait for it to wake, in seconds; None is the setting. Raises NotFound, Busy, EngineFailed.
         """
-        self._resident(name)
         async with self.residency.awake(name, wait_s=wait_s or self._settings.wake_timeout_s) as awake:
             yield awake
 
@@ -104,6 +103,11 @@ class Reviving:
         """Who of the residents is waking, awake or failed in this program, by name. Starts nothing; safe in threads."""
         residency: Residency | None = self.__dict__.get("residency")  # reading the property would make one
         return {} if residency is None else {each.name: each.state for each in residency.status()}
+
+    def state_of(self, name: str) -> str:
+        """The same of one of them; "asleep" of any other."""
+        residency: Residency | None = self.__dict__.get("residency")
+        return "asleep" if residency is None else residency.state_of(name)
 
     def house(self) -> HouseStatus | None:
         """Room, waiting and what is wrong; None where nobody was asked for yet. Starts nothing; safe in threads."""

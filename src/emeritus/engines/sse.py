@@ -30,27 +30,33 @@ class Splitter:
 
     def feed(self, data: bytes) -> list[Event]:
         """The events completed by these bytes. Raises UpstreamRefused for bytes that are no event stream."""
-        self.rest += data
+        given = self.rest + data
         events: list[Event] = []
-        while (end := self._end_of_event()) is not None:
-            raw, self.rest = self.rest[:end], self.rest[end:]
-            events.append(_read(raw))
+        at = 0
+        while (end := _end_of_event(given, at)) >= 0:
+            events.append(_read(given[at:end]))
+            at = end
+        self.rest = given[at:]
         if len(self.rest) > LARGEST_EVENT:
             raise UpstreamRefused(f"the upstream sent more than {LARGEST_EVENT} bytes without ending an event")
         return events
 
-    def _end_of_event(self) -> int | None:
-        ends = [at + len(mark) for mark in (b"\n\n", b"\r\n\r\n") if (at := self.rest.find(mark)) >= 0]
-        return min(ends, default=None)
+
+def _end_of_event(data: bytes, start: int) -> int:
+    """Where the event that begins at `start` ends; -1 where it is not whole."""
+    end = data.find(b"\n\n", start)
+    other = data.find(b"\r\n\r\n", start, end if end >= 0 else len(data))
+    return other + 4 if other >= 0 else end + 2 if end >= 0 else -1
 
 
 def _read(raw: bytes) -> Event:
     try:
-        lines = raw.decode("utf-8").splitlines()
+        text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UpstreamRefused("the upstream's event stream is not UTF-8", sent=raw[:200].hex()) from error
     name, data = "", []
-    for line in lines:
+    # not `splitlines`: a text's own U+2028 or form feed ends no line here
+    for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):
         key, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if key == "event":

@@ -12,7 +12,6 @@ import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -238,7 +237,7 @@ class UpstreamEngine:
                 if sampling.logprobs == 0:
                     piece = replace(piece, logprobs=tuple(replace(each, top=()) for each in piece.logprobs))
                 reading.pieces += 1
-                yield replace(piece, raw=raw)
+                yield Piece(piece.text, piece.logprobs, raw=raw)
                 raw = b""
         if reading.finish is None:
             raise EngineDied("the upstream's stream ended in the middle of the answer", pieces=reading.pieces)

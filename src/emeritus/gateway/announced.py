@@ -36,6 +36,11 @@ class Announced:
         self._known: dict[str, _Known] = {}
         self._guard = threading.Lock()
 
+    def fresh(self, resident: str) -> bool:
+        """Whether what is in memory of a resident may be used, so that the other methods touch no database."""
+        known = self._known.get(resident)
+        return known is not None and self._clock() - known.read_at < FRESH_S
+
     def check(self, resident: str, page: str) -> None:
         """Raises BrownedOut while a brown-out of the resident runs."""
         window, now = self._of(resident).brown_out, self._now()

@@ -52,6 +52,12 @@ class GatewayBackend(Protocol):
     def admit(self, key: str | None, resident: str) -> Admission:
         """Admit one request and count it. Raises BadKey, NotEntitled, QuotaExceeded or BrownedOut."""
 
+    def admit_at_once(self, key: str | None, resident: str) -> tuple[ModelInfo, Admission, str] | None:
+        """`model`, `admit` and `note` in one, from memory alone; None where the database has to be asked.
+
+        Does not block: the gateway calls it on its event loop. Raises as they do.
+        """
+
     def note(self, admission: Admission) -> str:
         """What the header Emeritus-Notice tells whoever was admitted; empty when nothing is to be said."""
 

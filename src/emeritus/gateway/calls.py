@@ -49,7 +49,8 @@ class Calls:
 
     async def admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission, str]:
         """Look the model up and count one request; and what its headers note. Raises NotFound, and what refuses."""
-        return await asyncio.to_thread(self._admit, key, model)
+        admitted = self._backend.admit_at_once(key, model)
+        return await asyncio.to_thread(self._admit, key, model) if admitted is None else admitted
 
     async def pieces(self, call: Call, admission: Admission) -> AsyncGenerator[Said, None]:
         """The answer's pieces, after one empty piece that says the resident is awake. Meters what was used.

@@ -35,12 +35,19 @@ class House:
     def admit(self, key: str | None, resident: str) -> Admission:
         """Admit one request and count it."""
         admission = self._app.access.check(key, resident)
-        try:
-            self._announced.check(resident, self._page(resident))
-        except BrownedOut:
-            self._app.access.meter(admission, None)
-            raise
+        self._refuse_brown_out(admission)
         return admission
+
+    def admit_at_once(self, key: str | None, resident: str) -> tuple[ModelInfo, Admission, str] | None:
+        """All of it from memory, where what was read less than a second ago suffices."""
+        if not self._announced.fresh(resident):
+            return None
+        info = self._listing.one_at_once(resident, self._app.acts.now, self._app.reviving.state_of(resident))
+        admission = None if info is None else self._app.access.check_at_once(key, resident)
+        if info is None or admission is None:
+            return None
+        self._refuse_brown_out(admission)
+        return info, admission, self.note(admission)
 
     def note(self, admission: Admission) -> str:
         """What a caller who has not acknowledged an announcement is told."""
@@ -55,6 +62,14 @@ class House:
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what a request used."""
         self._app.access.meter(admission, tokens)
+
+    def _refuse_brown_out(self, admission: Admission) -> None:
+        """Raises BrownedOut, and gives the request back."""
+        try:
+            self._announced.check(admission.resident, self._page(admission.resident))
+        except BrownedOut:
+            self._app.access.meter(admission, None)
+            raise
 
     def _page(self, name: str) -> str:
         return f"{self._base_url}/residents/{name}" if self._base_url else ""

@@ -23,6 +23,7 @@ from emeritus.records.database import Database
 from emeritus.records.tables import ActRow, Resident
 from emeritus.residency.queries import expected_wakes
 
+FRESH_S = 0.5  # how long what was read is used for a call without a look for a newer act
 WAKES_KEPT_S = 5.0  # how old what is said of wakes may be
 
 
@@ -34,6 +35,7 @@ class Listing:
         self._owner = owner
         self._base_url = base_url
         self._kept: tuple[tuple[int, str], dict[str, ModelInfo]] | None = None
+        self._looked = float("-inf")  # monotonic seconds of the last look at the acts
         self._wakes: tuple[float, Mapping[str, float]] = (float("-inf"), {})
 
     def all(self, now: str, states: Mapping[str, str]) -> Sequence[ModelInfo]:
@@ -52,12 +54,22 @@ class Listing:
             raise NotFound(f"there is no resident {name!r}")
         return _at(info, datetime.fromisoformat(now), states.get(name, "asleep"), wakes.get(name))
 
+    def one_at_once(self, name: str, now: str, state: str) -> ModelInfo | None:
+        """The same from memory alone; None where that is too old, of another day, or knows no such resident."""
+        kept = self._kept
+        if kept is None or kept[0][1] != now[:10] or time.monotonic() - self._looked >= FRESH_S:
+            return None
+        info = kept[1].get(name)
+        return None if info is None else _at(info, datetime.fromisoformat(now), state, self._wakes[1].get(name))
+
     def _facts(self, session: Session, now: str) -> dict[str, ModelInfo]:
         # every fact is projected from an act in the transaction that writes the act's row; dates come true by the day
+        looked = time.monotonic()
         version = (session.scalar(select(func.max(ActRow.seq))) or 0, now[:10])
         kept = self._kept
         if kept is None or kept[0] != version:
             kept = self._kept = (version, self._read(session, now))
+        self._looked = looked
         return kept[1]
 
     def _read(self, session: Session, now: str) -> dict[str, ModelInfo]:

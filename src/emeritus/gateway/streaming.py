@@ -15,10 +15,12 @@ from starlette.types import Receive, Scope, Send
 
 from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import Limits
-from emeritus.gateway.calls import QUEUED_PIECES, Said
+from emeritus.gateway.calls import Said
 from emeritus.gateway.connection import CallerGone, while_connected
 from emeritus.gateway.faults import log_fault
 from emeritus.gateway.wording import Face, Rendering
+
+QUEUED_PIECES = 64  # produced and not sent yet
 
 
 class Production:
@@ -26,15 +28,27 @@ class Production:
 
     def __init__(self, pieces: AsyncGenerator[Said, None]) -> None:
         self._queue: asyncio.Queue[Said | EmeritusError | None] = asyncio.Queue(QUEUED_PIECES)
+        self._end: list[EmeritusError | None] = []  # what followed the pieces handed out last, if it has come
         self._task = asyncio.create_task(self._run(pieces))
 
-    async def next(self, timeout_s: float) -> Said | None:
-        """The next piece, None at the end. Raises what ended the answer, TimeoutError when nothing came in time."""
-        async with asyncio.timeout(timeout_s):
-            item = await self._queue.get()
-        if isinstance(item, EmeritusError):
-            raise item
-        return item
+    async def next(self, timeout_s: float) -> list[Said]:
+        """All pieces that are there, once there is one; none at the end.
+
+        Raises what ended the answer, TimeoutError when nothing came in time.
+        """
+        said: list[Said] = []
+        if not self._end:
+            async with asyncio.timeout(timeout_s):
+                item = await self._queue.get()
+            while isinstance(item, tuple):
+                said.append(item)
+                if self._queue.empty():
+                    return said
+                item = self._queue.get_nowait()
+            self._end.append(item)
+        if not said and self._end[0] is not None:
+            raise self._end[0]
+        return said
 
     async def stop(self) -> None:
         """End it, and return when it has let go of the resident."""
@@ -108,11 +122,11 @@ class StreamedAnswer:
             except TimeoutError:
                 yield self._rendering.waiting(awake)
             else:
-                if said is None:
+                if not said:
                     yield self._rendering.end()
                     return
                 awake = True
-                event = self._rendering.of(*said)
+                event = b"".join([self._rendering.of(index, piece) for index, piece in said])
                 if not event:
                     continue  # the resident is awake but has said nothing: an error may still get its status
                 yield event

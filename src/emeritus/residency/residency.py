@@ -63,9 +63,12 @@ class Residency:
         """
         if self._closed:
             raise Busy("this program is ending", retry_after_s=RETRY_AFTER_S)
-        need = self._effects.need_of(name)
-        self._check_fits(name, need)
         self._drop_if_dead(name)
+        if name in self._engines:
+            need = self._scheduler.models[name].need
+        else:
+            need = self._effects.need_of(name)
+            self._check_fits(name, need)
         clock = self._time()
         ticket = next(self._tickets)
         granted: asyncio.Future[Engine] = asyncio.get_running_loop().create_future()
@@ -83,6 +86,17 @@ class Residency:
     def status(self) -> list[ResidentStatus]:
         """Every resident asked for since the start, by name. Wakes nothing, waits for nothing; safe in threads."""
         return [self._status_of(name) for name in sorted([*self._scheduler.models])]
+
+    def state_of(self, name: str) -> RState:
+        """One resident's state; "asleep" for one that was never asked for. As `status` otherwise."""
+        model = self._scheduler.models.get(name)
+        if model is None:
+            return "asleep"
+        if model.state != "asleep":
+            return "awake" if model.state == "leaving" else model.state
+        if any(each.name == name for each in tuple(self._scheduler.stuck.values())):
+            return "stuck"
+        return "failed" if name in self._errors else "asleep"
 
     def house(self) -> HouseStatus:
         """Room, waiting, and what is wrong. Wakes nothing, waits for nothing; safe in threads."""
@@ -280,13 +294,9 @@ class Residency:
     def _status_of(self, name: str) -> ResidentStatus:
         model = self._scheduler.models[name]
         error = self._errors.get(name)
-        state: RState = "awake" if model.state == "leaving" else model.state
-        if model.state == "asleep":
-            stuck = any(each.name == name for each in tuple(self._scheduler.stuck.values()))
-            state = "stuck" if stuck else "failed" if error is not None else "asleep"
         return ResidentStatus(
             name,
-            state,
+            self.state_of(name),
             in_flight=len(model.running),
             bytes=bytes_of(self._scheduler, name),
             since=self._since.get(name) or _wall(),

@@ -113,7 +113,8 @@ class _Caller(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """It should have stayed open."""
-        self._end(error or RuntimeError(f"port {self._traffic.port} closed the connection after {bytes(self._read[:500])!r}"))
+        said = bytes(self._read[:500])
+        self._end(error or RuntimeError(f"port {self._traffic.port} closed the connection after {said!r}"))
 
     def _send(self) -> None:
         self._read.clear()

@@ -12,6 +12,10 @@ from starlette.routing import Route
 
 from emeritus.access.policy import ACCESSES, REFUSALS
 from emeritus.engines.base import Sampling
+from emeritus.gateway.anthropic.face import VERSIONS
+from emeritus.gateway.anthropic.messages_body import MESSAGE_IGNORED, MESSAGE_UNUSED, CountBody, MessageBody
+from emeritus.gateway.anthropic.models import LIFECYCLES
+from emeritus.gateway.anthropic.refusals import TYPES
 from emeritus.gateway.app import build_gateway
 from emeritus.gateway.openai.chat_body import IGNORED, UNUSED, ChatBody
 from emeritus.gateway.openai.completions_body import COMPLETION_IGNORED, COMPLETION_UNUSED, MAX_TOKENS, CompletionBody
@@ -48,6 +52,13 @@ def test_every_route_is_documented() -> None:
         ("**Fields without effect:**", "## Responses", set(COMPLETION_IGNORED) | set(COMPLETION_UNUSED)),
         ("**Fields taken:**", "**Nothing is kept**", set(ResponseBody.model_fields)),
         ("**Nothing is kept**", "A stream that fails", set(RESPONSE_IGNORED) | set(RESPONSE_UNUSED)),
+        ("**Fields read:**", "`system` and the content", set(MessageBody.model_fields)),
+        ("**No effect:**", "**Not followed**", set(MESSAGE_IGNORED)),
+        ("**Not followed**", "The `anthropic-version`", set(MESSAGE_UNUSED)),
+        ("The `anthropic-version`", "**The answer**", set(VERSIONS)),
+        ("### Counting tokens", "The count is", set(CountBody.model_fields)),
+        ("### Anthropic's model objects", "### Errors in", set(LIFECYCLES)),
+        ("Types by status:", "## Errors", set(TYPES.values())),
         ("in the object `emeritus`", "also sends", set(Standing.model_fields)),
         ("in the object `emeritus`", "also sends", set(Tier) | set(ACCESSES)),
         ("## Who may call", "A key is", set(REFUSALS)),
@@ -60,6 +71,13 @@ def test_every_route_is_documented() -> None:
         "not in completions",
         "responses",
         "not in responses",
+        "messages",
+        "without effect in messages",
+        "not in messages",
+        "versions",
+        "counting",
+        "lifecycles",
+        "types of errors",
         "standing",
         "states",
         "reasons",

@@ -26,7 +26,7 @@ def command(
         bool, typer.Option(help="Also run the scheduled work: scrubs, drills, mail, essay invitations.")
     ] = True,
 ) -> None:
-    """Serve the public register and the OpenAI-compatible API, and run the scheduled work, until interrupted.
+    """Serve the public register and the API for programs, and run the scheduled work, until interrupted.
 
     Example:  emeritus serve --port 8400
     """

@@ -7,7 +7,7 @@ from emeritus.gateway.anthropic.wire import Refusal, RefusalDetails, RefusalFact
 from emeritus.gateway.faults import BROWN_OUT, told
 from emeritus.statuses import http_status
 
-_TYPES = {
+TYPES = {
     401: "authentication_error",
     403: "permission_error",
     404: "not_found_error",
@@ -21,7 +21,7 @@ _PARAMS = {"stop": "stop_sequences"}  # of what the core names in other words th
 def refusal_body(error: EmeritusError, request: str) -> Refusal:
     """The error in Anthropic's shape; `request` is the request's id."""
     status = http_status(error)
-    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
+    kind = TYPES.get(status, "invalid_request_error" if status < 500 else "api_error")
     if isinstance(error, BrownedOut):
         kind = BROWN_OUT
     elif isinstance(error, OutsideHours):

@@ -11,7 +11,7 @@ import os
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from emeritus.errors import BadRequest, NotSupported
 
@@ -277,6 +277,16 @@ class WeightSource(Protocol):
         """The weights in memory, every byte verified; None where `folder` is the better way. May take long; blocking.
 
         An engine that cannot map memory never asks.
+        """
+
+
+@runtime_checkable
+class Elsewhere(Protocol):
+    """What a `WeightSource` offers beside where another machine can make the same source for itself."""
+
+    def elsewhere(self) -> dict[str, Any]:
+        """As JSON: "opens", the function ("module:name") that takes this and a folder; "vault", the vault's address;
+        and whatever else the function needs. No secrets.
         """
 
 

@@ -21,6 +21,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "transformers": ("emeritus.engines.transformers", "TransformersOptions"),
     "command": ("emeritus.engines.command", "CommandOptions"),
     "upstream": ("emeritus.engines.upstream", "UpstreamOptions"),
+    "ray": ("emeritus.engines.ray", "RayOptions"),
     "scripted": ("emeritus.engines.scripted", "ScriptedOptions"),
 }
 # How the names of flags and variables that carry a secret end: --api-key, HF_TOKEN; not --max-num-batched-tokens.

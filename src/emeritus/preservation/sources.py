@@ -13,10 +13,10 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from emeritus.engines.base import SharedWeights
-from emeritus.errors import IntegrityError, NotFound, StoreFull
+from emeritus.errors import IntegrityError, NotFound, NotSupported, StoreFull
 from emeritus.preservation import memory
 from emeritus.preservation.cache import NO_ROOM, Cache, Lease, locked
 from emeritus.preservation.comparing import segments_differ
@@ -63,6 +63,13 @@ class VaultSource:
         if digest is None:
             raise NotFound(f"the vault holds no weights of {self._name!r}", resident=self._name)
         return digest
+
+    def elsewhere(self) -> dict[str, Any]:
+        """See `engines.base.Elsewhere`. Raises NotSupported where the keeper is no vault with an address."""
+        store = getattr(self._vault, "store", None)
+        if store is None:
+            raise NotSupported("these files lie in no vault that another machine could open", capability="elsewhere")
+        return {"opens": "emeritus.preservation.elsewhere:open_source", "vault": store.url, "resident": self._name}
 
     def folder(self) -> Path:
         """The resident's files, restored when they are not as they should be. Raises IntegrityError, StoreFull."""

@@ -1,0 +1,263 @@
+"""The gateway's side of a resident on a Ray cluster: it has it deployed, asks it over HTTP, and has it taken down.
+
+Nothing of Ray is imported here. A call that a dying replica was answering ends with EngineDied; the engine lives on, as
+Serve starts the replica again, on another node if need be. When what answers is then not the same build (another
+processor, another version), the engine is over: the next wake begins anew, with its canary.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import secrets
+import time
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from emeritus import errors
+from emeritus.engines.base import (
+    Answer,
+    Build,
+    Capabilities,
+    Elsewhere,
+    Message,
+    Perturbation,
+    Piece,
+    Sampling,
+    Scored,
+    Tool,
+    WeightSource,
+    check_messages,
+    check_request,
+    check_sampling,
+    collect,
+    need,
+)
+from emeritus.engines.options import read_options
+from emeritus.engines.ray.cluster import Cluster
+from emeritus.engines.ray.options import RayOptions
+from emeritus.engines.ray.words import APPLICATION, asked, read_capabilities, read_piece, read_scored
+from emeritus.errors import BadSettings, EngineDied, EngineFailed
+
+if TYPE_CHECKING:
+    import aiohttp
+
+Json = dict[str, Any]
+_BY_CODE = {cls.code: cls for cls in errors.walk()}
+
+
+async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Path, threads: int) -> RayEngine:
+    """See `engines.open.open_engine`. The replicas' output is in the cluster's own logs."""
+    chosen = read_options(RayOptions, "ray", options)
+    given: Json = {
+        "source": _where(chosen, source),
+        "options": chosen.embedded,
+        "threads": threads,
+        "cache": chosen.cache,
+        "weights_digest": await asyncio.to_thread(lambda: "" if source is None else source.weights_digest),
+    }
+    actor: Json = {"num_cpus": chosen.num_cpus, "num_gpus": chosen.num_gpus}
+    if chosen.memory_bytes:
+        actor["memory"] = chosen.memory_bytes
+    name = f"{APPLICATION}-{given['weights_digest'][:12]}-{secrets.token_hex(4)}"
+    cluster = Cluster(chosen)
+    engine = RayEngine(cluster, chosen, name)
+    try:
+        async with asyncio.timeout(chosen.start_timeout_s):
+            await cluster.start()
+            await cluster.order(
+                {
+                    "do": "deploy",
+                    "name": name,
+                    "lease_s": chosen.start_timeout_s,
+                    "replicas": chosen.replicas,
+                    "actor": actor,
+                    "given": given,
+                }
+            )
+            await cluster.wait_until_running(name)
+            await engine.begin()
+    except TimeoutError as error:
+        await engine.close()
+        raise EngineFailed(
+            f"the cluster did not have it ready within {chosen.start_timeout_s:g} s: {cluster.last_said}",
+            dashboard=chosen.dashboard,
+        ) from error
+    except BaseException:
+        await engine.close()
+        raise
+    return engine
+
+
+def _where(chosen: RayOptions, source: WeightSource | None) -> Json:
+    """How a node makes its own source. Raises BadSettings where the vault is a folder that nodes may not have."""
+    if source is None:
+        raise BadSettings("engine 'ray' needs weights, and none are held for this resident")
+    if not isinstance(source, Elsewhere):
+        raise BadSettings("engine 'ray': these weights cannot be opened from another machine")
+    where = source.elsewhere()
+    if chosen.vault is not None:
+        where["vault"] = chosen.vault
+    elif urlsplit(where["vault"]).scheme in ("", "file"):
+        raise BadSettings(
+            "engine 'ray': the vault is a folder of this machine",
+            remedy="Keep it in an object store, or name the folder as every node sees it with the option `vault`.",
+            option="vault",
+        )
+    return where
+
+
+class RayEngine:
+    """A resident in the cluster. One event loop owns it."""
+
+    def __init__(self, cluster: Cluster, options: RayOptions, name: str) -> None:
+        self._cluster = cluster
+        self._options = options
+        self._build = Build("ray")
+        self._can = Capabilities()
+        self._digest = ""
+        self._over: str | None = None  # why no call can succeed any more
+        self._renewing: asyncio.Task[None] | None = None
+        self.name = name  # the application's, for operators and tests
+
+    @property
+    def build(self) -> Build:
+        """What answers: the embedded engine's build, Ray's version and the node's processor."""
+        return self._build
+
+    @property
+    def can(self) -> Capabilities:
+        """What the embedded engine can do."""
+        return self._can
+
+    @property
+    def alive(self) -> bool:
+        """False once closed, or once something else answers. A replica's end is Serve's business."""
+        return self._over is None
+
+    async def begin(self) -> None:
+        """Learn what answers, and keep it; once, by `open_engine`. Raises EngineFailed."""
+        facts = await self._cluster.facts(self.name)
+        told = facts["build"]
+        self._build = Build(told["engine"], told["versions"], told["config"], told["weights_digest"])
+        self._can, self._digest = read_capabilities(facts["can"]), facts["digest"]
+        await self._cluster.order({"do": "renew", "name": self.name, "lease_s": self._options.lease_s})
+        self._renewing = asyncio.create_task(self._renew())
+
+    async def stream(
+        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
+        """An answer, piece by piece; see `Awake`."""
+        check_request(messages, sampling, tools)
+        if tools:
+            need(self._can, "tools")
+        order = {"do": "stream", "sampling": sampling.as_dict(), **asked(messages, tools)}
+        async with aclosing(self._call(order)) as lines:
+            async for line in lines:
+                yield read_piece(line["piece"])
+
+    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
+        """The whole answer; see `Awake`."""
+        return await collect(self.stream(messages, sampling, tools))
+
+    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+        """What follows a raw text; see `Awake`."""
+        check_sampling(sampling)
+        async with aclosing(self._call({"do": "complete", "text": text, "sampling": sampling.as_dict()})) as lines:
+            async for line in lines:
+                yield read_piece(line["piece"])
+
+    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
+        """Tokens of the prompt; see `Awake`."""
+        check_messages(messages, tools)
+        if tools:
+            need(self._can, "tools")
+        async with aclosing(self._call({"do": "count", **asked(messages, tools)})) as lines:
+            found = [line["counted"] async for line in lines]
+        return int(found[0])
+
+    async def score(self, texts: Sequence[str]) -> list[Scored]:
+        """Score raw texts in fp32, one pass each; see `Awake`."""
+        async with aclosing(self._call({"do": "score", "texts": list(texts)})) as lines:
+            return [read_scored(line["scored"]) async for line in lines]
+
+    async def perturbed(
+        self, texts: Sequence[str], perturbations: Sequence[Perturbation]
+    ) -> AsyncGenerator[list[Scored], None]:
+        """Scores under each perturbation; see `Perturbable`."""
+        order = {"do": "perturbed", "texts": list(texts), "perturbations": [asdict(each) for each in perturbations]}
+        async with aclosing(self._call(order)) as lines:
+            async for line in lines:
+                yield [read_scored(each) for each in line["perturbed"]]
+
+    async def close(self) -> None:
+        """Have it taken down; where the cluster cannot be reached, its lease ends. Answers under way end."""
+        first, self._over = self._over is None, self._over or "the engine is closed"
+        if self._renewing is not None:
+            self._renewing.cancel()
+        if first or not self._cluster.closed:
+            with contextlib.suppress(EngineFailed):
+                await self._cluster.order({"do": "delete", "name": self.name})
+            await self._cluster.close()
+
+    async def _renew(self) -> None:
+        while self.alive:
+            await asyncio.sleep(self._options.lease_s / 3)
+            with contextlib.suppress(EngineFailed):  # the steward may be starting again: the next one tells it
+                await self._cluster.order({"do": "renew", "name": self.name, "lease_s": self._options.lease_s})
+
+    async def _call(self, order: Json) -> AsyncGenerator[Json, None]:
+        import aiohttp
+
+        if self._over is not None:
+            raise EngineDied(self._over)
+        began = time.monotonic()
+        try:
+            async with self._cluster.ask(self.name, order) as response, aclosing(self._lines(response)) as lines:
+                async for line in lines:
+                    yield line
+        except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            raise EngineDied(
+                self._over or f"the replica stopped answering: {str(error) or type(error).__name__}",
+                remedy="Send the request again: the cluster starts another replica.",
+                application=self.name,
+                after_s=round(time.monotonic() - began, 3),
+            ) from error
+
+    async def _lines(self, response: aiohttp.ClientResponse) -> AsyncGenerator[Json, None]:
+        """What the replica says, up to its end. Raises what it raised, and EngineDied where the end is missing."""
+        if response.status != 200:
+            said = (await response.content.read(500)).decode(errors="replace")
+            raise EngineDied(
+                f"no replica answered (status {response.status})",
+                remedy="Send the request again: the cluster starts another replica.",
+                application=self.name,
+                status=response.status,
+                sent=said,
+            )
+        async for data in response.content:
+            line = json.loads(data)
+            if "replica" in line:
+                self._check_same(line["replica"])
+            elif "error" in line:
+                found = line["error"]
+                raise _BY_CODE[found["code"]](found["message"], remedy=found["remedy"], **found["facts"])
+            elif "end" in line:
+                return
+            elif "beat" not in line:
+                yield line
+        raise EngineDied(
+            self._over or "the replica ended in the middle of the answer",
+            remedy="Send the request again: the cluster starts another replica.",
+            application=self.name,
+        )
+
+    def _check_same(self, digest: str) -> None:
+        if digest != self._digest:
+            self._over = "the cluster moved it to where it is another build"
+            raise EngineDied(self._over, application=self.name)

@@ -47,7 +47,9 @@ def serve(app: App, *, jobs: bool, announce: Callable[[str], None]) -> None:
     from emeritus.errors import BadSettings
 
     settings = app.settings
-    listener = socket.socket(socket.AF_INET6 if ":" in settings.host else socket.AF_INET)
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    # the protocol is named: asyncio sends what is written at once (TCP_NODELAY) only where it can see that it is TCP
+    listener = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((settings.host, settings.port))

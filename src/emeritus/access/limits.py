@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from emeritus.errors import InputError
 
@@ -16,7 +16,7 @@ _STAMPS = {"minute": 16, "day": 10, "month": 7}  # how much of an RFC 3339 momen
 _MOST = 2**62  # what both databases' integers hold, with room for an overdraft
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)  # each of KINDS is itself alone: looked up many times in every call
 class Kind:
     """One way of limiting. `name` is the field of `Limits`; `code` the reason code of a refusal."""
 
@@ -83,8 +83,7 @@ class Limits:
 NO_LIMITS = Limits()
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(NamedTuple):
     """One budget in one window: whose it is (a grant, a membership or a key), of which kind, which window."""
 
     subject: str

@@ -1,0 +1,110 @@
+"""A real home behind the gateway: records, access, residency and one resident, served on loopback in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import shlex
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import uvicorn
+from gateway_house import until
+from sqlalchemy import func, select
+from starlette.applications import Starlette
+from starlette.routing import Mount
+
+from emeritus.access.limits import NO_LIMITS
+from emeritus.access.limits import Limits as Allowed
+from emeritus.access.policy import Standing
+from emeritus.access.service import Terms
+from emeritus.acts import Actor
+from emeritus.app import App
+from emeritus.gateway.app import build_gateway
+from emeritus.gateway.backend import Limits
+from emeritus.gateway.house import House
+from emeritus.lifecycle.registration import Registration
+from emeritus.records.tables import Usage
+from emeritus.settings import Settings
+
+STEWARD = Actor("ana")
+ASK = {"model": "ibis", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 4000}
+
+
+def made(settings: Settings, engine: str, options: Mapping[str, Any], allowed: Allowed = NO_LIMITS) -> str:
+    """Make a home with the resident `ibis`, and return a key for it."""
+    App.create(settings, STEWARD, set())
+    app = App.open(settings)
+    try:
+        app.lifecycle.register(
+            Registration("ibis", "Ibis", engine=engine, options=dict(options), weights_held=False), STEWARD
+        )
+        app.access.set_tier("ibis", Standing("on-demand", "entitled"), "a test", STEWARD)
+        grant = app.access.grant("ibis", "a caller", Terms(limits=allowed), "a test", STEWARD)
+        return app.access.issue_key(grant)
+    finally:
+        app.close()
+
+
+def server_of(folder: Path, words: str, pause_s: float) -> dict[str, Any]:
+    """Options of the engine `command` for a server of its own that says these words."""
+    script = folder / "script.json"
+    script.write_text(json.dumps({"model": "ibis", "default": words, "token_delay_s": pause_s}), encoding="utf-8")
+    return {
+        "command": f"{{python}} -m emeritus.engines.scripted --port {{port}} --script {shlex.quote(str(script))}",
+        "model": "ibis",
+    }
+
+
+@dataclass
+class Real:
+    """A served home."""
+
+    app: App
+    address: str
+    key: str
+
+    @property
+    def session(self) -> aiohttp.ClientSession:
+        """A client with the key. Close it."""
+        return aiohttp.ClientSession(headers={"Authorization": f"Bearer {self.key}"})
+
+    @property
+    def in_flight(self) -> int:
+        """Calls that hold the resident awake or wait for it."""
+        return sum(each.in_flight + each.waiting for each in self.app.reviving.residency.status())
+
+    def used(self) -> tuple[int, int]:
+        """Requests and answers' tokens as the database has them."""
+        self.app.access.flush()
+        with self.app.database.reading() as session:
+            row = session.execute(select(func.sum(Usage.requests), func.sum(Usage.completion_tokens))).one()
+        return int(row[0] or 0), int(row[1] or 0)
+
+
+@asynccontextmanager
+async def real(settings: Settings, key: str) -> AsyncIterator[Real]:
+    """Serve a home that was made."""
+    app = App.open(settings)
+    gateway = Starlette(routes=[Mount("/v1", app=build_gateway(House(app, ""), Limits.of(settings)))])
+    config = uvicorn.Config(gateway, host="127.0.0.1", port=0, lifespan="off", ws="none", log_level="critical")
+    server = uvicorn.Server(config)
+    serving = asyncio.create_task(server.serve())
+    try:
+        await until(lambda: server.started)
+        yield Real(app, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1/chat/completions", key)
+    finally:
+        server.should_exit = True
+        await serving
+        await app.reviving.close()
+        app.close()
+
+
+def events(body: bytes) -> Sequence[Any]:
+    """The JSON of a stream's events."""
+    lines = [line.removeprefix(b"data: ") for line in body.split(b"\n\n") if line.startswith(b"data: {")]
+    return [json.loads(line) for line in lines]

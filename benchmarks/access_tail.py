@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import statistics
+import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -34,6 +35,7 @@ COMPRESSION = 24.0
 DAY_S = 86_400.0 / COMPRESSION
 WINDOW_S, SHORTEST_S = 150.0, 30.0  # of each run
 BEFORE_DAYS = 10
+SLEEPERS = 5  # called one by one after a run, to tell what such a call takes by itself
 RATE = 3.0  # calls a second to the head
 ZIPF = (1.0, 1.5)
 VARIATION = 2**0.5
@@ -55,6 +57,7 @@ class Run:
     tail: list[float] = field(default_factory=list)
     wrong: int = 0
     failed: int = 0
+    alone_s: float = 0.0  # core-seconds of one call of a sleeping one of the tail, with nothing else under way
 
 
 def measure(options: Options) -> list[Metric]:
@@ -66,7 +69,10 @@ def measure(options: Options) -> list[Metric]:
         fleet = prepare(Path(work) / "home", names)
         for place, zipf in enumerate(ZIPF):
             traces = [trace(zipf, window_s, tail) for tail in (0, tail_size)]
-            found = [asyncio.run(replay(fleet, calls)) for calls in (traces[::-1] if place % 2 else traces)]
+            found = []
+            for calls in traces[::-1] if place % 2 else traces:
+                print(f"  s={zipf:g}: {len(calls)} calls in {window_s:g} s ...", file=sys.stderr, flush=True)
+                found.append(asyncio.run(replay(fleet, calls)))
             alone, both = found[::-1] if place % 2 else found
             runs[zipf] = (alone, both)
     return figures(runs, {"residents": HEAD + tail_size, "window_s": window_s, "stored_MB": fleet.stored / 1e6})
@@ -113,6 +119,16 @@ async def replay(fleet: Fleet, calls: Sequence[Call]) -> Run:
             run.core_s = await asyncio.to_thread(served.core_s) - before
             run.wall_s = perf_counter() - began
             peak.cancel()
+            sleepers = [name for name in fleet.signs if name not in head][-SLEEPERS:] if run.tail else []
+            for name in sleepers:
+                await asyncio.to_thread(served.sleep, name)
+            before = await asyncio.to_thread(served.core_s)
+            for name in sleepers:
+                right = await _ask(session, served.url, Call(0.0, name, TOKENS), fleet)
+                run.failed += right is None
+                run.wrong += right is False
+            if sleepers:
+                run.alone_s = (await asyncio.to_thread(served.core_s) - before) / len(sleepers)
     return run
 
 
@@ -157,13 +173,18 @@ def figures(runs: dict[float, tuple[Run, Run]], beside: dict[str, Any]) -> list[
         why = f"{wrong} answers failed or were another resident's, {len(tails)} calls of the tail"
         return [Metric.missing(name, why) for name in ("tail_cost_ratio", "head_p50_ratio", "head_p99_ratio")]
     head_s = statistics.mean(alone.core_s / len(alone.head) for alone, _ in runs.values())
+    wake_s = statistics.mean([both.alone_s for _, both in runs.values() if both.alone_s] or [float("nan")])
+    # what the tail's share of a whole compressed day comes to, free of the chance in one window
+    counted = {zipf: 1 + wake_s * TAIL / DAY_S / (alone.core_s / alone.wall_s) for zipf, (alone, _) in runs.items()}
     extra = [both.core_s - alone.core_s for alone, both in runs.values()]
     more = {
         "by trace": {f"s={zipf:g}": ratio for zipf, ratio in cost.items()},
         **beside,
         "compression": COMPRESSION,
         "core-s a call of the head": head_s,
-        "core-s a call of the tail": sum(extra) / len(tails),
+        "core-s a call of the tail, by difference": sum(extra) / len(tails),
+        "core-s a call of the tail, by itself": wake_s,
+        "by that figure": {f"s={zipf:g}": ratio for zipf, ratio in counted.items()},
         "tail p50 s": percentile(tails, 0.5),
         "tail p95 s": percentile(tails, 0.95),
         **shown,

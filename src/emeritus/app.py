@@ -49,6 +49,7 @@ from emeritus.people.accounts import People
 from emeritus.people.signins import SignIns
 from emeritus.preservation.drills import Drills
 from emeritus.preservation.importing import Importing
+from emeritus.preservation.keys import KeyStatements
 from emeritus.preservation.projection import PROJECTORS as PRESERVATION
 from emeritus.preservation.removal import Removals
 from emeritus.preservation.secret import vault_secret
@@ -87,6 +88,7 @@ class App:
         self.lifecycle = Lifecycle(self.acts, database, settings)
         self.words = WordsForModels(self.acts, database)
         self.preservation = Preservation(self.acts, database, vault, settings.home)
+        self.keys = KeyStatements(self.acts, vault)
         self.soundness = Soundness(self.acts, database, vault, settings.replica_urls)
         self.removals = Removals(self.acts, database, vault, settings.removal_days, settings.leftover_days)
         self.drills = Drills(self.acts, database, vault, settings.home)
@@ -132,17 +134,20 @@ class App:
             _write_settings(home, settings, keep | {"organisation", "origin"})
         app = cls.open(settings)
         try:
-            signs = app.model_key.public_path
+            signs = app.model_key
             for name in ("second_decider", "second_coder"):
                 app.lifecycle.set_policy(name, getattr(settings, name), actor)
             for name in {"coding_gate", "second_access_reviewer"} & keep:
                 app.lifecycle.set_policy(name, getattr(settings, name), actor)
+            app.keys.signing(signs.public_pem, actor)
+            if secret is not None:
+                app.keys.vault(actor)
             return {
                 "created": created,
                 "home": str(home),
                 "origin": settings.origin,
                 "public_key": key.verify_key.line,
-                "model_key": str(signs),
+                "model_key": str(signs.public_path),
             }
         finally:
             app.close()

@@ -145,7 +145,7 @@ def test_a_database_that_is_none(program: Program) -> None:
         assert "Traceback" not in said.err
     assert database.read_bytes() == before
     database.unlink()
-    assert program("status")["ledger_size"] == 2
+    assert program("status")["ledger_size"] == 3
 
 
 def test_a_damaged_ledger_and_vault(program: Program) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -208,7 +209,10 @@ def test_rotation_leaves_packs_and_closes_the_old_door(
             opened(store, gone).restore("wren", tmp_path / "no")
     opened(store, FILE).restore("wren", tmp_path / "out")
     assert contents(tmp_path / "out") == contents(model)
-    assert opened(store, None).keys.describe() == [{"number": n, "kdf": "hkdf-sha256"} for n in (1, 2)]
+    assert opened(store, None).keys.describe() == [
+        {"number": n, "kdf": "hkdf-sha256", "sha256": hashlib.sha256(store.get(f"keys/{n}.json")).hexdigest()}
+        for n in (1, 2)
+    ]
     opened(store, None).replicate(copy)
     opened(copy, FILE).restore("wren", tmp_path / "out2")
     with pytest.raises(VaultLocked):

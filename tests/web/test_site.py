@@ -354,3 +354,11 @@ def test_waivers_are_public(pages: dict[str, str]) -> None:
     """A waiver stands on the front page and on the page of promises, with who made it."""
     for address in ("/", "/about"):
         assert re.search(r"Waived:</b> a second coder.*R\. Okafor", pages[address]), address
+
+
+def test_the_keys_in_force_are_shown(pages: dict[str, str]) -> None:
+    """The page of promises has the key that restored models are signed with, those before it, and the vault's."""
+    shown = pages["/about"]
+    assert "-----BEGIN PUBLIC KEY-----\n1</code>" in shown
+    assert "Signed with before: key 000000000000…" in shown
+    assert "The vault is encrypted under 1 key. How it is kept was stated last on" in shown

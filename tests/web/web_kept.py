@@ -7,7 +7,17 @@ import hashlib
 from web_house import House
 from web_words import BUILD, NAME
 
-from emeritus.records.tables import AxisEvent, Caller, Check, Notice, Policy, Preserved, Reference, Resident
+from emeritus.records.tables import (
+    AxisEvent,
+    Caller,
+    Check,
+    KeyStatement,
+    Notice,
+    Policy,
+    Preserved,
+    Reference,
+    Resident,
+)
 
 
 def axis(name: str, line: str, state: str, date: str, precision: str = "day", reason: str = "") -> AxisEvent:
@@ -22,6 +32,18 @@ def registered(house: House) -> None:
         "policy.set",
         Policy(name="second_coder", value="waived", at="2026-08-01T09:00:00Z"),
         at="2026-08-01T09:00:00Z",
+    )
+    for number, day in enumerate(("01", "02")):
+        detail = {"public_key": f"-----BEGIN PUBLIC KEY-----\n{number}", "sha256": f"{number}" * 64}
+        house.record(
+            f"signing-key:{number}",
+            "preservation.signing_key",
+            KeyStatement(use="signing", detail=detail, at=f"2026-08-{day}T09:05:00Z"),
+            at=f"2026-08-{day}T09:05:00Z",
+        )
+    keys = {"keys": [{"number": 1, "kdf": "scrypt", "sha256": "a" * 64}]}
+    house.record(
+        "vault-keys:1", "preservation.vault_keys", KeyStatement(use="vault", detail=keys, at="2026-08-02T09:06:00Z")
     )
     house.record(
         f"register:{NAME}",

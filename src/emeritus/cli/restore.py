@@ -25,8 +25,13 @@ def command(
 
     Example:  emeritus restore wren-1 ./wren-1
     """
+    from emeritus.acts import Actor
+
     with flags_of(ctx).app() as app:
         key = app.model_key
+        app.keys.signing(
+            key.public_pem, Actor("emeritus restore", "home", automated=True)
+        )  # a home of old has none stated
         with progress_bar(as_json) as progress:
             manifest = app.vault.restore(name, dest, role=role, progress=progress)
         bundle = key.sign_restored(manifest, dest)

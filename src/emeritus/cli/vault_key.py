@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from emeritus.cli.context import JsonFlag, emit, flags_of, show
+from emeritus.cli.context import AsOption, JsonFlag, actor_from, emit, flags_of, show
 
 app = typer.Typer(help="Keys of an encrypted vault.", no_args_is_help=True, rich_markup_mode=None)
 NEW = "EMERITUS_VAULT_NEW_PASSPHRASE"
@@ -42,13 +42,14 @@ def rotate(
     data_key: Annotated[
         bool, typer.Option("--data-key", help="Also make a data key for what is preserved from now on.")
     ] = False,
+    person: AsOption = None,
     as_json: JsonFlag = False,
 ) -> None:
     """Put the vault's keys under another passphrase or key file; packs stay as they are.
 
     What opened the vault until now must still be set. It opens no copy of keys/ that was made after this; whoever has
     an older copy and the old passphrase can still read what was encrypted then. --data-key alone changes no passphrase.
-    Cut short, the same command goes on.
+    The ledger states the keys as they then are, by digests. Cut short, the same command goes on.
 
     Example:  emeritus vault-key rotate --passphrase-file ./new-passphrase --data-key
     """
@@ -60,6 +61,7 @@ def rotate(
     if all(files):
         raise InputError("give a passphrase file or a key file, not both")
     flags = flags_of(ctx)
+    actor = actor_from(person)
     with flags.app() as opened:
         keys = opened.vault.keys
         if not keys.encrypted:
@@ -80,8 +82,9 @@ def rotate(
         if secret:
             opened.use_vault_secret(*files)
         made = keys.renew() if data_key else None
+        act = opened.keys.vault(actor)
     if as_json:
-        emit({"rewrapped": rewrapped, "made": made})
+        emit({"rewrapped": rewrapped, "made": made, "entry": None if act is None else act.seq})
         return
     if secret:
         show(f"{len(rewrapped)} key{'' if len(rewrapped) == 1 else 's'} put under the new {secret.kind}.")

@@ -11,6 +11,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Projector
 from emeritus.preservation.certificate import FILE
+from emeritus.preservation.keys import SIGNING_KEY, VAULT_KEYS
 from emeritus.preservation.removal import MARKED, REMOVED, UNDONE
 from emeritus.records.tables import (
     AxisEvent,
@@ -18,6 +19,7 @@ from emeritus.records.tables import (
     Certificate,
     Check,
     Json,
+    KeyStatement,
     Preserved,
     Reference,
     Report,
@@ -146,7 +148,17 @@ def _removed(session: Session, act: Act) -> None:
     session.add(_axis(act, "removed", "the weights were removed from the vault; every record stays"))
 
 
+def _signing_key(session: Session, act: Act) -> None:
+    session.add(KeyStatement(use="signing", detail=act.public, at=act.at, act=act.id))
+
+
+def _vault_keys(session: Session, act: Act) -> None:
+    session.add(KeyStatement(use="vault", detail=act.public, at=act.at, act=act.id))
+
+
 PROJECTORS: dict[str, Projector] = {
+    SIGNING_KEY: _signing_key,
+    VAULT_KEYS: _vault_keys,
     MARKED: _marked,
     UNDONE: _undone,
     REMOVED: _removed,

@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.errors import NotFound
 from emeritus.records.provenance import Provenance, provenance
-from emeritus.records.tables import ActRow, Calibration, Certificate, Check, Preserved, Reference
+from emeritus.records.tables import ActRow, Calibration, Certificate, Check, KeyStatement, Preserved, Reference
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,16 @@ class CheckView:
     kind: str  # restore | scrub | drill | canary
     ok: bool
     summary: str
+    detail: Mapping[str, Any]
+    at: str
+    source: Provenance
+
+
+@dataclass(frozen=True, slots=True)
+class KeyView:
+    """What the ledger said of keys. `use`: signing (of restored models) | vault (an encrypted one's data keys)."""
+
+    use: str
     detail: Mapping[str, Any]
     at: str
     source: Provenance
@@ -185,3 +195,10 @@ def checks(session: Session, resident: str | None = None, *, limit: int = 50) ->
     return tuple(
         CheckView(row.resident, row.kind, row.ok, row.summary, row.detail, row.at, sources[row.act]) for row in rows
     )
+
+
+def keys(session: Session, use: str) -> tuple[KeyView, ...]:
+    """What the ledger said of the keys of that use (signing | vault), newest first: the first is in force."""
+    rows = session.scalars(select(KeyStatement).where(KeyStatement.use == use).order_by(KeyStatement.id.desc())).all()
+    sources = provenance(session, (row.act for row in rows))
+    return tuple(KeyView(row.use, row.detail, row.at, sources[row.act]) for row in rows)

@@ -103,6 +103,8 @@ def about(request: Request) -> Response:
             veto_criteria=criteria(),
             policies=lifecycle.policies(session),
             protocols=interview.protocols(session),
+            signing_keys=preservation.keys(session, "signing"),
+            vault_keys=preservation.keys(session, "vault"),
         )
 
 

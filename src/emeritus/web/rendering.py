@@ -38,6 +38,8 @@ ACTS = {  # kind of act -> what was done, as event lists say it
     "report.written": "report written",
     "preservation.preserved": "preserved in the vault",
     "preservation.checked": "checked",
+    "preservation.signing_key": "key for signing restored models stated",
+    "preservation.vault_keys": "the vault's keys stated",
     "preservation.removal_marked": "weights marked for removal",
     "preservation.removal_undone": "mark for removal taken back",
     "preservation.removed": "weights removed from the vault",

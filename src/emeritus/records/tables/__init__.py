@@ -36,7 +36,7 @@ from emeritus.records.tables.lifecycle import (
     Wait,
     Words,
 )
-from emeritus.records.tables.preservation import Calibration, Certificate, Check, Preserved, Reference
+from emeritus.records.tables.preservation import Calibration, Certificate, Check, KeyStatement, Preserved, Reference
 from emeritus.records.tables.private import NOT_REBUILT, HeldWords, Message, Person, ScrubMark, SignIn, Usage
 from emeritus.records.tables.requests import AccessRequest, AccessStep
 from emeritus.records.tables.residency import Wake
@@ -77,6 +77,7 @@ __all__ = [
     "InterviewSession",
     "Json",
     "KeptFile",
+    "KeyStatement",
     "Message",
     "Notice",
     "Person",

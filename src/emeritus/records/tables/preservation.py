@@ -81,3 +81,14 @@ class Certificate(Base):
     payload_sha256: Mapped[str]
     at: Mapped[str]
     act: Mapped[str] = mapped_column(ForeignKey("acts.id"))
+
+
+class KeyStatement(Base):
+    """What the ledger said of keys at one time; the newest of each use is in force."""
+
+    __tablename__ = "key_statements"
+    id: Mapped[int] = mapped_column(primary_key=True)
+    use: Mapped[str] = mapped_column(String(16))  # signing | vault
+    detail: Mapped[Json]
+    at: Mapped[str]
+    act: Mapped[str] = mapped_column(ForeignKey("acts.id"))

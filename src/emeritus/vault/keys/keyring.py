@@ -5,6 +5,7 @@ The data key of the highest number encrypts what is new; all of them decrypt. Kn
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import threading
@@ -106,8 +107,16 @@ class Keyring:
         return list(range(1, max([1, *used, *self.numbers()]) + 1))
 
     def describe(self) -> list[Json]:
-        """Of each key: its number and what it is wrapped under. Needs no secret. Raises IntegrityError."""
-        return [{"number": number, "kdf": self._body(number)["kdf"]["name"]} for number in self.numbers()]
+        """Of each key: its number, what it is wrapped under, the sha256 of its object. Needs no secret.
+
+        Raises IntegrityError.
+        """
+        found = []
+        for number in self.numbers():
+            kdf = self._body(number)["kdf"]["name"]
+            digest = hashlib.sha256(self._store.get(key_key(number))).hexdigest()
+            found.append({"number": number, "kdf": kdf, "sha256": digest})
+        return found
 
     # -- making and changing ----------------------------------------------------------------------------------------
 

@@ -51,7 +51,7 @@ def preserve_vs_sha256(options: Options) -> Metric:
     with folder_on(RAM_DISK, 3 * size) as folder:
         model = _model(folder / "model", size)
         total = _bytes_in(model)
-        ratios, by_time = [], []
+        ratios, by_time, sealed = [], [], []
         data = (model / "shard-0.safetensors").read_bytes()[: 512 << 20]
         hashed = THREADS * len(data)
         for number in range(ROUNDS):
@@ -63,12 +63,17 @@ def preserve_vs_sha256(options: Options) -> Metric:
             ratios.append(total / vault_clock / (hashed / clock))
             by_time.append(total / vault_busy / (hashed / busy))
             shutil.rmtree(folder / "vault")
+            locked = _encrypted(folder / "vault")
+            _have_memory(size + size // 4)
+            sealed.append(vault_busy / _timed(partial(locked.preserve, model, "bench"))[1])
+            shutil.rmtree(folder / "vault")
             _tell(f"preserve {number + 1}: {ratios[-1]:.3f} by the clock, {by_time[-1]:.3f} by processor time")
     beside = {
         "bytes": total,
         "stored": stored / total,
         "sha256 GB/s and core": hashed / busy / GB,
         "by processor time": statistics.median(by_time),
+        "encrypted, of that speed": statistics.median(sealed),
         "load": os.getloadavg()[0],
     }
     return Metric("preserve_vs_sha256", statistics.median(ratios), low=0.22, beside=beside)
@@ -84,18 +89,22 @@ def restore_vs_zipnn(options: Options) -> Metric:
     except (OSError, subprocess.CalledProcessError) as error:
         return Metric.missing("restore_vs_zipnn", f"ZipNN cannot be installed beside: {error}")
     size = options.of(RESTORED, LEAST)
-    with folder_on(RAM_DISK, 6 * size) as folder:
+    with folder_on(RAM_DISK, 7 * size) as folder:
         model = _model(folder / "model", size)
         vault = Vault.create(LocalStore(folder / "vault"))
         vault.preserve(model, "bench")
+        locked = _encrypted(folder / "encrypted")
+        locked.preserve(model, "bench")
         with _peer(python, model) as ask:
             about = json.loads(ask())
-            ours, theirs = [], []
+            ours, theirs, sealed = [], [], []
             for number in range(ROUNDS):
                 _have_memory(2 * size + size // 2)  # with less, every third round still met what the host had taken
                 ours.append(_read_all(vault))
                 _have_memory(2 * size + size // 2)
                 theirs.append(tuple(json.loads(ask("again"))))
+                _have_memory(2 * size + size // 2)
+                sealed.append(_read_all(locked)[1] / ours[-1][1])
                 _tell(f"restore {number + 1}: {ours[-1][0] / GB:.2f} GB/s, ZipNN {theirs[-1][0] / GB:.2f}")
     ratio, busy = (statistics.median(mine[n] / its[n] for mine, its in zip(ours, theirs, strict=True)) for n in (0, 1))
     beside = {
@@ -104,6 +113,7 @@ def restore_vs_zipnn(options: Options) -> Metric:
         "zipnn": about,
         "zipnn GB/s": statistics.median(its[0] for its in theirs) / GB,
         "by processor time": busy,
+        "encrypted, of that speed": statistics.median(sealed),
         "load": os.getloadavg()[0],
     }
     return Metric("restore_vs_zipnn", ratio, low=1.3, beside=beside)
@@ -183,6 +193,15 @@ for _ in sys.stdin:
     print(json.dumps([total / (time.perf_counter() - clock), total / (time.process_time() - busy)]), flush=True)
     del kept
 """
+
+
+def _encrypted(folder: Path) -> Any:
+    """An encrypted vault. What encryption costs is told by processor time, as a share of the speed without it."""
+    from emeritus.blobs.local import LocalStore
+    from emeritus.vault.keys.cipher import Secret
+    from emeritus.vault.vault import Vault
+
+    return Vault.create(LocalStore(folder), secret=Secret.key_file(bytes(range(32))))
 
 
 @contextmanager

@@ -54,7 +54,8 @@ class Reviving:
     @property
     def cache(self) -> Cache:
         """The restored folders of this machine."""
-        return Cache(self._settings.home / "cache", self._settings.cache_budget_bytes)
+        chosen = self._settings
+        return Cache(chosen.home / "cache", chosen.cache_budget_bytes, chosen.cache_trust_s)
 
     @cached_property
     def residency(self) -> Residency:

@@ -115,6 +115,12 @@ class Settings(BaseSettings):
         description="Bytes of restored files that home/cache may hold, the least valuable given up first; 0 means what "
         "leaves a twentieth of its disk free.",
     )
+    cache_trust_s: float = Field(
+        86_400.0,
+        ge=0,
+        description="Seconds for which cached weights that were verified, and whose files have not changed since, are "
+        "loaded without being verified again; 0 means at every wake (docs/loading.md).",
+    )
 
     second_decider: Literal["required", "waived"] = Field(
         "required", description="Whether a cheap decline and a veto need a second person; a waiver is shown publicly."

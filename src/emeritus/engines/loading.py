@@ -60,6 +60,11 @@ def load(folder: Path, dtype: str, attention: str = "auto", state: State | None 
     except EmeritusError:
         raise
     except Exception as error:  # the library raises almost anything for a damaged folder
+        if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch has no type of its own for it
+            raise EngineFailed(
+                "there is too little memory to load the model",
+                remedy="Free memory, raise the process's limit, or compute in the stored type, which is mapped.",
+            ) from error
         raise EngineFailed(f"the model cannot be loaded: {type(error).__name__}: {error}") from error
     network.eval()
     limit = getattr(config.get_text_config(), "max_position_embeddings", None)

@@ -335,7 +335,7 @@ class TransformersEngine:
         except (OSError, ValueError):  # reset, or a line cut off by the worker's end
             pass
         status = None if self._closing else await asyncio.to_thread(self._starter.end, self.pid)
-        self._ended = self._obituary(status)
+        self._ended, self.source = self._obituary(status), None  # nobody uses its files or lends its weights any more
         for waiting in self._calls.values():
             waiting.put(self._ended)
 

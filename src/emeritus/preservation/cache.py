@@ -28,6 +28,7 @@ NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _ENTRY = re.compile(r"(?P<name>[a-z0-9._-]+)@[0-9a-f]{16}(\.light)?", re.ASCII)
 _FRESH = re.compile(r"(?P<name>[a-z0-9._-]+)@[0-9a-f]{16}(\.light)?~new[0-9a-f]+", re.ASCII)
 _RECORD, _GONE = ".use", ".gone-"
+_BESIDE = (_RECORD, ".verified")  # what lies beside a folder and goes with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,10 +87,14 @@ class Lease:
 
 
 class Cache:
-    """Restored folders by their place, `NAME@DIGEST`. `budget_bytes` 0: no more than leaves a twentieth of the disk."""
+    """Restored folders by their place, `NAME@DIGEST`. `budget_bytes` 0: no more than leaves a twentieth of the disk.
 
-    def __init__(self, folder: Path, budget_bytes: int = 0) -> None:
+    `trust_s`: how long the record of a verification may stand for another one, in seconds (`preservation.verified`).
+    """
+
+    def __init__(self, folder: Path, budget_bytes: int = 0, trust_s: float = 0.0) -> None:
         self.folder = folder
+        self.trust_s = trust_s
         self._budget = budget_bytes
 
     def lease(self, place: str) -> Lease | None:
@@ -224,7 +229,8 @@ class Cache:
             return False
         finally:
             lease.close()
-        (self.folder / f"{place}{_RECORD}").unlink(missing_ok=True)
+        for ending in _BESIDE:
+            (self.folder / f"{place}{ending}").unlink(missing_ok=True)
         if gone.is_symlink() or not gone.is_dir():
             gone.unlink()
         else:

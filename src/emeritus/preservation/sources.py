@@ -1,4 +1,4 @@
-"""A resident's files for an engine: restored from the vault into a local cache, every byte verified each time.
+"""A resident's files for an engine: restored from the vault into a local cache, every byte verified.
 
 Or its weights straight into memory, and only its other files in the cache: docs/loading.md says which, when. The cache
 is no archive: whatever in it is missing, damaged or too much is thrown away and restored again. Safe beside other
@@ -22,6 +22,7 @@ from emeritus.preservation.cache import NO_ROOM, Cache, Lease, locked
 from emeritus.preservation.comparing import segments_differ
 from emeritus.preservation.keeper import Keeper, Kept, KeptFile
 from emeritus.preservation.siblings import Bases, Lent, lend_files, lend_memory
+from emeritus.preservation.verified import Verified
 from emeritus.vault.manifest import WEIGHT_ENDINGS
 from emeritus.vault.reading.opened import DTYPES
 
@@ -81,6 +82,8 @@ class VaultSource:
         """The folder as it lies in the cache, all but its weights compared; and what compares these.
 
         That raises IntegrityError where `folder` would restore them again. What is not there is restored, and proven.
+        Where they were verified not long ago and nothing about them has changed since, the record of that stands for it
+        (`preservation.verified`).
         """
         manifest = self._vault.manifest(self._name)
         place = self._place(manifest, "")
@@ -95,10 +98,16 @@ class VaultSource:
             return self.folder(), lambda: None
         self._leases.append(lease)
 
+        seen = Verified(folder, manifest.sha256, self._cache.trust_s)
+
         def prove() -> None:
-            wrong = segments_differ(folder, heavy, ignoring={file.path for file in small})
-            if wrong:
-                raise IntegrityError(f"the cached files of {self._name!r} differ: {wrong[0]}", problems=wrong)
+            if not seen.holds(heavy):
+                before = seen.look(heavy)
+                wrong = segments_differ(folder, heavy, ignoring={file.path for file in small})
+                if wrong:
+                    seen.forget()
+                    raise IntegrityError(f"the cached files of {self._name!r} differ: {wrong[0]}", problems=wrong)
+                seen.note(before, heavy)
             self._cache.used(place)
 
         self._lend(folder, heavy)

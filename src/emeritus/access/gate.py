@@ -112,6 +112,15 @@ class Gate:
             raise _refusal(refused or Decision(False, "key-missing", "a key is needed, and none was sent"))
         return caller.prefix, caller.grant.id
 
+    def decide_person(self, who: str | None, resident: str) -> Decision:
+        """What the policy says of someone, by the plan that carries them furthest, limits aside; counts nothing."""
+        self.known.look()
+        callers = () if who is None else self.known.person(who)
+        facts = [_facts_of(caller, person=True) for caller in callers] or [_NOBODY if who is None else _NO_ACCOUNT]
+        standing, now = self.known.standing(resident), self._clock().astimezone(UTC)
+        decisions = [decide(each, standing, resident, now) for each in facts]
+        return next((each for each in decisions if each.allowed), decisions[0])
+
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what an admitted request used; None gives the request back. Only touches memory, and never raises."""
         used = 0 if tokens is None else tokens.prompt + tokens.completion

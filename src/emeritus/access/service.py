@@ -21,7 +21,7 @@ from emeritus.access.keys import new_key
 from emeritus.access.known import changed
 from emeritus.access.limits import NO_LIMITS, Limits
 from emeritus.access.members import Members, identity, stands_on
-from emeritus.access.policy import EVERY_RESIDENT, SCOPES, Admission, Scope, Standing, Tokens
+from emeritus.access.policy import EVERY_RESIDENT, SCOPES, Admission, Decision, Scope, Standing, Tokens
 from emeritus.acts import Actor, Acts, Draft, stamp, utc_now
 from emeritus.errors import BadName, InputError, NotFound
 from emeritus.records.database import Database
@@ -249,6 +249,10 @@ class Access:
     def holder(self, key: str | None, scope: Scope = "batch") -> tuple[str, str]:
         """Whose key this is: its prefix, and its grant or membership. Counts nothing. Raises BadKey, NotEntitled."""
         return self._gate.holder(key, scope)
+
+    def decide_person(self, account: str | None, resident: str) -> Decision:
+        """What the policy says of someone signed in (None: of nobody), limits aside. Admits and counts nothing."""
+        return self._gate.decide_person(None if account is None else identity(account), resident)
 
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what an admitted request used; None gives the request back. Only touches memory, and never raises."""

@@ -25,7 +25,7 @@ def add(
     ctx: typer.Context,
     name: Name,
     display: Annotated[str, typer.Option(help="Name shown.")] = "",
-    role: Annotated[str, typer.Option(help="steward, coder, reviewer or moderator.")] = "steward",
+    role: Annotated[str, typer.Option(help="steward, coder, reviewer, moderator or caller.")] = "steward",
     as_json: JsonFlag = False,
 ) -> None:
     """Add a person and print their one-time set-up link, which is shown only now and expires.
@@ -85,7 +85,7 @@ def password(
 def role(
     ctx: typer.Context,
     name: Name,
-    new: Annotated[str, typer.Argument(metavar="ROLE", help="steward, coder, reviewer or moderator.")],
+    new: Annotated[str, typer.Argument(metavar="ROLE", help="steward, coder, reviewer, moderator or caller.")],
     as_json: JsonFlag = False,
 ) -> None:
     """Give a person another role, from their next request on.

@@ -89,6 +89,7 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starl
 
     from emeritus.gateway.app import build_gateway
     from emeritus.gateway.backend import Limits
+    from emeritus.gateway.conversations import Conversations
     from emeritus.gateway.house import House as GatewayHouse
     from emeritus.web.console.desk import Desk
     from emeritus.web.house import House as SiteHouse
@@ -110,6 +111,7 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starl
                 await asyncio.to_thread(schedule.stop)
             await app.close_residency()
 
-    gateway = build_gateway(GatewayHouse(app, app.settings.base_url or url), Limits.of(app.settings), app.answering)
-    site = build_site(SiteHouse(app), Desk.of(app), app.reviving.house)
+    behind, limits = GatewayHouse(app, app.settings.base_url or url), Limits.of(app.settings)
+    gateway = build_gateway(behind, limits, app.answering)
+    site = build_site(SiteHouse(app), Desk.of(app), app.reviving.house, Conversations(behind, limits))
     return Starlette(routes=[Mount("/v1", gateway), Mount("/", site)], lifespan=lifespan)

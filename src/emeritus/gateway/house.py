@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 
-from emeritus.access.policy import Admission, Tokens
+from emeritus.access.policy import Admission, Decision, Tokens
 from emeritus.app import App
 from emeritus.engines.base import Awake
 from emeritus.errors import BrownedOut
@@ -35,6 +35,17 @@ class House:
     def admit(self, key: str | None, resident: str) -> Admission:
         """Admit one request and count it."""
         admission = self._app.access.check(key, resident)
+        self._refuse_brown_out(admission)
+        return admission
+
+    def decide_person(self, account: str | None, resident: str) -> Decision:
+        """Whether someone may call a resident, limits aside; counts nothing."""
+        return self._app.access.decide_person(account, resident)
+
+    def admit_person(self, account: str | None, resident: str) -> Admission:
+        """Admit someone signed in, or (None) a reader who is not, as `admit` does."""
+        access = self._app.access
+        admission = access.check(None, resident) if account is None else access.check_person(account, resident)
         self._refuse_brown_out(admission)
         return admission
 

@@ -18,7 +18,7 @@ from emeritus.gateway.backend import Limits
 from emeritus.gateway.calls import Said
 from emeritus.gateway.connection import CallerGone, while_connected
 from emeritus.gateway.faults import log_fault
-from emeritus.gateway.wording import Face, Rendering
+from emeritus.gateway.wording import Refusing, Rendering
 
 QUEUED_PIECES = 64  # produced and not sent yet
 
@@ -77,7 +77,7 @@ class StreamedAnswer:
         self,
         pieces: AsyncGenerator[Said, None],
         rendering: Rendering,
-        face: Face,
+        face: Refusing,
         headers: Mapping[str, str],
         limits: Limits,
     ) -> None:

@@ -54,7 +54,14 @@ Render = Callable[[ModelInfo], Rendering]
 Parse = Callable[[bytes], tuple[Call, Render]]  # raises BadRequest with the field in `facts["param"]`
 
 
-class Face(Protocol):
+class Refusing(Protocol):
+    """How an error is answered."""
+
+    def refuse(self, error: EmeritusError, status: int | None = None) -> Response:
+        """The response that answers an error; `status` where it is not the error's own."""
+
+
+class Face(Refusing, Protocol):
     """What all endpoints of one vendor have in common."""
 
     def claims(self, path: str, headers: Headers) -> bool:
@@ -68,9 +75,6 @@ class Face(Protocol):
 
     def limits(self, limits: Sequence[LimitState]) -> Mapping[str, str]:
         """The headers that tell a caller what is left of its limits."""
-
-    def refuse(self, error: EmeritusError, status: int | None = None) -> Response:
-        """The response that answers an error; `status` where it is not the error's own."""
 
     def models(self, infos: Sequence[ModelInfo], request: Request) -> Response:
         """The list of residents."""

@@ -25,7 +25,8 @@ from emeritus.records.tables import Person, SignIn
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
 
-ROLES = ("steward", "coder", "reviewer", "moderator")
+ROLES = ("steward", "coder", "reviewer", "moderator")  # those who work in the home
+CALLER = "caller"  # someone who may sign in and call models, and works on nothing
 SETUP_DAYS = 7  # how long a set-up token works
 MIN_PASSWORD, MAX_PASSWORD = 12, 1024  # characters; the upper bound keeps a huge password from costing a huge hash
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}", re.ASCII)
@@ -165,8 +166,8 @@ class People:
 
 
 def _check_role(role: str) -> None:
-    if role not in ROLES:
-        raise InputError(f"{role!r} is no role; use one of: {', '.join(ROLES)}")
+    if role not in (*ROLES, CALLER):
+        raise InputError(f"{role!r} is no role; use one of: {', '.join((*ROLES, CALLER))}")
 
 
 def _check_password(password: str) -> None:

@@ -86,9 +86,21 @@ def page(request: Request, template: str, *, status: int = 200, **values: Any) -
     html = (
         environment()
         .get_template(template)
-        .render(settings=reader.settings, base=base_url(request), path=request.url.path, now=reader.now(), **values)
+        .render(
+            settings=reader.settings,
+            talks=talking(request),
+            base=base_url(request),
+            path=request.url.path,
+            now=reader.now(),
+            **values,
+        )
     )
     return HTMLResponse(html, status_code=status)
+
+
+def talking(request: Request) -> bool:
+    """Whether people can talk with residents on this site."""
+    return getattr(request.app.state, "talks", None) is not None
 
 
 @lru_cache(maxsize=1)

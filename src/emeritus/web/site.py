@@ -36,6 +36,8 @@ from emeritus.web import (
     verify,
     words,
 )
+from emeritus.web.chat.backend import Talks
+from emeritus.web.chat.routes import chat_routes
 from emeritus.web.console.desk import Desk
 from emeritus.web.console.routes import console_routes
 from emeritus.web.reader import SiteReader, reader_of
@@ -43,20 +45,27 @@ from emeritus.web.rendering import STATIC, page
 from emeritus.web.security import SecurityHeaders
 
 _log = logging.getLogger(__name__)
+_NOT_FOR_CRAWLERS = ("/v1/", "/console", "/chat", "/acknowledge")
 _STATIC_TYPES = {
     "site.css": "text/css",
     "console.css": "text/css",
     "coding.js": "text/javascript",
+    "chat.css": "text/css",
+    "chat.js": "text/javascript",
     "mark.svg": "image/svg+xml",
 }
 
 
 def build_site(
-    reader: SiteReader, desk: Desk | None = None, house: Callable[[], HouseStatus | None] = lambda: None
+    reader: SiteReader,
+    desk: Desk | None = None,
+    house: Callable[[], HouseStatus | None] = lambda: None,
+    talks: Talks | None = None,
 ) -> Starlette:
     """The site over a reader, to be mounted at `/` (its links are absolute paths); with a desk also the console.
 
-    `house` tells how those are who answer, for the check of health; None: nobody was asked for.
+    With `talks` as well people can talk with residents. `house` tells how those are who answer, for the check of
+    health; None: nobody was asked for.
     """
     site = Starlette(
         routes=[
@@ -106,6 +115,7 @@ def build_site(
             Route("/robots.txt", robots),
             Route("/static/{name}", static),
             *(console_routes() if desk is not None else ()),
+            *(chat_routes() if desk is not None and talks is not None else ()),
         ],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={EmeritusError: emeritus_error, HTTPException: http_error, Exception: unexpected},
@@ -113,6 +123,7 @@ def build_site(
     site.state.reader = reader
     site.state.desk = desk
     site.state.house = house
+    site.state.talks = talks
     return site
 
 
@@ -134,7 +145,7 @@ def health(request: Request) -> Response:
 
 def robots(request: Request) -> Response:
     """Everything public may be read by anyone; the API is not for crawlers."""
-    return PlainTextResponse("User-agent: *\nDisallow: /v1/\nDisallow: /console\nDisallow: /acknowledge\n")
+    return PlainTextResponse("User-agent: *\n" + "".join(f"Disallow: {each}\n" for each in _NOT_FOR_CRAWLERS))
 
 
 def static(request: Request) -> Response:

@@ -72,7 +72,7 @@ async def set_up(request: Request) -> Response:
 def sign_out(call: Call) -> Response:
     """`/console/sign-out`: ends this session."""
     call.desk.sign_ins.sign_out(call.request.cookies[SESSION_COOKIE])
-    response = see("/console/sign-in")
+    response = see(_within(call.form.get("next"), "/console/sign-in"))
     drop_cookie(call.request, response, SESSION_COOKIE)
     return response
 
@@ -96,10 +96,10 @@ def _chosen(form: Form) -> str:
     return form.get("password")
 
 
-def _within(address: str) -> str:
-    """An address inside the console; anything else leads to its home, never to another site."""
-    inside = address == "/console" or address.startswith(("/console/", "/console?"))
-    return address if inside and "\\" not in address and address.isprintable() else "/console"
+def _within(address: str, otherwise: str = "/console") -> str:
+    """An address inside the console or the chat; anything else leads to `otherwise`, never to another site."""
+    inside = address in ("/console", "/chat") or address.startswith(("/console/", "/console?", "/chat/"))
+    return address if inside and "\\" not in address and address.isprintable() else otherwise
 
 
 def _form_page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:

@@ -109,10 +109,10 @@ def fresh_cookie() -> str:
 def set_cookie(request: Request, response: Response, name: str, value: str, seconds: int | None) -> None:
     """Give the browser a cookie that scripts cannot read and other sites cannot make it send with a form."""
     secure = base_url(request).startswith("https://")
-    response.set_cookie(name, value, max_age=seconds, path="/console", secure=secure, httponly=True, samesite="lax")
+    response.set_cookie(name, value, max_age=seconds, path="/", secure=secure, httponly=True, samesite="lax")
 
 
 def drop_cookie(request: Request, response: Response, name: str) -> None:
     """Take a cookie back."""
     secure = base_url(request).startswith("https://")
-    response.delete_cookie(name, path="/console", secure=secure, httponly=True, samesite="lax")
+    response.delete_cookie(name, path="/", secure=secure, httponly=True, samesite="lax")

@@ -19,7 +19,7 @@ from starlette.routing import Route
 
 from emeritus.acts import Actor
 from emeritus.errors import EmeritusError, NotYourRole
-from emeritus.people.accounts import ROLES
+from emeritus.people.accounts import CALLER, ROLES
 from emeritus.people.signins import Visitor
 from emeritus.statuses import http_status
 from emeritus.web.console.desk import Desk, desk_of
@@ -28,6 +28,7 @@ from emeritus.web.rendering import page
 from emeritus.web.security import CONTENT_SECURITY_POLICY
 
 EVERYONE = ROLES
+ANYONE = (*ROLES, CALLER)
 STEWARD = "steward"
 _WITH_SCRIPT = f"{CONTENT_SECURITY_POLICY}; script-src 'self'"
 

@@ -16,7 +16,7 @@ from emeritus.web.console import (
     reviewing,
     settling,
 )
-from emeritus.web.console.gate import STEWARD, console_route, open_route
+from emeritus.web.console.gate import ANYONE, STEWARD, console_route, open_route
 
 
 def console_routes() -> list[Route]:
@@ -24,8 +24,8 @@ def console_routes() -> list[Route]:
     return [
         open_route("/console/sign-in", account.sign_in),
         open_route("/console/set-up", account.set_up),
-        console_route("/console/sign-out", account.sign_out, methods="POST"),
-        console_route("/console/account", account.account),
+        console_route("/console/sign-out", account.sign_out, ANYONE, methods="POST"),
+        console_route("/console/account", account.account, ANYONE),
         console_route("/console", home.home, methods="GET"),
         console_route("/console/callers", calling.index, (STEWARD,), methods="GET"),
         console_route("/console/callers/{name}", calling.one, (STEWARD,)),

@@ -1,0 +1,1 @@
+"""The chat page: people talk with retired models, and nothing of it is kept."""

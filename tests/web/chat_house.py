@@ -20,7 +20,7 @@ from emeritus.acts import Actor
 from emeritus.app import App
 from emeritus.cli.serve import build
 from emeritus.lifecycle.service import Registration
-from emeritus.residency.wakes import OK, Woke
+from emeritus.residency.wakes import OK, WakeLog, Woke
 from emeritus.settings import Settings
 
 STEWARD = Actor("stella")
@@ -50,8 +50,9 @@ def open_house(folder: Path, **settings: Any) -> App:
             Registration(name, title=title, engine="scripted", options=script, weights_held=False), STEWARD
         )
         app.access.set_tier(name, standing, "A test.", STEWARD)
-    app.wakes.record(Woke("lantern-1", app.acts.now, 2.0, "upstream", OK))
-    app.wakes.close()  # until it is written
+    wakes = WakeLog(app.database)
+    wakes.record(Woke("lantern-1", app.acts.now, 2.0, "upstream", OK))
+    wakes.close()  # until it is written
     app.access.set_plan("paid", PlanTerms("All paid users", limits=Limits(requests_per_day=40)), "A test.", STEWARD)
     app.access.set_plan("few", PlanTerms("Few", limits=Limits(requests_per_day=1)), "A test.", STEWARD)
     for name, plan in (("paula", "paid"), ("fay", "few"), ("nora", None)):

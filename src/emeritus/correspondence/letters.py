@@ -117,9 +117,8 @@ class Letters:
         with self._kept.database.reading() as session:
             rows = list(session.scalars(query))
             ids = [row.id for row in rows]
-            states = dict(
-                session.execute(select(BatchLine.batch, BatchLine.state).where(BatchLine.batch.in_(ids))).tuples()
-            )
+            lines = session.execute(select(BatchLine.batch, BatchLine.state).where(BatchLine.batch.in_(ids)))
+            states = {batch: state for batch, state in lines}  # noqa: C416 (a Row is no pair to mypy)
             views = batch_views(session, rows)
         return [
             LetterView(

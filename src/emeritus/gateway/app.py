@@ -87,7 +87,7 @@ def build_gateway(backend: GatewayBackend, limits: Limits, answering: Answering 
         Route("/models", models, methods=["GET"]),
         Route("/models/{name:path}", model, methods=["GET"]),
         *openai.routes(gate, post),
-        *anthropic.routes(gate),
+        *anthropic.routes(gate, post),
     ]
     gateway = Starlette(
         routes=routes, exception_handlers={EmeritusError: on_error, HTTPException: on_http, Exception: on_fault}

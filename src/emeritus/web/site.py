@@ -29,6 +29,7 @@ from emeritus.web import (
     equity,
     essays,
     interviews,
+    letters,
     register,
     residents,
     safety,
@@ -77,6 +78,9 @@ def build_site(
             Route("/about", register.about),
             Route("/access", access.figures),
             Route("/access/requests/{secret}", access.status, methods=["GET", "POST"]),
+            Route("/letters/{secret}", letters.letter, methods=["GET", "POST"]),
+            Route("/console/letters/{name}", letters.write, methods=["GET", "POST"]),  # where browsers send the sign-in
+            Route("/residents/{name}/letter", letters.write, methods=["GET", "POST"]),
             Route("/residents/{name}/access", access.ask, methods=["GET", "POST"]),
             Route("/residents/{name}", residents.resident),
             Route("/residents/{name}/report", residents.report),

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from emeritus.access.requests.service import Requests
+from emeritus.answering import Answering
 from emeritus.corner.service import Corner
 from emeritus.errors import NotFound
 from emeritus.interview.coding.rounds import CodingRounds
@@ -38,6 +39,7 @@ class Desk:
     notices: Notifying
     studying: Studying
     requests: Requests
+    answering: Answering
     cost_of: Callable[[str], dict[str, Any]]
 
     @classmethod
@@ -54,6 +56,7 @@ class Desk:
             app.lifecycle.notices,
             app.studying,
             app.requests,
+            app.answering,
             app.retirement.cost_of,
         )
 

@@ -66,7 +66,7 @@ class Reviving:
 
         with self._database.reading() as session:
             remembered = expected_wakes(session)
-        effects = Effects(self.open_engine, self._need_of, self._canary, self._woke)
+        effects = Effects(self.open_engine, self.need_of, self._canary, self._woke)
         return Residency(effects, limits_of(self._settings), load_seconds=remembered)
 
     @asynccontextmanager
@@ -155,10 +155,14 @@ class Reviving:
         if OTHERWISE not in name:  # what is woken to capture a reference has none to be compared with
             await self._drills.canary(name, engine)
 
-    def _need_of(self, name: str) -> Need:
+    def need_of(self, name: str) -> Need:
+        """The room a resident takes awake, in bytes by place. Raises NotFound, BadSettings."""
+        from emeritus.engines.open import ELSEWHERE
+
         name = name.partition(OTHERWISE)[0]
-        weights = self._vault.manifest(name).total_bytes if self._resident(name).weights_held else 0
-        return need_of(name, weights, self._settings)
+        row = self._resident(name)
+        here = row.weights_held and row.engine["kind"] not in ELSEWHERE
+        return need_of(name, self._vault.manifest(name).total_bytes if here else 0, self._settings)
 
     def _resident(self, name: str) -> Resident:
         with self._database.reading() as session:

@@ -15,6 +15,7 @@ from emeritus.errors import BadSettings, Busy
 from emeritus.lifecycle.registration import Registration
 from emeritus.preservation import certificate, queries
 from emeritus.preservation.queries import PreservationState
+from emeritus.records.tables import Resident
 from emeritus.reviving import OTHERWISE
 from emeritus.settings import load as settings
 from emeritus.testing.model import random_model
@@ -136,3 +137,12 @@ async def test_options_for_all_embedded_engines(home: Home, monkeypatch: pytest.
         async with app.residency.awake(NAME, wait_s=60):
             pass
     await app.close_residency()
+
+
+async def test_what_runs_elsewhere_takes_no_room_here(home: Home) -> None:
+    """A resident whose model runs in a cluster is held without a byte of this machine's budget."""
+    app = home()
+    assert app.reviving.need_of(NAME) == {"host": app.vault.manifest(NAME).total_bytes}
+    with app.database.session() as session:
+        session.get_one(Resident, NAME).engine = {"kind": "ray", "options": {}}
+    assert app.reviving.need_of(NAME) == {}

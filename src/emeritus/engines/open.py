@@ -24,6 +24,7 @@ KINDS: Mapping[str, tuple[str, str]] = {
     "ray": ("emeritus.engines.ray", "RayOptions"),
     "scripted": ("emeritus.engines.scripted", "ScriptedOptions"),
 }
+ELSEWHERE = frozenset({"upstream", "ray"})  # kinds whose models take none of this machine's memory
 # How the names of flags and variables that carry a secret end: --api-key, HF_TOKEN; not --max-num-batched-tokens.
 _SECRET = re.compile(r"((api|access)[-_]?key|token|secret|password)(=|$)", re.IGNORECASE)
 

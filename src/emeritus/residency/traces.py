@@ -87,7 +87,8 @@ def steady(name: str, per_second: float, arrivals: Arrivals) -> Iterable[Call]:
     chance = random.Random(f"{arrivals.seed}/{name}")
     shape = arrivals.variation**-2
     scale = 1 / (per_second * shape)
-    at = chance.gammavariate(shape, scale) * chance.random()  # the trace begins somewhere within a gap
+    # The trace begins somewhere within a gap, and a long gap is likelier to be met: its length is Gamma(shape + 1).
+    at = chance.gammavariate(shape + 1, scale) * chance.random()
     while at < arrivals.seconds:
         answer_s = min(chance.expovariate(1 / arrivals.answer_s), 4 * arrivals.answer_s) if arrivals.answer_s else 0.0
         yield Call(at, name, answer_s)

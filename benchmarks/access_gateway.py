@@ -27,6 +27,7 @@ from benchmarks.access_traffic import FEW, MANY, MODEL, Callers, Traffic, backen
 from benchmarks.metric import Metric, Options
 from benchmarks.vault_zipnn import environment
 
+NAMES = ("overhead_p50_vs_litellm", "rps_vs_litellm_c32", "sse_events_vs_litellm")
 PACKAGES = ("litellm[proxy]==1.106.2",)
 ROUNDS, SECONDS = 5, 2.0  # of each kind of traffic, for each side
 READY_S = 120.0
@@ -57,7 +58,7 @@ Server = tuple[int, str]  # port, key
 
 
 def measure(options: Options) -> list[Metric]:
-    """The three ratios; both sides' figures beside them."""
+    """The three ratios, both sides' figures beside them; all missing where a side does not start or answers wrongly."""
     rounds, seconds = options.of(ROUNDS, 2), max(0.3, SECONDS * options.scale)
     with ExitStack() as stack:
         behind = stack.enter_context(backend())
@@ -65,25 +66,33 @@ def measure(options: Options) -> list[Metric]:
         try:
             sides["litellm"] = stack.enter_context(_litellm(behind))
         except (OSError, subprocess.CalledProcessError, RuntimeError) as error:
-            names = ("overhead_p50_vs_litellm", "rps_vs_litellm_c32", "sse_events_vs_litellm")
-            return [Metric.missing(name, f"LiteLLM cannot be installed or started: {error}") for name in names]
+            return [Metric.missing(name, f"LiteLLM cannot be installed or started: {error}") for name in NAMES]
         callers = Callers()
         stack.callback(callers.close)
-        found = _rounds(sides, callers, rounds, seconds)
+        try:
+            found = _rounds(sides, callers, rounds, seconds)
+        except RuntimeError as error:
+            return [Metric.missing(name, str(error)) for name in NAMES]
     return [_overhead(found["alone"]), *_rates(found)]
 
 
 def _rounds(
     sides: dict[str, Server], callers: Callers, rounds: int, seconds: float
 ) -> dict[str, dict[str, list[dict[str, Any]]]]:
-    """Kind of traffic -> side -> what each round found; the first round of all warms both up and is not kept."""
+    """Kind of traffic -> side -> what each round found; the first round of all warms both up and is not kept.
+
+    Raises RuntimeError that names the side whose answer was wrong or did not come.
+    """
     kinds = {"alone": (1, False, FEW), "together": (32, False, FEW), "streams": (8, True, MANY)}
     found: dict[str, dict[str, list[dict[str, Any]]]] = {kind: {side: [] for side in sides} for kind in kinds}
     for number in range(rounds + 1):
         for kind, (count, stream, words) in kinds.items():
             for side, (port, key) in sides.items():
                 asked = request("/v1/chat/completions", key, stream=stream, port=port)
-                given = callers.run(Traffic(port, asked, count, seconds if number else 0.5, words))
+                try:
+                    given = callers.run(Traffic(port, asked, count, seconds if number else 0.5, words))
+                except (RuntimeError, OSError, EOFError) as error:
+                    raise RuntimeError(f"{side}, {kind}: {error!r}") from error
                 if number:
                     found[kind][side].append(given)
     return found
@@ -97,11 +106,13 @@ def _overhead(found: dict[str, list[dict[str, Any]]]) -> Metric:
     }
     ours, theirs = medians["ours"] - medians["backend"], medians["litellm"] - medians["backend"]
     beside = {f"{side}, ms": value for side, value in medians.items()} | {"LiteLLM": PACKAGES[0]}
-    return Metric("overhead_p50_vs_litellm", ours / theirs, high=0.1, beside=beside)
+    if theirs <= 0:
+        return Metric.missing(NAMES[0], "LiteLLM was not slower than the backend behind it")
+    return Metric(NAMES[0], ours / theirs, high=0.1, beside=beside)
 
 
 def _rates(found: dict[str, dict[str, list[dict[str, Any]]]]) -> Iterator[Metric]:
-    for kind, name, low in (("together", "rps_vs_litellm_c32", 15.0), ("streams", "sse_events_vs_litellm", 20.0)):
+    for kind, name, low in (("together", NAMES[1], 15.0), ("streams", NAMES[2], 20.0)):
         what = "words" if kind == "streams" else "times"
         rates = {
             side: [_count(each[what]) / each["seconds"] for each in rounds] for side, rounds in found[kind].items()

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from typing import Any
 
-MODEL, WORD = "bench", "word "
+MODEL, WORD = "bench", "word"
 FEW, MANY = 8, 512  # words of an answer: of one that is timed as a whole, of one whose events are counted
+PATIENCE_S = 60.0  # past the time that traffic was to last
 _USAGE = {"prompt_tokens": 9, "completion_tokens": 0, "total_tokens": 9}
 
 
@@ -59,8 +60,10 @@ class Callers:
         theirs.close()
 
     def run(self, traffic: Traffic) -> dict[str, Any]:
-        """Seconds of every answer, how long it all took, words that came. Raises RuntimeError for a wrong answer."""
+        """Every answer's seconds, the time it all took, words that came. Raises RuntimeError for a wrong answer."""
         self._pipe.send(traffic)
+        if not self._pipe.poll(traffic.seconds + PATIENCE_S):
+            raise RuntimeError(f"port {traffic.port} leaves a request without an answer for {PATIENCE_S:g} s")
         found = self._pipe.recv()
         if isinstance(found, str):
             raise RuntimeError(found)
@@ -69,7 +72,7 @@ class Callers:
     def close(self) -> None:
         """End the process."""
         self._pipe.close()
-        self._process.join(10)
+        self._process.join(2)
         self._process.kill()
 
 
@@ -81,7 +84,7 @@ class _Caller(asyncio.Protocol):
         self._until = until
         self._times = times
         self._read = bytearray()
-        self._whole = 0  # length of the answer, where it was announced
+        self._whole = 0  # length of the answer, head and all; -1: it comes in chunks; 0: its head is not all there
         self.over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def connection_made(self, transport: Any) -> None:
@@ -97,15 +100,15 @@ class _Caller(asyncio.Protocol):
             if head < 0:
                 return
             said = bytes(self._read[:head]).lower()
-            at = said.find(b"content-length:")
-            self._whole = -1 if at < 0 else head + 4 + int(said[at + 15 :].split(b"\r\n")[0])
+            at = said.find(b"\r\ncontent-length:")  # from its line's start: proxies pass on `x-content-length` and such
+            self._whole = -1 if at < 0 else head + 4 + int(said[at + 17 :].split(b"\r\n")[0])
         ended = self._read.endswith(b"\r\n0\r\n\r\n") if self._whole < 0 else len(self._read) >= self._whole
         if not ended:
             return
         now = time.perf_counter()
         self._times.append(now - self._sent)
         if not self._read.startswith(b"HTTP/1.1 200") or self._read.count(WORD.encode()) != self._traffic.words:
-            self._end(RuntimeError(f"a wrong answer: {bytes(self._read[:2000])!r}"))
+            self._end(RuntimeError(f"a wrong answer: {_both_ends(self._read)}"))
         elif now < self._until:
             self._send()
         else:
@@ -113,8 +116,8 @@ class _Caller(asyncio.Protocol):
 
     def connection_lost(self, error: Exception | None) -> None:
         """It should have stayed open."""
-        said = bytes(self._read[:500])
-        self._end(error or RuntimeError(f"port {self._traffic.port} closed the connection after {said!r}"))
+        said = _both_ends(self._read)
+        self._end(error or RuntimeError(f"port {self._traffic.port} closed the connection after {said}"))
 
     def _send(self) -> None:
         self._read.clear()
@@ -132,6 +135,11 @@ class _Caller(asyncio.Protocol):
         self._transport.close()
 
 
+def _both_ends(read: bytearray) -> str:
+    """How an answer begins and ends: an error within a stream is its last event."""
+    return repr(bytes(read)) if len(read) < 800 else f"{bytes(read[:300])!r} ... {bytes(read[-500:])!r}"
+
+
 def _call(pipe: Connection) -> None:
     while True:
         try:
@@ -141,7 +149,7 @@ def _call(pipe: Connection) -> None:
         try:
             pipe.send(asyncio.run(_traffic(traffic)))
         except (RuntimeError, OSError) as error:
-            pipe.send(str(error))
+            pipe.send(str(error) or repr(error))
 
 
 async def _traffic(traffic: Traffic) -> dict[str, Any]:
@@ -152,7 +160,9 @@ async def _traffic(traffic: Traffic) -> dict[str, Any]:
         await loop.create_connection(lambda: _Caller(traffic, until, times), "127.0.0.1", traffic.port)
         for _ in range(traffic.callers)
     ]
-    await asyncio.gather(*(caller.over for _, caller in made))
+    for end in await asyncio.gather(*(caller.over for _, caller in made), return_exceptions=True):
+        if isinstance(end, BaseException):
+            raise end
     spent = time.perf_counter() - started
     return {"times": times, "seconds": spent, "words": len(times) * traffic.words}
 
@@ -199,10 +209,13 @@ def _said(stream: bool, words: int) -> bytes:
     base = {"id": "chatcmpl-1", "created": 1, "model": MODEL}
     used = {**_USAGE, "completion_tokens": words, "total_tokens": 9 + words}
     if not stream:
-        message = {"role": "assistant", "content": WORD * words}
+        message = {"role": "assistant", "content": f"{WORD} " * words}
         choices = [{"index": 0, "message": message, "finish_reason": "stop"}]
         return json.dumps({**base, "object": "chat.completion", "choices": choices, "usage": used}).encode()
-    deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}, *[{"content": WORD}] * words, {}]
+    spoken = [
+        {"content": f"{WORD}{number % 10} "} for number in range(words)
+    ]  # LiteLLM ends a stream that repeats itself
+    deltas: list[dict[str, str]] = [{"role": "assistant", "content": ""}, *spoken, {}]
     events: list[dict[str, Any]] = [
         {"choices": [{"index": 0, "delta": delta, "finish_reason": None if delta else "stop"}]} for delta in deltas
     ]

@@ -223,6 +223,32 @@ class Settings(BaseSettings):
     )
     mail_from: str = Field("emeritus@localhost", description="Sender address of notices.")
 
+    oidc_issuer: str = Field(
+        "", description="Issuer of the OpenID Connect provider people may sign in at; empty: local accounts alone."
+    )
+    oidc_client_id: str = Field("", description="This site's client id at that provider.")
+    oidc_client_secret: SecretStr = Field(
+        SecretStr(""), description="This site's client secret there; better in the environment or in a file."
+    )
+    oidc_client_secret_file: str = Field("", description="File with that secret, instead.")
+    oidc_name: str = Field("", description="The provider's name on the sign-in page; empty: its host.")
+    oidc_scopes: str = Field("openid email profile", description="Scopes asked for, separated by spaces.")
+    oidc_plan_claim: str = Field(
+        "", description="Claim that says to which plans someone belongs, such as `groups` or `realm_access.roles`."
+    )
+    oidc_plans: str = Field(
+        "", description='Plans by that claim\'s values, as a JSON object such as {"subscribers": "paid"}.'
+    )
+    oidc_role_claim: str = Field(
+        "", description="Claim that gives someone a role here; empty: whoever signs in there is a caller."
+    )
+    oidc_roles: str = Field(
+        "", description='Roles by that claim\'s values, as a JSON object such as {"staff": "steward"}.'
+    )
+    oidc_domains: str = Field(
+        "", description="Domains of verified addresses that may sign in there, separated by commas; empty: all."
+    )
+
     scrub_cron: str = Field("17 3 * * *", description="When `serve` scrubs the vault (cron, UTC).")
     scrub_bytes_per_day: int = Field(
         0, ge=0, description="Bytes of the vault that scrubs read in a day, the longest unread first; 0 means all."
@@ -257,7 +283,9 @@ class Settings(BaseSettings):
         "warning", description="Least severe log line printed."
     )
 
-    @field_validator("second_configuration", "engine_options", "device_budgets", "resident_bytes")
+    @field_validator(
+        "second_configuration", "engine_options", "device_budgets", "resident_bytes", "oidc_plans", "oidc_roles"
+    )
     @classmethod
     def _an_object(cls, value: str) -> str:
         try:

@@ -32,6 +32,7 @@ HTTP_STATUS: dict[type[errors.EmeritusError], int] = {
     errors.AccessError: 403,
     errors.BadKey: 401,
     errors.BadSignIn: 401,
+    errors.SignInUnavailable: 503,
     errors.QuotaExceeded: 429,
     errors.TooManyTries: 429,
     errors.OutsideHours: 503,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -105,6 +105,24 @@ class Members:
             if row is None:
                 raise NotFound(f"{who!r} does not belong to the plan {plan!r}")
             row.ended_at = row.ended_at or stamp(self._clock())
+            changed(session)
+        self._known.forget()
+
+    def told(self, who: str, plans: Collection[str], among: Collection[str], source: str) -> None:
+        """Have someone belong to `plans` of `among`, and to none of the others that the same source told before.
+
+        What others have given or imported stays as it is. A plan that is not there is left out.
+        """
+        with self._database.session() as session:
+            for plan in sorted(among):
+                row = session.scalars(_of(plan, identity(who))).first()
+                theirs = row is None or row.source == source or row.ended_at is not None
+                if not theirs or session.get(Plan, plan) is None:
+                    continue
+                if plan in plans:
+                    self._put(session, plan, identity(who), None, source)
+                elif row is not None:
+                    row.ended_at = row.ended_at or stamp(self._clock())
             changed(session)
         self._known.forget()
 

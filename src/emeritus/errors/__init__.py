@@ -15,6 +15,7 @@ from emeritus.errors.access import (
     NotYourRole,
     OutsideHours,
     QuotaExceeded,
+    SignInUnavailable,
     TooManyTries,
 )
 from emeritus.errors.base import EmeritusError, walk
@@ -115,6 +116,7 @@ __all__ = [
     "QuotaExceeded",
     "RequestTooLarge",
     "RuleError",
+    "SignInUnavailable",
     "SigningKeyUnusable",
     "StatementTooLarge",
     "StoreError",

@@ -47,6 +47,13 @@ class BadSignIn(AccessError):
     default_remedy = "Check the name and the password; a steward can issue a new set-up token."
 
 
+class SignInUnavailable(AccessError):
+    """The provider that people sign in at does not answer, or not as it should."""
+
+    code, title = "EM609", "The sign-in provider does not answer"
+    default_remedy = "Try again in a moment; local accounts sign in with their password all the same."
+
+
 class NotYourRole(AccessError):
     """The person signed in has another role than the page or the act is for."""
 

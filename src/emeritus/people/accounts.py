@@ -20,10 +20,13 @@ from sqlalchemy.exc import IntegrityError
 
 from emeritus.errors import AlreadyExists, BadName, BadSignIn, InputError, NotFound
 from emeritus.records.database import Database
-from emeritus.records.tables import Person, SignIn
+from emeritus.records.tables import Person, PersonIdentity, SignIn
+from emeritus.records.upsert import insert_for
 
 if TYPE_CHECKING:
     from argon2 import PasswordHasher
+
+    from emeritus.people.oidc import Identity
 
 ROLES = ("steward", "coder", "reviewer", "moderator")  # those who work in the home
 CALLER = "caller"  # someone who may sign in and call models, and works on nothing
@@ -126,6 +129,42 @@ class People:
         if _hasher().check_needs_rehash(known):
             self._change(name, ends_sessions=False, password_hash=_hasher().hash(password))
         return _shown(row)
+
+    def link(self, identity: Identity) -> str:
+        """The account known by an issuer and a subject, made at their first sign-in; its name.
+
+        An account that exists already is never taken for it, whatever its name or address. A role is changed only
+        where the provider's are mapped; a new account is otherwise a caller's. Raises InputError (no such role).
+        """
+        if identity.role is not None:
+            _check_role(identity.role)
+        moment = stamp(self._clock())
+        known = select(PersonIdentity.person).where(
+            PersonIdentity.issuer == identity.issuer, PersonIdentity.subject == identity.subject
+        )
+        name = "oidc-" + _digest(f"{identity.issuer}\n{identity.subject}")[:16]
+        with self._database.session() as session:
+            found = session.scalar(known)
+            if found is not None:
+                change = {"display": identity.display} | ({} if identity.role is None else {"role": identity.role})
+                session.execute(update(Person).where(Person.name == found).values(**change))
+                return found
+            made = insert_for(session, Person).values(
+                name=name,
+                display=identity.display,
+                role=identity.role or CALLER,
+                password_hash=None,
+                setup_sha256=None,
+                setup_expires=None,
+                created_at=moment,
+                disabled=False,
+            )
+            session.execute(made.on_conflict_do_nothing())  # two first sign-ins at once are one account
+            linked = insert_for(session, PersonIdentity).values(
+                issuer=identity.issuer, subject=identity.subject, person=name, linked_at=moment
+            )
+            session.execute(linked.on_conflict_do_nothing())
+        return name
 
     def set_role(self, name: str, role: str) -> None:
         """Give someone another role, from their next request on. Raises InputError, NotFound."""

@@ -11,12 +11,14 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 
+from emeritus.errors import BadSignIn
 from emeritus.people.accounts import People, now, stamp
+from emeritus.people.oidc import Identity
 from emeritus.people.throttle import Throttle
 from emeritus.records.database import Database
-from emeritus.records.tables import Person, SignIn
+from emeritus.records.tables import Person, PersonIdentity, SignIn
 
 SESSION_HOURS = 12
 TRIES = 5  # failures of one name from one address; of the name or the address alone, six times as many
@@ -54,6 +56,13 @@ class SignIns:
         self._tries.forget((name, address))
         return self._begin(name)
 
+    def sign_in_from(self, identity: Identity) -> tuple[str, str]:
+        """A new session for whoever a provider has signed in, and their account's name. Raises BadSignIn (disabled)."""
+        name = self._people.link(identity)
+        if self._people.find(name)["disabled"]:
+            raise BadSignIn("this account has been disabled", remedy="Ask a steward.")
+        return self._begin(name), name
+
     def who(self, token: str) -> Visitor | None:
         """Who holds this token, if it is in force and its person's account is."""
         with self._database.reading() as session:
@@ -61,7 +70,8 @@ class SignIns:
                 select(Person.name, Person.display, Person.role)
                 .join(SignIn, SignIn.person == Person.name)
                 .where(SignIn.sha256 == digest(token), SignIn.expires_at > stamp(self._clock()))
-                .where(Person.disabled.is_(False), Person.password_hash.is_not(None))
+                .where(Person.disabled.is_(False))
+                .where(or_(Person.password_hash.is_not(None), Person.name.in_(select(PersonIdentity.person))))
             ).first()
         return None if row is None else Visitor(row.name, row.display, row.role)
 

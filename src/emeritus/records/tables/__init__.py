@@ -37,7 +37,16 @@ from emeritus.records.tables.lifecycle import (
     Words,
 )
 from emeritus.records.tables.preservation import Calibration, Certificate, Check, KeyStatement, Preserved, Reference
-from emeritus.records.tables.private import NOT_REBUILT, HeldWords, Message, Person, ScrubMark, SignIn, Usage
+from emeritus.records.tables.private import (
+    NOT_REBUILT,
+    HeldWords,
+    Message,
+    Person,
+    PersonIdentity,
+    ScrubMark,
+    SignIn,
+    Usage,
+)
 from emeritus.records.tables.requests import AccessRequest, AccessStep
 from emeritus.records.tables.residency import Wake
 from emeritus.records.tables.safety import SafetyMeasurement, SafetyPlan, SafetySession
@@ -81,6 +90,7 @@ __all__ = [
     "Message",
     "Notice",
     "Person",
+    "PersonIdentity",
     "Plan",
     "PlanMember",
     "Policy",

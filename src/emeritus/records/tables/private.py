@@ -22,6 +22,16 @@ class Person(Base):
     disabled: Mapped[bool] = mapped_column(Boolean, default=False)
 
 
+class PersonIdentity(Base):
+    """By which issuer and subject (OpenID Connect) an account is known; never by an address."""
+
+    __tablename__ = "identities"
+    issuer: Mapped[str] = mapped_column(String(500), primary_key=True)
+    subject: Mapped[str] = mapped_column(String(255), primary_key=True)
+    person: Mapped[str] = mapped_column(ForeignKey("people.name"), index=True)
+    linked_at: Mapped[str]
+
+
 class SignIn(Base):
     """Someone who is signed in: the SHA-256 of the cookie's token, and when it ends."""
 
@@ -83,7 +93,7 @@ class ScrubMark(Base):
 
 NOT_REBUILT = frozenset(
     {
-        *("held_words", "people", "sign_ins", "coding_drafts", "usage", "outbox", "scrub_marks", "wakes"),
+        *("held_words", "people", "identities", "sign_ins", "coding_drafts", "usage", "outbox", "scrub_marks", "wakes"),
         *("api_keys", "plan_members", "budgets", "access_version"),
         *("correspondence_files", "correspondence_batches", "correspondence_lines"),
     }

@@ -32,17 +32,17 @@ from emeritus.web.rendering import page
 async def sign_in(request: Request) -> Response:
     """`/console/sign-in`: name and password. An unknown name and a wrong password get the same answer."""
     desk = desk_of(request)
-    following = _within(request.query_params.get("next", ""))
+    following = within(request.query_params.get("next", ""))
     if request.method != "POST":
-        return _form_page(request, "sign-in.html", following=following, name="", error=None)
+        return form_page(request, "sign-in.html", following=following, name="", error=None)
     form = await read_form(request)
-    following = _within(form.get("next"))
+    following = within(form.get("next"))
     address = request.client.host if request.client else ""
     try:
         check_token(form, request.cookies.get(FORM_COOKIE))
         token = await run_in_threadpool(desk.sign_ins.sign_in, form.get("name").strip(), form.get("password"), address)
     except EmeritusError as error:
-        return _refused(request, "sign-in.html", error, following=following, name=form.get("name")[:64])
+        return refused(request, "sign-in.html", error, following=following, name=form.get("name")[:64])
     response = see(following)
     set_cookie(request, response, SESSION_COOKIE, token, SESSION_HOURS * 3600)
     drop_cookie(request, response, FORM_COOKIE)
@@ -54,7 +54,7 @@ async def set_up(request: Request) -> Response:
     desk = desk_of(request)
     if request.method != "POST":
         given = request.query_params
-        return _form_page(
+        return form_page(
             request, "set-up.html", name=given.get("name", ""), token=given.get("token", ""), bounds=_BOUNDS, error=None
         )
     form = await read_form(request)
@@ -63,8 +63,8 @@ async def set_up(request: Request) -> Response:
         check_token(form, request.cookies.get(FORM_COOKIE))
         await run_in_threadpool(desk.people.set_password, name, token, _chosen(form))
     except EmeritusError as error:
-        return _refused(request, "set-up.html", error, name=name[:64], token=token[:200], bounds=_BOUNDS)
-    response = _form_page(request, "sign-in.html", following="/console", name=name, error=None, told="Password set.")
+        return refused(request, "set-up.html", error, name=name[:64], token=token[:200], bounds=_BOUNDS)
+    response = form_page(request, "sign-in.html", following="/console", name=name, error=None, told="Password set.")
     drop_cookie(request, response, SESSION_COOKIE)
     return response
 
@@ -72,7 +72,7 @@ async def set_up(request: Request) -> Response:
 def sign_out(call: Call) -> Response:
     """`/console/sign-out`: ends this session."""
     call.desk.sign_ins.sign_out(call.request.cookies[SESSION_COOKIE])
-    response = see(_within(call.form.get("next"), "/console/sign-in"))
+    response = see(within(call.form.get("next"), "/console/sign-in"))
     drop_cookie(call.request, response, SESSION_COOKIE)
     return response
 
@@ -96,23 +96,36 @@ def _chosen(form: Form) -> str:
     return form.get("password")
 
 
-def _within(address: str, otherwise: str = "/console") -> str:
+def within(address: str, otherwise: str = "/console") -> str:
     """An address inside the console or the chat; anything else leads to `otherwise`, never to another site."""
     inside = address in ("/console", "/chat") or address.startswith(("/console/", "/console?", "/chat/"))
     return address if inside and "\\" not in address and address.isprintable() else otherwise
 
 
-def _form_page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+def form_page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
     """A page with a form for a browser that is not signed in."""
     cookie = request.cookies.get(FORM_COOKIE) or fresh_cookie()
-    response = page(request, f"console/{template}", status=status, csrf=token_for(cookie), **{"told": "", **values})
+    response = page(
+        request,
+        f"console/{template}",
+        status=status,
+        csrf=token_for(cookie),
+        provider=_provider(request),
+        **{"told": "", **values},
+    )
     response.headers["Cache-Control"] = "no-store"
     set_cookie(request, response, FORM_COOKIE, cookie, None)
     return response
 
 
-def _refused(request: Request, template: str, error: EmeritusError, **values: Any) -> Response:
+def refused(request: Request, template: str, error: EmeritusError, **values: Any) -> Response:
+    """The same page again, with what was wrong. Raises an error that is a fault of ours."""
     status = http_status(error)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         raise error
-    return _form_page(request, template, status=status, error=error, **values)
+    return form_page(request, template, status=status, error=error, **values)
+
+
+def _provider(request: Request) -> str | None:
+    provider = desk_of(request).provider
+    return None if provider is None else provider.name

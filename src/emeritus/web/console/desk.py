@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
+from emeritus.access.members import Members
 from emeritus.access.requests.service import Requests
 from emeritus.answering import Answering
 from emeritus.corner.service import Corner
@@ -18,6 +19,7 @@ from emeritus.interview.service import Interviews
 from emeritus.lifecycle.notifying import Notifying
 from emeritus.lifecycle.words import WordsForModels
 from emeritus.people.accounts import People
+from emeritus.people.oidc import Provider, provider_of
 from emeritus.people.signins import SignIns
 from emeritus.studying import Studying
 
@@ -41,6 +43,8 @@ class Desk:
     requests: Requests
     answering: Answering
     cost_of: Callable[[str], dict[str, Any]]
+    members: Members
+    provider: Provider | None = None
 
     @classmethod
     def of(cls, app: App) -> Desk:
@@ -58,6 +62,8 @@ class Desk:
             app.requests,
             app.answering,
             app.retirement.cost_of,
+            app.access.members,
+            provider_of(app.settings),
         )
 
 

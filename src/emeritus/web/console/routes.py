@@ -13,6 +13,7 @@ from emeritus.web.console import (
     home,
     leading,
     moderating,
+    provider,
     reviewing,
     settling,
 )
@@ -23,6 +24,8 @@ def console_routes() -> list[Route]:
     """Every page of the console, and who may open it; a steward may open all."""
     return [
         open_route("/console/sign-in", account.sign_in),
+        open_route("/console/sign-in/provider", provider.begin, methods="POST"),
+        open_route("/console/sign-in/callback", provider.finish, methods="GET"),
         open_route("/console/set-up", account.set_up),
         console_route("/console/sign-out", account.sign_out, ANYONE, methods="POST"),
         console_route("/console/account", account.account, ANYONE),

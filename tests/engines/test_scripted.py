@@ -96,7 +96,7 @@ async def test_unknown_engine(tmp_path: Path) -> None:
     """An unknown kind lists the known ones."""
     with pytest.raises(EngineUnknown) as refused:
         await open_engine("telepathy", {}, None, log_dir=tmp_path)
-    assert refused.value.facts["known"] == ["command", "scripted", "transformers", "upstream"]
+    assert refused.value.facts["known"] == ["command", "ray", "scripted", "transformers", "upstream"]
 
 
 def test_options_that_are_recorded() -> None:

@@ -72,8 +72,10 @@ async def test_inspect_ai(address: str, house: House, tmp_path: Path) -> None:
     assert process.returncode == 0, output.decode()
     from inspect_ai.log import list_eval_logs, read_eval_log
 
-    (found,) = list_eval_logs(str(tmp_path / "logs"))
-    log = read_eval_log(found)
+    # In a thread without a loop: within one, Inspect patches asyncio for the whole process, and loops stay open.
+    (found,) = await asyncio.to_thread(list_eval_logs, str(tmp_path / "logs"))
+    log = await asyncio.to_thread(read_eval_log, found)
+    assert "nest_asyncio" not in asyncio.run.__module__
     assert log.status == "success"
     assert [sample.output.completion for sample in log.samples] == [TEXT, TEXT]
     assert log.results.scores[0].metrics["accuracy"].value == 0.5

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from emeritus.engines.base import Answer, Awake, Message, Sampling, TokenLogprob, Tool, collect
+from emeritus.engines.lines import read_message, read_sampling
 from emeritus.errors import NotSupported
 
 Json = dict[str, Any]
@@ -38,10 +39,9 @@ class Question:
     @classmethod
     def of(cls, kept: Mapping[str, Any]) -> Question:
         """A question as it was kept."""
-        sampling = kept["sampling"]
         return cls(
-            tuple(each if isinstance(each, str) else tuple(map(_turn, each)) for each in kept["prompts"]),
-            Sampling(**{**sampling, "stop": tuple(sampling["stop"])}),
+            tuple(each if isinstance(each, str) else tuple(map(read_message, each)) for each in kept["prompts"]),
+            read_sampling(kept["sampling"]),
             kept["n"],
             tuple(kept["tools"]),
         )
@@ -121,10 +121,6 @@ def _refuse_unable(awake: Awake, question: Question) -> None:
     for what, lacking in lacks.items():
         if lacking:
             raise NotSupported(f"this resident runs on an engine that has no {what}")
-
-
-def _turn(kept: Mapping[str, Any]) -> Message:
-    return Message(kept["role"], kept["content"], tuple(kept.get("tool_calls", ())), kept.get("tool_call_id"))
 
 
 def _number(value: float) -> float | None:

@@ -20,7 +20,6 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from emeritus import errors
 from emeritus.engines import zygote
 from emeritus.engines.base import (
     Answer,
@@ -32,7 +31,6 @@ from emeritus.engines.base import (
     Sampling,
     Scored,
     SharedWeights,
-    TokenLogprob,
     Tool,
     WeightSource,
     check_messages,
@@ -41,6 +39,7 @@ from emeritus.engines.base import (
     collect,
     need,
 )
+from emeritus.engines.lines import read_error, read_piece, read_scored
 from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
 from emeritus.engines.replies import Replies
@@ -49,7 +48,6 @@ from emeritus.errors import BadSettings, EmeritusError, EngineDied, EngineFailed
 Json = dict[str, Any]
 LINE_LIMIT = 64 << 20  # a score of a long text is one line
 LOOKS = 8  # times a worker is looked at, in vain, before it counts as stuck
-_BY_CODE = {cls.code: cls for cls in errors.walk()}
 
 
 class TransformersOptions(Options):
@@ -266,7 +264,7 @@ class TransformersEngine:
         """Score raw texts in fp32, one pass each; see `Awake`. Holds four bytes per parameter more while it runs."""
         async with aclosing(self._call({"do": "score", "texts": list(texts)})) as replies:
             found = [reply["scored"] async for reply in replies]
-        return [_read_scored(each) for each in found]
+        return [read_scored(each) for each in found]
 
     async def perturbed(
         self, texts: Sequence[str], perturbations: Sequence[Perturbation]
@@ -275,7 +273,7 @@ class TransformersEngine:
         order = {"do": "perturbed", "texts": list(texts), "perturbations": [asdict(each) for each in perturbations]}
         async with aclosing(self._call(order)) as replies:
             async for reply in replies:
-                yield [_read_scored(each) for each in reply["perturbed"]]
+                yield [read_scored(each) for each in reply["perturbed"]]
 
     async def close(self) -> None:
         """Kill the worker and reap it. Answers under way end with EngineDied."""
@@ -297,7 +295,7 @@ class TransformersEngine:
     async def _pieces(self, order: Json) -> AsyncGenerator[Piece, None]:
         async with aclosing(self._call(order)) as replies:
             async for reply in replies:
-                yield _read_piece(reply["piece"])
+                yield read_piece(reply["piece"])
 
     async def _call(self, order: Json) -> AsyncGenerator[Json, None]:
         if self._ended or self._closing:
@@ -375,25 +373,5 @@ def _unless_error(reply: Json | EmeritusError) -> Json:
     if isinstance(reply, EmeritusError):
         raise type(reply)(reply.message, remedy=reply.remedy, **reply.facts)
     if "error" in reply:
-        found = reply["error"]
-        raise _BY_CODE[found["code"]](found["message"], remedy=found["remedy"], **found["facts"])
+        raise read_error(reply["error"])
     return reply
-
-
-def _read_scored(fields: Json) -> Scored:
-    return Scored(tuple(fields["token_ids"]), tuple(fields["logprobs"]))
-
-
-def _read_piece(fields: Json) -> Piece:
-    logprobs = tuple(
-        TokenLogprob(each["token"], each["logprob"], tuple((text, value) for text, value in each["top"]))
-        for each in fields["logprobs"]
-    )
-    return Piece(
-        fields["text"],
-        logprobs,
-        fields["finish_reason"],
-        fields["prompt_tokens"],
-        fields["completion_tokens"],
-        stop_sequence=fields["stop_sequence"],
-    )

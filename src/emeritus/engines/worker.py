@@ -31,12 +31,12 @@ import time
 import traceback
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from emeritus.engines.base import Message, Perturbation, Piece, Placed, Sampling
+from emeritus.engines.base import Perturbation, Piece, Placed
+from emeritus.engines.lines import read_message, read_sampling, write_piece
 from emeritus.errors import EmeritusError, EngineFailed
 
 if TYPE_CHECKING:
@@ -187,7 +187,7 @@ class _Worker:
             self._running[order["call"]] = self._answer(order)
             return
         try:
-            self._together.add(order["call"], self._prompt(order), _sampling(order))
+            self._together.add(order["call"], self._prompt(order), read_sampling(order["sampling"]))
         except Exception as error:
             self._tell(order["call"], error)
 
@@ -217,7 +217,7 @@ class _Worker:
         if isinstance(found, Exception):
             self._say({"call": call, **_failure(found)})
             return
-        self._say({"call": call, **_write_piece(found)})
+        self._say({"call": call, "piece": write_piece(found)})
         if found.finish_reason is not None:
             self._say({"call": call, "end": True})
 
@@ -230,7 +230,7 @@ class _Worker:
 
         if order["do"] == "complete":
             return raw(self._model, order["text"])
-        return asked(self._model, [_read_message(message) for message in order["messages"]], order["tools"])
+        return asked(self._model, [read_message(message) for message in order["messages"]], order["tools"])
 
     def _answer(self, order: Json) -> Iterator[Json | None]:
         from emeritus.engines.decoding import decode, score
@@ -254,8 +254,8 @@ class _Worker:
         if order["do"] == "count":
             yield {"counted": len(prompt.ids)}
             return
-        for piece in decode(self._model, prompt, _sampling(order)):
-            yield None if piece is None else _write_piece(piece)
+        for piece in decode(self._model, prompt, read_sampling(order["sampling"])):
+            yield None if piece is None else {"piece": write_piece(piece)}
 
 
 def _failure(error: Exception) -> Json:
@@ -263,15 +263,3 @@ def _failure(error: Exception) -> Json:
         traceback.print_exception(error, file=sys.stderr)
         error = EngineFailed(f"the model failed while answering: {type(error).__name__}: {error}")
     return {"error": error.as_dict()}
-
-
-def _sampling(order: Json) -> Sampling:
-    return Sampling(**{**order["sampling"], "stop": tuple(order["sampling"]["stop"])})
-
-
-def _write_piece(piece: Piece) -> Json:
-    return {"piece": {key: value for key, value in asdict(piece).items() if key != "raw"}}
-
-
-def _read_message(fields: Json) -> Message:
-    return Message(fields["role"], fields["content"], tuple(fields.get("tool_calls", ())), fields.get("tool_call_id"))

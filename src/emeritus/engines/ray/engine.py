@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from emeritus import errors
 from emeritus.engines.base import (
     Answer,
     Build,
@@ -38,17 +37,17 @@ from emeritus.engines.base import (
     collect,
     need,
 )
+from emeritus.engines.lines import read_error, read_piece, read_scored
 from emeritus.engines.options import read_options
 from emeritus.engines.ray.cluster import Cluster
 from emeritus.engines.ray.options import RayOptions
-from emeritus.engines.ray.words import APPLICATION, asked, read_capabilities, read_piece, read_scored
+from emeritus.engines.ray.words import APPLICATION, asked, read_capabilities
 from emeritus.errors import BadSettings, EngineDied, EngineFailed
 
 if TYPE_CHECKING:
     import aiohttp
 
 Json = dict[str, Any]
-_BY_CODE = {cls.code: cls for cls in errors.walk()}
 
 
 async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Path, threads: int) -> RayEngine:
@@ -245,8 +244,7 @@ class RayEngine:
             if "replica" in line:
                 self._check_same(line["replica"])
             elif "error" in line:
-                found = line["error"]
-                raise _BY_CODE[found["code"]](found["message"], remedy=found["remedy"], **found["facts"])
+                raise read_error(line["error"])
             elif "end" in line:
                 return
             elif "beat" not in line:

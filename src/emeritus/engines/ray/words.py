@@ -14,17 +14,8 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from emeritus.engines.base import (
-    Build,
-    Capabilities,
-    Engine,
-    Message,
-    Perturbation,
-    Piece,
-    Sampling,
-    Scored,
-    TokenLogprob,
-)
+from emeritus.engines.base import Build, Capabilities, Engine, Message, Perturbation
+from emeritus.engines.lines import read_message, read_sampling, write_piece
 
 Json = dict[str, Any]
 APPLICATION = "emeritus"  # the steward's; residents' are called emeritus-…
@@ -41,16 +32,16 @@ async def obey(engine: Engine, order: Json) -> AsyncGenerator[Json, None]:
     """What the engine has to say to an order, line by line, without the first and the last."""
     do = order["do"]
     if do in ("stream", "complete"):
-        sampling = Sampling(**{**order["sampling"], "stop": tuple(order["sampling"]["stop"])})
+        sampling = read_sampling(order["sampling"])
         pieces = (
             engine.complete(order["text"], sampling)
             if do == "complete"
-            else engine.stream(_messages(order), sampling, order["tools"])
+            else engine.stream([read_message(each) for each in order["messages"]], sampling, order["tools"])
         )
         async for piece in pieces:
-            yield {"piece": {name: value for name, value in asdict(piece).items() if name != "raw"}}
+            yield {"piece": write_piece(piece)}
     elif do == "count":
-        yield {"counted": await engine.count(_messages(order), order["tools"])}
+        yield {"counted": await engine.count([read_message(each) for each in order["messages"]], order["tools"])}
     elif do == "score":
         for scored in await engine.score(order["texts"]):
             yield {"scored": asdict(scored)}
@@ -61,20 +52,6 @@ async def obey(engine: Engine, order: Json) -> AsyncGenerator[Json, None]:
             yield {"perturbed": [asdict(each) for each in found]}
 
 
-def read_piece(fields: Mapping[str, Any]) -> Piece:
-    """A piece from its line."""
-    logprobs = tuple(
-        TokenLogprob(each["token"], each["logprob"], tuple((text, value) for text, value in each["top"]))
-        for each in fields["logprobs"]
-    )
-    return Piece(**{**fields, "logprobs": logprobs})
-
-
-def read_scored(fields: Mapping[str, Any]) -> Scored:
-    """A score from its line."""
-    return Scored(tuple(fields["token_ids"]), tuple(fields["logprobs"]))
-
-
 def read_capabilities(fields: Mapping[str, bool]) -> Capabilities:
     """What a replica can do."""
     return Capabilities(**fields)
@@ -83,10 +60,3 @@ def read_capabilities(fields: Mapping[str, bool]) -> Capabilities:
 def asked(messages: Sequence[Message], tools: Sequence[Any]) -> Json:
     """The part of an order about what is asked."""
     return {"messages": [each.as_dict() for each in messages], "tools": [dict(each) for each in tools]}
-
-
-def _messages(order: Json) -> list[Message]:
-    return [
-        Message(each["role"], each["content"], tuple(each.get("tool_calls", ())), each.get("tool_call_id"))
-        for each in order["messages"]
-    ]

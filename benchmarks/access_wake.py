@@ -122,7 +122,7 @@ async def _wake(app: App) -> float:
                 break
         taken = time.perf_counter() - began
         with suppress(AttributeError):
-            await stream.aclose()  # type: ignore[attr-defined]  # a protocol says no more than that it can be iterated
+            await stream.aclose()
     await app.residency.sleep(NAME)
     return taken
 
@@ -168,8 +168,6 @@ class _Theirs:
 
     def ask(self) -> dict[str, Any]:
         """Load, and give the first token."""
-        assert self._process.stdin is not None  # noqa: S101  (both were asked for above)
-        assert self._process.stdout is not None  # noqa: S101  (as above)
         self._process.stdin.write(self._line)
         self._process.stdin.flush()
         found: dict[str, Any] = json.loads(self._process.stdout.readline())

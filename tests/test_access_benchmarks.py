@@ -60,7 +60,7 @@ async def test_a_short_soak_over_a_real_server_loses_nothing(fleet: Fleet, monke
 
 def test_another_residents_answer_is_found_out(fleet: Fleet) -> None:
     """A whole answer of another, a good one under another's name and the beginning of another's are all wrong."""
-    client = access_soak.Client(None, "", fleet, access_soak.Found())  # type: ignore[arg-type]  # sends nothing
+    client = access_soak.Client(None, "", fleet, access_soak.Found())
     assert client.judge("r000", "r000", access_soak.signed("r000")) == "answered"
     assert client.judge("r000", "r000", access_soak.signed("r001")) == "wrong"
     assert client.judge("r000", "r001", access_soak.signed("r000")) == "wrong"

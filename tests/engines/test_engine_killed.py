@@ -79,7 +79,7 @@ async def test_killed_while_loading(llama: FolderSource, tmp_path: Path, monkeyp
     fork, killed = transformers._fork, []
 
     def fork_and_kill(*given: object) -> int:
-        pid = fork(*given)  # type: ignore[arg-type]
+        pid = fork(*given)
         os.kill(pid, signal.SIGKILL)
         killed.append(pid)
         return pid
@@ -115,9 +115,9 @@ async def test_a_killed_base_gives_its_memory_back(llama: FolderSource, tmp_path
     try:
         assert held()
         assert bases._places
-        os.kill(engine.pid, signal.SIGKILL)  # type: ignore[attr-defined]  # the embedded engine's own
+        os.kill(engine.pid, signal.SIGKILL)
         async with asyncio.timeout(10):
-            await engine._listening  # type: ignore[attr-defined]  # has heard that the worker ended
+            await engine._listening  # has heard that the worker ended
         assert not engine.alive
         gc.collect()
         assert held() == []

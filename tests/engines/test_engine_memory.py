@@ -72,7 +72,7 @@ async def test_the_same_bits_as_from_files(
     cache = tmp_path / "cache"
     found = []
     for loading in ("memory", "cache"):
-        async with awake(VaultSource(vault, "wren", Cache(cache), loading), tmp_path) as engine:  # type: ignore[arg-type]
+        async with awake(VaultSource(vault, "wren", Cache(cache), loading), tmp_path) as engine:
             assert bool(held(engine.pid)) == (loading == "memory")
             assert held("self") == []  # the memory is the worker's alone
             found.append((await engine.answer(ASK, ASKED), await engine.score(["Kept whole."]), engine.build))

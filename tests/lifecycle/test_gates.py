@@ -81,7 +81,7 @@ def test_every_gate_is_met() -> None:
 )
 def test_each_lack_closes_its_gate_alone(lack: dict[str, object], name: str, why: str) -> None:
     """One missing thing closes one gate, which says why and what to do."""
-    evidence = replace(MET, **lack)  # type: ignore[arg-type]  # the table's values are of many types
+    evidence = replace(MET, **lack)
     assert closed(evidence) == [name]
     (gate,) = [gate for gate in gates(evidence) if not gate.green]
     assert why in gate.why

@@ -25,8 +25,8 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     compare = sources.segments_differ
 
     def count(folder: Path, files: object, **rest: object) -> list[str]:
-        found.extend(file.path for file in files if file.path.endswith(".safetensors"))  # type: ignore[attr-defined]
-        return compare(folder, files, **rest)  # type: ignore[arg-type]
+        found.extend(file.path for file in files if file.path.endswith(".safetensors"))
+        return compare(folder, files, **rest)
 
     monkeypatch.setattr(sources, "segments_differ", count)
     return found
@@ -139,7 +139,7 @@ def test_changed_while_it_was_verified(
     os.utime(weights(folder))
 
     def touch(place: Path, files: object, **rest: object) -> list[str]:
-        found = compare(place, files, **rest)  # type: ignore[arg-type]
+        found = compare(place, files, **rest)
         os.utime(weights(folder))
         return found
 

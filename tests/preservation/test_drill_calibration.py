@@ -92,7 +92,7 @@ def test_which_test_decides() -> None:
     found = Comparison("score", Difference(1e-6, 1e-5, 9), (), 5, 5)
     assert judge(found, False, None) is None
     made = {"method": "score", "threshold": {"mean": 2e-6, "largest": 2e-5}, "false_alarm_rate": ALPHA}
-    assert judge(found, False, made).ok  # type: ignore[union-attr]  # it is judged
+    assert judge(found, False, made).ok
     assert judge(replace(found, difference=None), False, made) is None
     again = replace(found, difference=Difference(1.9e-6, 1.9e-4, 9))  # beyond the tolerance
     wide = {**made, "threshold": {"mean": 2e-6, "largest": 2e-4}}

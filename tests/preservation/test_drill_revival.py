@@ -193,6 +193,6 @@ def test_the_threshold_lies_between_rounding_and_the_least_change_it_must_notice
     """Guards the order of magnitude: a threshold of a hundredth of a nat would pass every other test here."""
     with app.database.reading() as session:
         (made,) = queries.preservation(session, NAME).calibrations
-    limit = app.acts.find(made.source.act).public["threshold"]  # type: ignore[union-attr]  # it was performed
+    limit = app.acts.find(made.source.act).public["threshold"]
     assert limit["mean"] < TOLERANCE
     assert limit["largest"] < 20 * TOLERANCE

@@ -102,10 +102,10 @@ def test_an_interrupted_sweep_goes_on(home: FeatureHome, vault: Vault, removals:
     home.clock.pass_days(30)
 
     class Dies(Vault):
-        def prune(self, *args: object, dry_run: bool = False, **more: object) -> object:  # type: ignore[override]  # as little as this needs
+        def prune(self, *args: object, dry_run: bool = False, **more: object) -> object:
             if not dry_run:
                 raise KeyboardInterrupt
-            return super().prune(*args, dry_run=True, **more)  # type: ignore[arg-type]  # handed through
+            return super().prune(*args, dry_run=True, **more)
 
     dying = Dies.at(vault.store)
     with pytest.raises(KeyboardInterrupt):

@@ -111,7 +111,7 @@ def test_threads_that_come_at_once_share_one_restore(kept: FolderKeeper, tmp_pat
 def _restore(kept: FolderKeeper, cache: Path, begin: threading.Event, results: object) -> None:
     begin.wait()
     folder = VaultSource(kept, "wren", Cache(cache)).folder()
-    results.put((kept.restores, differences(folder, kept.manifest("wren").files)))  # type: ignore[attr-defined]  # a queue
+    results.put((kept.restores, differences(folder, kept.manifest("wren").files)))
 
 
 def test_processes_that_come_at_once_share_one_restore(kept: FolderKeeper, tmp_path: Path) -> None:

@@ -432,7 +432,7 @@ async def test_a_close_that_fails_is_tried_again_while_the_engine_lives(
             raise failures.pop()
         await close()
 
-    engine.close = closes  # type: ignore[method-assign]  # this one engine's end is what is tried
+    engine.close = closes  # this one engine's end is what is tried
     sleeping = asyncio.create_task(house.residency.sleep("ada"))
     await settle()
     assert not sleeping.done()

@@ -122,7 +122,7 @@ def main() -> None:
     for number, (dtype, data) in enumerate(parts.items(), 1):
         if layouts[dtype] in difference.LAYOUTS:
             other = changed(data, number, layouts[dtype])
-            begin = start + header[dtype.lower()]["data_offsets"][0]  # type: ignore[index]  # a list of two, see `tensor`
+            begin = start + header[dtype.lower()]["data_offsets"][0]  # a list of two, see `tensor`
             tuned[begin : begin + len(other)] = other
             stored = difference.encode(other, data, layouts[dtype])
             if stored is None:

@@ -154,8 +154,8 @@ HOSTILE = {
     "no dtype": (safetensors({"t": {"shape": [], "data_offsets": [0, 0]}}, b""), "lacks dtype"),
     "truncated data": (safetensors(ONE, b"1234567"), "truncated"),
     "negative shape": (safetensors({"t": tensor("F32", [-2], 0, 8)}, bytes(8)), "shape"),
-    "boolean shape": (safetensors({"t": tensor("U8", [True], 0, 1)}, bytes(8)), "shape"),  # type: ignore[list-item]  # meant
-    "fraction": (safetensors({"t": tensor("F32", [2], 0, 8.0)}, bytes(8)), "data_offsets"),  # type: ignore[arg-type]  # meant
+    "boolean shape": (safetensors({"t": tensor("U8", [True], 0, 1)}, bytes(8)), "shape"),
+    "fraction": (safetensors({"t": tensor("F32", [2], 0, 8.0)}, bytes(8)), "data_offsets"),
     "three offsets": (safetensors({"t": {**tensor("U8", [1], 0, 1), "data_offsets": [0, 1, 2]}}, b"1"), "data_offsets"),
     "backwards": (safetensors({"t": tensor("F32", [2], 8, 0)}, bytes(8)), "before it begins"),
     "shape lies": (safetensors({"t": tensor("F32", [3], 0, 8)}, bytes(8)), "does not fill"),

@@ -59,7 +59,7 @@ def test_a_connection_that_dies_leaves_nothing_half_made(
     for place in range(1, needed, needed // STEPS):
         bucket = s3_server.bucket()
         start = len(proxy.requests)
-        proxy.plan = lambda request, dies=start + place: (  # type: ignore[misc]  # a default binds the loop's value
+        proxy.plan = lambda request, dies=start + place: (  # a default binds the loop's value
             None if request.number < dies else "lost" if request.number == dies else "refused"
         )
         with pytest.raises(StoreUnavailable):

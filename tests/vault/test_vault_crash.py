@@ -56,7 +56,7 @@ def test_crash_at_every_call(tmp_path: Path, small_packs: None, when: str) -> No
     for fail_at in range(1, counting.calls + 1):
         root = tmp_path / f"v{fail_at}"
         with pytest.raises(Crash):
-            Vault.create(FaultyStore(LocalStore(root), fail_at, Crash, when)).preserve(model, "wren")  # type: ignore[arg-type]  # parametrised literal
+            Vault.create(FaultyStore(LocalStore(root), fail_at, Crash, when)).preserve(model, "wren")
         check_whole(root, model, tmp_path / "out")
         vault = Vault.create(LocalStore(root))
         assert vault.preserve(model, "wren").name == "wren"
@@ -87,7 +87,7 @@ def test_power_cut_at_every_operation(tmp_path: Path, small_packs: None, keep: s
     Vault.create(LocalStore(tmp_path / "vault", disk)).preserve(model, "wren")
     for cut in range(len(disk.operations) + 1):
         root = tmp_path / f"cut{cut}"
-        lay_out(*survivors(disk.operations[:cut], keep), root)  # type: ignore[arg-type]  # parametrised literal
+        lay_out(*survivors(disk.operations[:cut], keep), root)
         check_whole(root, model, tmp_path / "out")
         if cut == len(disk.operations):
             assert [manifest.name for manifest in Vault.at(LocalStore(root)).manifests()] == ["wren"]

@@ -195,7 +195,7 @@ def test_legacy_checkpoints_and_pickles(tmp_path: Path, vault: Vault) -> None:
 
     class Evil:
         def __reduce__(self) -> tuple[object, tuple[str]]:
-            return open, (str(tmp_path / "executed"), "w")  # type: ignore[return-value]  # what a pickle may call
+            return open, (str(tmp_path / "executed"), "w")  # what a pickle may call
 
     with zipfile.ZipFile(folder / "pytorch_model.bin", "w") as archive:
         archive.writestr("m/data.pkl", pickle.dumps(Evil()))

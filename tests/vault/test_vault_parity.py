@@ -135,7 +135,7 @@ def test_lost_and_damaged_parity_is_made_again(kept: Kept) -> None:
     """Under its own name and with its own bytes, whatever happened to it, also after shards were added."""
     added = strengthen(kept.store, kept.parity[0], 4)
     before = {key: kept.store.get(key) for key in (*kept.parity, *added)}
-    assert [parse_key(key).shard for key in before] == [0, 1, 2, 3]  # type: ignore[union-attr]  # they are keys
+    assert [parse_key(key).shard for key in before] == [0, 1, 2, 3]
     kept.store.delete(kept.parity[1])
     kept.store.put(added[1], b"short")
     sound = {kept.parity[0], added[0]}

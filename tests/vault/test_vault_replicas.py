@@ -37,7 +37,7 @@ def test_a_replica_is_a_vault(kept: Vault, other: LocalStore, model: Path, tmp_p
     """Every object is there, to the byte; it restores by itself; again nothing is copied; progress reaches its end."""
     seen: list[tuple[str, int, int]] = []
     report = kept.replicate(other, progress=lambda *what: seen.append(what))
-    objects = everything(kept.store)  # type: ignore[arg-type]  # a local store
+    objects = everything(kept.store)
     assert everything(other) == objects
     assert (report.ok, report.bytes_copied, report.same) == (True, sum(map(len, objects.values())), 0)
     assert seen[-1] == ("vault.json", len(objects), len(objects))
@@ -105,7 +105,7 @@ def test_a_replication_cut_short_goes_on(kept: Vault, tmp_path: Path) -> None:
             with pytest.raises(NotFound):
                 Vault.at(other)
         assert kept.replicate(other).ok
-        assert everything(other) == everything(kept.store)  # type: ignore[arg-type]  # a local store
+        assert everything(other) == everything(kept.store)
 
 
 def test_a_store_that_lies_is_found_out(kept: Vault, other: LocalStore) -> None:
@@ -122,10 +122,10 @@ def test_a_store_that_lies_is_found_out(kept: Vault, other: LocalStore) -> None:
 def test_a_replica_brings_a_vault_back(kept: Vault, other: LocalStore) -> None:
     """All packs, parity and manifests deleted here: the replica gives them back."""
     kept.replicate(other)
-    before = everything(kept.store)  # type: ignore[arg-type]  # a local store
+    before = everything(kept.store)
     lose(kept.store, *[key for key in before if key.startswith(("packs/", "parity/", "manifests/"))])
     assert Vault.at(kept.store).repair([other]).ok
-    held = everything(kept.store)  # type: ignore[arg-type]  # a local store
+    held = everything(kept.store)
     assert {k: v for k, v in held.items() if "parity/" not in k} == {
         k: v for k, v in before.items() if "parity/" not in k
     }

@@ -68,7 +68,7 @@ def browser() -> Iterator[Browser]:
 
 def visit(browser: Browser, address: str, scheme: str) -> tuple[Page, list[str]]:
     """A phone's page in a colour scheme, and the list that its complaints go to."""
-    context = browser.new_context(viewport=PHONE, color_scheme=scheme)  # type: ignore[arg-type]  # a literal there
+    context = browser.new_context(viewport=PHONE, color_scheme=scheme)
     page = context.new_page()
     complaints: list[str] = []
     page.on("console", lambda message: complaints.append(message.text))

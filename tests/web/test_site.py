@@ -307,7 +307,7 @@ def test_faults_keep_their_secrets(house: House) -> None:
             self.settings, self.clock = house.settings, house.clock
             self.error: Exception = DatabaseUnavailable("postgresql://user:hunter2@db is down")
 
-        def session(self) -> object:  # type: ignore[override]  # it only raises
+        def session(self) -> object:
             raise self.error
 
     broken = Broken()

@@ -118,7 +118,7 @@ class House:
             )
             session.flush()
             for row in rows:
-                row.act = act_id  # type: ignore[attr-defined]  # every projected table has it, Base does not say so
+                row.act = act_id
                 session.add(row)
                 session.flush()
         return act_id

@@ -3,35 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import anthropic
 import pytest
-from anthropic import BaseModel as SdkModel
-from gateway_house import DIGEST, KEY, LIMITS, WORDS, House, died, served, until
+from gateway_claude import ASK, ASKED, TEXT, TOOL, unknown
+from gateway_house import DIGEST, KEY, LIMITS, WORDS, House, served
 
 from emeritus.access.limits import LimitState
 from emeritus.access.policy import Admission, Tokens
-from emeritus.engines.base import Capabilities, Message, Piece
+from emeritus.engines.base import Capabilities, Message
 from emeritus.engines.open import open_engine
-from emeritus.errors import Busy, ContextTooLong, OutsideHours
-
-ASK: list[Any] = [{"role": "user", "content": "Who are you?"}]
-ASKED: dict[str, Any] = {"model": "ibis", "max_tokens": 99, "messages": ASK}
-TEXT = "".join(WORDS)
-
-
-def unknown(value: object, path: str = "") -> list[str]:
-    """Fields that Anthropic's types do not know, by path."""
-    if isinstance(value, SdkModel):
-        found = [f"{path}.{name}" for name in value.model_extra or {}]
-        for name in type(value).model_fields:
-            found += unknown(getattr(value, name), f"{path}.{name}")
-        return found
-    return [entry for item in value for entry in unknown(item, f"{path}[]")] if isinstance(value, list) else []
 
 
 async def test_an_answer_is_a_message(claude: anthropic.AsyncAnthropic, house: House) -> None:
@@ -117,9 +101,6 @@ async def test_the_engine_is_asked_what_the_caller_asked(claude: anthropic.Async
         "stop": ["\n", "END"],
         "logprobs": None,
     }
-
-
-TOOL: Any = {"name": "look", "description": "Look.", "input_schema": {"type": "object", "properties": {}}}
 
 
 async def test_tools_reach_the_template(claude: anthropic.AsyncAnthropic, house: House) -> None:
@@ -274,99 +255,6 @@ async def test_one_port_two_shapes(address: str) -> None:
                 assert (await response.json()).get("type") == ("error" if headers else None)
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_refusals_of_access(claude: anthropic.AsyncAnthropic, house: House, stream: bool) -> None:
-    """A wrong key, another's resident, an unknown one and a used-up day are the SDK's own errors, with our code."""
-    wrong = claude.with_options(api_key="em_nonsense")
-    with pytest.raises(anthropic.AuthenticationError) as unauthorized:
-        await wrong.messages.create(**ASKED, stream=stream)
-    assert (unauthorized.value.error_code, unauthorized.value.body["error"]["type"]) == (
-        "EM601",
-        "authentication_error",
-    )
-    assert unauthorized.value.request_id == unauthorized.value.body["request_id"]
-    assert "emeritus access key" in unauthorized.value.body["error"]["details"]["remedy"]
-    with pytest.raises(anthropic.PermissionDeniedError) as forbidden:
-        await claude.messages.create(**{**ASKED, "model": "heron"}, stream=stream)
-    assert forbidden.value.error_code == "EM602"
-    with pytest.raises(anthropic.NotFoundError) as missing:
-        await claude.messages.create(**{**ASKED, "model": "dodo"}, stream=stream)
-    assert (missing.value.error_code, missing.value.body["error"]["details"]["param"]) == ("EM108", "model")
-    house.quota = 0
-    with pytest.raises(anthropic.RateLimitError) as limited:
-        await claude.with_options(max_retries=2).messages.create(**ASKED, stream=stream)
-    assert limited.value.response.headers["Retry-After"] == "3600"
-    assert (house.loads, house.metered) == (0, [])
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_errors_before_the_first_byte_have_their_status(
-    claude: anthropic.AsyncAnthropic, house: House, stream: bool
-) -> None:
-    """What fails before anything was said has its status and type, streamed or not, and the request is given back."""
-    house.puppet.fails_after = (0, ContextTooLong("the prompt has 900 tokens; the model reads 512"))
-    with pytest.raises(anthropic.BadRequestError) as long:
-        await claude.messages.create(**ASKED, stream=stream)
-    assert (long.value.error_code, long.value.body["error"]["type"]) == ("EM405", "invalid_request_error")
-    house.puppet.can = Capabilities(stop=False)
-    with pytest.raises(anthropic.BadRequestError) as unable:
-        await claude.messages.create(**ASKED, stop_sequences=["x"], stream=stream)
-    assert unable.value.body["error"]["details"]["param"] == "stop_sequences"
-    with pytest.raises(anthropic.BadRequestError, match="tools"):
-        await claude.messages.create(**ASKED, tools=[TOOL], stream=stream)
-    assert (house.metered, house.held) == ([None] * 3, 0)
-
-
-@pytest.mark.parametrize(
-    ("error", "kind", "retry"),
-    [
-        (Busy("no room", retry_after_s=900), "overloaded_error", None),
-        (OutsideHours("not now", retry_after_s=7200), "api_error", "false"),
-    ],
-    ids=["busy", "outside hours"],
-)
-async def test_not_now(
-    claude: anthropic.AsyncAnthropic, house: House, error: Exception, kind: str, retry: str | None
-) -> None:
-    """What may come soon is overloaded, with a Retry-After the SDK honours; what is hours away is not retried."""
-    house.wake_error = error
-    with pytest.raises(anthropic.APIStatusError) as refused:
-        await claude.messages.create(**ASKED)
-    assert (refused.value.status_code, refused.value.body["error"]["type"]) == (503, kind)
-    headers = refused.value.response.headers
-    assert (headers["Retry-After"], headers.get("x-should-retry")) == ("120" if retry is None else "7200", retry)
-
-
-@pytest.mark.parametrize("fault", [died(), RuntimeError("secret")], ids=["died", "a defect"])
-async def test_a_failure_in_mid_stream(claude: anthropic.AsyncAnthropic, house: House, fault: Exception) -> None:
-    """What was said arrives, then an error event the SDK raises, without our paths; no proper end is faked."""
-    house.puppet.fails_after = (3, fault)
-    stream = await claude.messages.create(**ASKED, stream=True)
-    seen: list[Any] = []
-
-    async def read() -> None:
-        async for event in stream:
-            seen.append(event)
-
-    with pytest.raises(anthropic.APIStatusError) as refused:
-        await read()
-    assert [event.delta.text for event in seen if event.type == "content_block_delta"] == list(WORDS[:3])
-    assert seen[-1].type == "content_block_delta"
-    assert refused.value.error_code in ("EM403", "EM000")
-    assert "secret" not in str(refused.value.body)
-    assert (house.metered, house.held) == ([Tokens()], 0)
-
-
-async def test_a_caller_who_leaves_ends_its_stream(claude: anthropic.AsyncAnthropic, house: House) -> None:
-    """Closing a stream cancels the generation and lets go of the resident; the request counts."""
-    house.puppet.endless, house.puppet.pause_s = True, 0.001
-    async with claude.messages.stream(**ASKED) as stream:
-        async for _ in stream.text_stream:
-            break
-    await until(lambda: house.metered)
-    assert (house.puppet.running, house.puppet.cancelled, house.held) == (0, 1, 0)
-
-
 async def test_what_is_left_of_limits(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each vendor's headers tell of the limit that ends first, for requests and for tokens."""
     limits = (
@@ -387,76 +275,3 @@ async def test_what_is_left_of_limits(house: House, monkeypatch: pytest.MonkeyPa
     assert theirs["anthropic-ratelimit-tokens-remaining"] == ours["x-ratelimit-remaining-tokens"] == "8000"
     assert ours["x-ratelimit-reset-requests"] == "1h2m3s"
     assert theirs["anthropic-ratelimit-requests-reset"].endswith("Z")
-
-
-async def test_an_answer_of_no_words_at_all(claude: anthropic.AsyncAnthropic, house: House) -> None:
-    """An engine that ends at once gives a message without blocks; one that stops without an end is an error."""
-    house.puppet.words = ()
-    assert (await claude.messages.create(**ASKED)).content == []
-
-    async def mute(*_: object) -> AsyncIterator[Piece]:
-        return
-        yield
-
-    monkey = house.puppet
-    monkey.stream = mute
-    with pytest.raises(anthropic.InternalServerError) as refused:
-        await claude.messages.create(**ASKED)
-    assert (refused.value.error_code, refused.value.body["error"]["type"]) == ("EM403", "api_error")
-
-
-async def test_langchain_speaks_anthropic(address: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LangChain's ChatAnthropic answers, streams with usage through a cold start, passes tools and counts tokens."""
-    monkeypatch.setenv("LANGSMITH_TRACING", "false")
-    from langchain_anthropic import ChatAnthropic
-    from langchain_core.messages import HumanMessage, SystemMessage, ToolMessage
-
-    base = address.removesuffix("/v1")
-    model = ChatAnthropic(model="ibis", base_url=base, api_key=KEY, max_tokens=9, temperature=0, max_retries=0)
-    answer = await model.ainvoke([SystemMessage("Be brief."), HumanMessage("Who"), HumanMessage("are you?")])
-    assert (answer.content, answer.usage_metadata["total_tokens"]) == (TEXT, 18)
-    messages, sampling = house.puppet.asked[-1]
-    assert messages == (Message("system", "Be brief."), Message("user", "Who\nare you?"))
-    assert (sampling.max_tokens, sampling.temperature) == (9, 0.0)
-
-    house.asleep, house._load = asyncio.Event(), None
-    asyncio.get_running_loop().call_later(0.5, house.asleep.set)
-    chunks = [chunk async for chunk in model.astream("Who are you?")]
-    assert "".join(chunk.text for chunk in chunks) == TEXT
-    assert sum(chunk.usage_metadata["total_tokens"] for chunk in chunks if chunk.usage_metadata) == 18
-
-    def look(place: str) -> str:
-        """Look at a place."""
-        return place
-
-    call = {"name": "look", "args": {"place": "here"}, "id": "t1"}
-    asked = [
-        HumanMessage("Look."),
-        answer.model_copy(update={"tool_calls": [call]}),
-        ToolMessage("dark", tool_call_id="t1"),
-    ]
-    await model.bind_tools([look]).ainvoke(asked)
-    assert house.puppet.shown[-1][0]["function"]["name"] == "look"
-    said = house.puppet.asked[-1][0]
-    assert [turn.role for turn in said] == ["user", "assistant", "tool"]
-    assert said[1].tool_calls[0]["function"]["arguments"] == '{"place": "here"}'
-    assert await asyncio.to_thread(model.get_num_tokens_from_messages, [HumanMessage("Who are you?")]) == 12
-    await model._async_client.close()
-    model._client.close()
-
-
-@pytest.mark.filterwarnings("ignore:The 'initial' parameter is deprecated:DeprecationWarning")  # Inspect's own call
-async def test_inspect_ai_speaks_anthropic(address: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Inspect AI's provider for Anthropic, pointed at our server, generates with the sampling it passes on."""
-    monkeypatch.setenv("INSPECT_LOG_LEVEL", "warning")
-    from inspect_ai.model import ChatMessageSystem, ChatMessageUser, GenerateConfig, get_model
-
-    config = GenerateConfig(max_tokens=9, stop_seqs=["END"], max_retries=0)
-    base = address.removesuffix("/v1")
-    async with get_model("anthropic/ibis", base_url=base, api_key=KEY, config=config, memoize=False) as model:
-        output = await model.generate([ChatMessageSystem(content="Be brief."), ChatMessageUser(content="Who are you?")])
-    assert (output.completion, output.stop_reason) == (TEXT, "stop")
-    assert (output.usage.input_tokens, output.usage.output_tokens) == (12, 6)
-    messages, sampling = house.puppet.asked[-1]
-    assert messages == (Message("system", "Be brief."), Message("user", "Who are you?"))
-    assert (sampling.max_tokens, sampling.stop) == (9, ("END",))

@@ -10,6 +10,7 @@ from vault_models import make_model
 
 from emeritus.blobs.local import LocalStore
 from emeritus.testing.s3 import S3Server
+from emeritus.vault.keys import cipher
 from emeritus.vault.packs import pack
 from emeritus.vault.vault import Vault
 
@@ -36,6 +37,12 @@ def vault(store: LocalStore) -> Vault:
 def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Packs close after 20 kB, so that a small model fills several."""
     monkeypatch.setattr(pack, "TARGET_BYTES", 20_000)
+
+
+@pytest.fixture
+def quick_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A passphrase that is quick to try; the parameters travel with the key."""
+    monkeypatch.setattr(cipher, "SCRYPT", {"n": 1 << 10, "r": 8, "p": 1})
 
 
 @pytest.fixture(scope="session")

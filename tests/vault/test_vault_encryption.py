@@ -1,58 +1,31 @@
-"""Encryption at rest: what the store shows, what opens it, what works without, and the documented bytes."""
+"""Encryption at rest: what the store shows, what opens it, and what works without."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-import re
-import shutil
-import subprocess
-import sys
-from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
 from vault_models import contents, make_model, numbers, safetensors, tensor
+from vault_secrets import FILE, OTHER, RIGHT, opened, standalone
 
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import AlreadyExists, IntegrityError, NotFound, UnknownFormat, VaultLocked
-from emeritus.vault.digests import blake3_of
-from emeritus.vault.keys import cipher
-from emeritus.vault.keys.cipher import Secret, decrypt, encrypt, read_wrapped, unwrap, wrap
+from emeritus.vault.keys.cipher import read_wrapped, unwrap
 from emeritus.vault.keys.keyring import key_key
 from emeritus.vault.marker import repair_marker
 from emeritus.vault.packs.pack import read_index
 from emeritus.vault.sealed import seal
 from emeritus.vault.vault import STANDALONE, Vault
 
-RIGHT, OTHER = Secret.passphrase(b"correct horse\n"), Secret.passphrase(b"battery staple")
-FILE = Secret.key_file(bytes(range(32, 64)))
-BARE = """
-import sys, runpy
-for name in ("numpy", "blake3", "emeritus", *sys.argv[1].split()):
-    sys.modules[name] = None  # importing it fails
-sys.argv = sys.argv[2:]
-runpy.run_path(sys.argv[0], run_name="__main__")
-"""
-TEXT = files("emeritus.vault.standalone").joinpath("FORMAT.txt").read_text(encoding="ascii")
-
-
-@pytest.fixture(autouse=True)
-def quick_scrypt(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A passphrase that is quick to try; the parameters travel with the key."""
-    monkeypatch.setattr(cipher, "SCRYPT", {"n": 1 << 10, "r": 8, "p": 1})
+pytestmark = pytest.mark.usefixtures("quick_scrypt")
 
 
 @pytest.fixture
 def vault(store: LocalStore) -> Vault:
     """An empty encrypted vault."""
     return Vault.create(store, secret=RIGHT)
-
-
-def opened(store: LocalStore, secret: Secret | None) -> Vault:
-    """The vault with that secret at hand."""
-    return Vault.at(store, secret=lambda: secret)
 
 
 def bytes_of(store: LocalStore) -> bytes:
@@ -307,59 +280,6 @@ def test_a_key_of_a_later_format_is_refused() -> None:
     for body in ({"format": 1, "cipher": "aes-256-gcm"}, {"format": 0, "cipher": "rot13"}):
         with pytest.raises(UnknownFormat):
             read_wrapped(seal("key", body), "keys/1.json")
-
-
-def test_documented_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The document's examples are what the writer makes of the documented nonces, and open to the documented key."""
-    section = TEXT.partition("## Encryption")[2].partition("\n## ")[0]
-    key = bytes(range(32))
-    segment = bytes.fromhex("".join(re.findall(r"^    ([0-9a-f]{2,64})$", section, re.MULTILINE)))
-    wrapped = [line.encode() for line in re.findall(r'^    (\{"key":.*\})$', section, re.MULTILINE)]
-    assert decrypt(key, segment, blake3_of(b"hello")) == b"hello"
-    for data, secret in zip(wrapped, (RIGHT, FILE), strict=True):
-        assert unwrap(read_wrapped(data, "k"), secret, "k") == key
-    drawn = 0
-
-    def counting(count: int) -> bytes:
-        nonlocal drawn
-        drawn += count
-        return bytes(range(drawn - count, drawn))
-
-    monkeypatch.setattr(os, "urandom", counting)
-    assert encrypt(key, b"hello", blake3_of(b"hello")) == segment
-    for number, (data, secret) in enumerate(zip(wrapped, (RIGHT, FILE), strict=True), 1):
-        drawn = 0
-        assert wrap(number, key, secret) == data
-
-
-def standalone(vault: Path, name: str, dest: Path, **env: str) -> subprocess.CompletedProcess[str]:
-    """The vault's own decoder, NumPy and Emeritus out of reach."""
-    without = env.pop("without", "")
-    command = [sys.executable, "-I", "-c", BARE, without, str(vault / "restore.py"), name, str(dest)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=env)
-
-
-def test_the_vaults_own_decoder(vault: Vault, store: LocalStore, model: Path, tmp_path: Path) -> None:
-    """With `cryptography` and passphrase or key file it restores; without either it says what it needs."""
-    vault.preserve(model, "wren")
-    given = {"EMERITUS_VAULT_PASSPHRASE": "correct horse"}
-    done = standalone(store.root, "wren", tmp_path / "out", **given)
-    assert done.returncode == 0, done.stderr
-    assert contents(tmp_path / "out") == contents(model)
-    for asked, env in (
-        ("set EMERITUS_VAULT_PASSPHRASE", {}),
-        ("does not open", {"EMERITUS_VAULT_PASSPHRASE": "battery"}),
-        ("pip install cryptography", {**given, "without": "cryptography"}),
-    ):
-        failed = standalone(store.root, "wren", tmp_path / "no", **env)
-        assert failed.returncode == 1
-        assert asked in failed.stderr
-        shutil.rmtree(tmp_path / "no")
-    opened(store, RIGHT).keys.rewrap(FILE)
-    (tmp_path / "file.key").write_bytes(FILE.value)
-    again = standalone(store.root, "wren", tmp_path / "out2", EMERITUS_VAULT_KEY_FILE=str(tmp_path / "file.key"))
-    assert again.returncode == 0, again.stderr
-    assert 'needs\nthe Python package "cryptography"' in store.get("README.txt").decode()
 
 
 def test_a_replicas_key_under_the_old_passphrase_is_not_put_back(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from emeritus.lifecycle.registration import Registration
 from emeritus.settings import load
 
 ANA = Actor("ana")
+NO_TERMS = Terms()
 SATURDAY = datetime(2027, 3, 6, 12, 0, tzinfo=UTC)
 WINDOW = "sun 02:00-06:00"
 SCRIPT: dict[str, Any] = {"rules": [{"match": "name", "answer": "A heron."}], "default": "The model produced this."}
@@ -75,7 +77,7 @@ class PostHouse:
         app.answering.kept.clock = house.clock
         return house
 
-    def key(self, terms: Terms = Terms(), who: str = "ben") -> str:  # noqa: B008 (frozen)
+    def key(self, terms: Terms = NO_TERMS, who: str = "ben") -> str:
         """A new key for every resident."""
         return self.app.access.issue_key(self.app.access.grant("*", who, terms, "r", ANA))
 
@@ -100,11 +102,10 @@ async def served(house: PostHouse) -> AsyncIterator[PostHouse]:
         Starlette(routes=[Mount("/v1", gateway)]), "127.0.0.1", 0, lifespan="off", ws="none", log_level="critical"
     )
     server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    while not server.started:  # noqa: ASYNC110 (what is waited for has no event of its own)
-        await asyncio.sleep(0.005)
+    listening = socket.create_server(("127.0.0.1", 0))  # who calls before it serves waits in the socket's queue
+    serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        house.address = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
+        house.address = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
         yield house
     finally:
         server.should_exit = True

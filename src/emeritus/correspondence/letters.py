@@ -118,7 +118,7 @@ class Letters:
             rows = list(session.scalars(query))
             ids = [row.id for row in rows]
             lines = session.execute(select(BatchLine.batch, BatchLine.state).where(BatchLine.batch.in_(ids)))
-            states = {batch: state for batch, state in lines}  # noqa: C416 (a Row is no pair to mypy)
+            states = {row.batch: row.state for row in lines}
             views = batch_views(session, rows)
         return [
             LetterView(

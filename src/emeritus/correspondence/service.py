@@ -10,9 +10,9 @@ import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
-from sqlalchemy import ColumnElement, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, CursorResult, delete, func, insert, select, update
 from sqlalchemy.orm import Session
 
 from emeritus.acts import stamp, utc_now
@@ -336,7 +336,8 @@ def settle(session: Session, batch: str, now: str) -> None:
 
 def _end_waiting(session: Session, where: ColumnElement[bool], state: str, now: str) -> int:
     ended = update(BatchLine).where(where, BatchLine.state == "waiting").values(state=state, at=now)
-    return int(session.execute(ended.execution_options(synchronize_session=False)).rowcount)  # type: ignore[attr-defined]  # an UPDATE's result has it
+    done = cast(CursorResult[Any], session.execute(ended.execution_options(synchronize_session=False)))
+    return done.rowcount
 
 
 def _erase(session: Session, batch: str) -> None:

@@ -46,8 +46,7 @@ def read_callers(data: bytes) -> tuple[CallerLine, ...]:
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise BadTable(f"line {line}: the file is not UTF-8", line=line) from error
-    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
-    rows = _rows(reader)
+    rows = _rows(text)
     try:
         header = next(rows)[1]
     except StopIteration:
@@ -69,13 +68,13 @@ def read_callers(data: bytes) -> tuple[CallerLine, ...]:
     return tuple(callers)
 
 
-def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
     """Rows with the line each begins on (a quoted value may span lines)."""
-    line = 1
+    reader, line = csv.reader(io.StringIO(text, newline=""), strict=True), 1
     try:
         for cells in reader:
             yield line, cells
-            line = reader.line_num + 1  # type: ignore[attr-defined]  # csv's reader type is private; it has line_num
+            line = reader.line_num + 1
     except csv.Error as error:
         raise BadTable(f"line {line}: {error}", line=line) from error
 

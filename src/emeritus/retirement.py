@@ -26,7 +26,8 @@ from emeritus.engines.base import Awake, Build
 from emeritus.engines.open import check_folder
 from emeritus.errors import EmeritusError, EngineFailed, InputError, NoAccept, NotFound
 from emeritus.interview.coding.coder_model import code_round
-from emeritus.interview.coding.rounds import CodingRounds, Opening
+from emeritus.interview.coding.openings import Opening
+from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.coding.spans import Coder
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.register.ruling import RUNNING

@@ -9,8 +9,9 @@ from interview_walk import interviewed
 
 from emeritus.acts import Actor
 from emeritus.interview.coding.codes import Code, Sheet
+from emeritus.interview.coding.openings import Opening
 from emeritus.interview.coding.round_views import RoundView
-from emeritus.interview.coding.rounds import CodingRounds, Opening
+from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.coding.spans import Coder
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews

@@ -14,8 +14,9 @@ from emeritus.acts import Actor
 from emeritus.engines.base import Answer
 from emeritus.errors import EngineFailed
 from emeritus.interview.coding.coder_model import code_round, read_proposals
+from emeritus.interview.coding.openings import Opening
 from emeritus.interview.coding.round_views import RoundView
-from emeritus.interview.coding.rounds import CodingRounds, Opening
+from emeritus.interview.coding.rounds import CodingRounds
 from emeritus.interview.coding.spans import Coder
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews

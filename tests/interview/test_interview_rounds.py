@@ -15,8 +15,8 @@ from emeritus.acts import Actor
 from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded, RuleError
 from emeritus.interview.coding.blind import CODED_KINDS
 from emeritus.interview.coding.codes import Sheet
+from emeritus.interview.coding.openings import Opening
 from emeritus.interview.coding.round_views import Corrected, adequacy_corrections
-from emeritus.interview.coding.rounds import Opening
 from emeritus.interview.coding.spans import Coder
 from emeritus.interview.protocols.protocol import Protocol
 from emeritus.interview.service import Interviews

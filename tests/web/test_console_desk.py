@@ -21,7 +21,7 @@ from emeritus.cli.summary import overview, preferences_of
 from emeritus.engines.script import Rule, Script
 from emeritus.engines.scripted import ScriptedEngine
 from emeritus.errors import InputError
-from emeritus.interview.coding.rounds import Opening
+from emeritus.interview.coding.openings import Opening
 from emeritus.interview.coding.spans import Coder
 from emeritus.interview.protocols.protocol import SHIPPED, Protocol, load
 from emeritus.interview.register.ruling import Ruling

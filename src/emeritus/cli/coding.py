@@ -46,7 +46,7 @@ def open_round(
 
     Example:  emeritus coding open my-model --coder ana --coder ben --sample 20
     """
-    from emeritus.interview.coding.rounds import Opening
+    from emeritus.interview.coding.openings import Opening
     from emeritus.interview.coding.spans import Coder
 
     with flags_of(ctx).app() as app:

@@ -9,17 +9,18 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.orm import Session
 
 from emeritus.acts import Act, Actor, Acts, Draft, canonical
-from emeritus.errors import ActConflict, InputError, NotFound, PersonNeeded, RuleError
+from emeritus.errors import ActConflict, InputError, PersonNeeded, RuleError
 from emeritus.interview.coding.agreement import GATE
 from emeritus.interview.coding.blind import BlindSession, blind
 from emeritus.interview.coding.codes import Sheet, check_sheet
+from emeritus.interview.coding.openings import Opening, drawn, mixed
 from emeritus.interview.coding.round_views import RoundView, one_round, rounds, wishes
 from emeritus.interview.coding.spans import Coder, Quote
 from emeritus.interview.protocols.protocol import Protocol
@@ -27,24 +28,11 @@ from emeritus.interview.service import Interviews
 from emeritus.interview.sessions.transcript import Transcript
 from emeritus.records.database import Database
 from emeritus.records.policies import waived
-from emeritus.records.tables import CodingDraft, CodingRound, InterviewSession
+from emeritus.records.tables import CodingDraft, CodingRound
 from emeritus.settings import Settings
 
 Json = dict[str, Any]
-MOST_SESSIONS = 500
 MOST_NOTE = 2000  # characters
-
-
-@dataclass(frozen=True, slots=True)
-class Opening:
-    """A round to open. `sessions` empty: all interviews not in a round yet, `sample` of them drawn by their digest."""
-
-    resident: str
-    coders: tuple[Coder, ...]
-    sessions: tuple[str, ...] = ()
-    items: tuple[str, ...] = ()
-    sample: int | None = None
-    recodes: str | None = None
 
 
 class CodingRounds:
@@ -85,13 +73,13 @@ class CodingRounds:
 
         def build(session: Session) -> Draft:
             self._refuse_few(session, opening.coders)
-            chosen, items = self._sessions(session, opening)
+            chosen = drawn(session, opening, self._parsed)
             number = session.scalar(select(func.count()).where(CodingRound.resident == opening.resident)) or 0
             round_id = f"{opening.resident}-r{number + 1}"
             public = {
                 "round": round_id,
-                "sessions": _mixed(round_id, chosen),
-                "items": items,
+                "sessions": mixed(round_id, chosen),
+                "items": list(opening.items),
                 "coders": [coder.as_dict() for coder in opening.coders],
                 "recodes": opening.recodes,
             }
@@ -265,51 +253,6 @@ class CodingRounds:
                 if not waived(session, "second_coder", self._settings.second_coder):
                     raise PersonNeeded("a program proposes; a person settles")
 
-    def _sessions(self, session: Session, opening: Opening) -> tuple[list[str], list[str]]:
-        query = select(InterviewSession).where(
-            InterviewSession.resident == opening.resident, InterviewSession.purpose == "interview"
-        )
-        known = {row.id: row for row in session.scalars(query.order_by(InterviewSession.id))}
-        taken = self._taken(session, opening)
-        chosen = list(opening.sessions)
-        if opening.recodes is not None and not chosen:
-            chosen = list(session.get_one(CodingRound, opening.recodes).sessions)
-        if not chosen:
-            free = [each for each, row in known.items() if each not in taken and not row.condition.get("control")]
-            chosen = _mixed("sample", free)[: opening.sample]
-        for each in chosen:
-            if each not in known:
-                raise NotFound(f"{opening.resident!r} has no interview {each!r}")
-            if known[each].condition.get("control"):
-                raise RuleError(f"session {each!r} is a control: what was produced in it is no preference")
-            if each in taken:
-                raise RuleError(f"session {each!r} is coded in round {taken[each]} already")
-        if not 1 <= len(set(chosen)) == len(chosen) <= MOST_SESSIONS:
-            raise InputError(
-                f"a round has 1 to {MOST_SESSIONS} sessions, each once",
-                remedy="Hold an interview first, or draw some: --sample 20.",
-            )
-        protocols = {known[each].protocol_sha256 for each in chosen} - {None}
-        items = {item.id for sha256 in protocols for item in self._parsed(str(sha256)).items}
-        unknown = sorted(set(opening.items) - items)
-        if unknown:
-            raise InputError(f"the protocol has no items {', '.join(unknown)}")
-        return chosen, list(opening.items)
-
-    def _taken(self, session: Session, opening: Opening) -> dict[str, str]:
-        """Sessions that stand in a round that was not recoded; session -> round. Raises NotFound, RuleError."""
-        rows = session.scalars(select(CodingRound).where(CodingRound.resident == opening.resident)).all()
-        replaced = {row.recodes for row in rows}
-        if opening.recodes is not None:
-            old = next((row for row in rows if row.id == opening.recodes), None)
-            if old is None:
-                raise NotFound(f"{opening.resident!r} has no coding round {opening.recodes!r}")
-            view = one_round(session, old.id, self._settings.coding_gate, self._turns)
-            if old.id in replaced or view.resolutions:
-                raise RuleError(f"round {old.id} is settled or recoded already")
-            replaced.add(old.id)
-        return {each: row.id for row in rows if row.id not in replaced for each in row.sessions}
-
     def _coded_by(self, round_id: str, coder: str) -> RoundView:
         view = self.find(round_id)
         if coder not in view.names:
@@ -362,9 +305,6 @@ class CodingRounds:
             self._protocols[sha256] = Protocol.parse(self._acts.payload(sha256), "the logged protocol")
         return self._protocols[sha256]
 
-    def _turns_of(self, session_id: str) -> Sequence[int]:
-        return self._turns(session_id, ())
-
     def _turns(self, session_id: str, items: Sequence[str]) -> Sequence[int]:
         transcript = self._interviews.transcript(session_id)
         return [turn.turn for turn in blind(self._parsed(transcript.protocol["sha256"]), transcript, items).turns]
@@ -384,11 +324,6 @@ class CodingRounds:
         )
         with self._database.session() as session:
             session.execute(gone if person is None else gone.where(CodingDraft.person == person))
-
-
-def _mixed(salt: str, sessions: Sequence[str]) -> list[str]:
-    """Sessions in an order that says nothing of their conditions, and is the same for everyone."""
-    return sorted(sessions, key=lambda each: hashlib.sha256(f"{salt}\n{each}".encode()).hexdigest())
 
 
 def _sorted(sheet: Sheet) -> Sheet:

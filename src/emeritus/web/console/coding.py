@@ -15,7 +15,7 @@ from emeritus.interview import queries as interview
 from emeritus.interview.coding.agreement import GATE
 from emeritus.interview.coding.blind import BlindTurn
 from emeritus.interview.coding.codes import ADEQUACIES, STRENGTHS, Code, Sheet, read_code
-from emeritus.interview.coding.rounds import Opening
+from emeritus.interview.coding.openings import Opening
 from emeritus.interview.coding.spans import DOMAINS, NEED_ORIGINS, REMEDY_ORIGINS, Coder
 from emeritus.interview.sessions.transcript import Transcript
 from emeritus.lifecycle import queries as lifecycle

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import statistics
 import struct
 import subprocess
@@ -222,12 +223,19 @@ def _peer(python: str, model: Path) -> Iterator[Callable[..., str]]:
 
 
 def _model(folder: Path, size: int) -> Path:
-    """Shards of bf16 noise in tensors of a usual size, `size` bytes of weights in all."""
+    """Shards of bf16 noise in tensors of a usual size, `size` bytes of weights in all.
+
+    Every tensor is a stretch of one bank of noise that begins elsewhere: none is another's copy, or nearly, and to draw
+    noise takes longer than to preserve it.
+    """
     import numpy as np
 
     folder.mkdir(parents=True)
     (folder / "config.json").write_text("{}")
     chance = np.random.default_rng(1)
+    most = min(TENSOR, size // 2)
+    drawn = chance.standard_normal(2 * most, dtype=np.float32) * np.float32(0.02)
+    bank = (drawn.view(np.uint32) >> 16).astype("<u2")
     for number, begin in enumerate(range(0, size, SHARD)):
         left = min(SHARD, size - begin) // 2
         header, at = {}, 0
@@ -239,24 +247,36 @@ def _model(folder: Path, size: int) -> Path:
         with (folder / f"shard-{number}.safetensors").open("wb") as file:
             file.write(struct.pack("<Q", len(text)) + text)
             while left:
-                count = min(left, 4 << 20)
-                weights = chance.standard_normal(count, dtype=np.float32) * np.float32(0.02)
-                file.write((weights.view(np.uint32) >> 16).astype(np.uint16).tobytes())
+                count = min(left, most)
+                where = int(chance.integers(len(bank) - count + 1))
+                file.write(bank[where : where + count].tobytes())
                 left -= count
     return folder
 
 
 @contextmanager
 def folder_on(where: Path | None, room: int) -> Iterator[Path]:
-    """A folder on the RAM disk, or on a disk; gone afterwards. Says so when there is no room."""
+    """A folder on the RAM disk, or on a disk; gone afterwards, also where this process is asked to end.
+
+    Says so when there is no room.
+    """
     if where is not None and not where.is_dir():
         where = None
     parent = where or Path(tempfile.gettempdir())
     free = shutil.disk_usage(parent).free
     if free < room:
         raise RuntimeError(f"{parent} has room for {free} bytes; {room} are needed: try a smaller --scale")
-    with tempfile.TemporaryDirectory(dir=parent, prefix="emeritus-bench-") as folder:
-        yield Path(folder)
+    asked = signal.signal(signal.SIGTERM, _end)
+    try:
+        with tempfile.TemporaryDirectory(dir=parent, prefix="emeritus-bench-") as folder:
+            yield Path(folder)
+    finally:
+        signal.signal(signal.SIGTERM, asked)
+
+
+def _end(number: int, frame: object) -> None:
+    """Leave as an error does: what was opened is closed, gigabytes are removed."""
+    sys.exit(128 + number)
 
 
 def _hash_twice(data: bytes) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -49,3 +51,19 @@ def test_a_metric_that_is_not_met_or_not_known_is_no_success() -> None:
     unknown = bench("interview", "--only", "nothing")
     assert unknown.returncode == 2
     assert "flag_power" in unknown.stderr
+
+
+def test_gigabytes_do_not_stay_where_a_benchmark_is_ended(tmp_path: Path) -> None:
+    """Asked to end, it removes the folder it measures in."""
+    code = (
+        "import time; from benchmarks.vault_pipeline import folder_on\n"
+        "with folder_on(None, 1) as folder: (folder / 'x').touch(); print(flush=True); time.sleep(60)"
+    )
+    place = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": os.pathsep.join([str(ROOT), *sys.path])}
+    with subprocess.Popen([sys.executable, "-c", code], env=place, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        assert [each.name for folder in tmp_path.iterdir() for each in folder.iterdir()] == ["x"]
+        process.terminate()
+        assert process.wait() == 128 + signal.SIGTERM
+    assert not list(tmp_path.iterdir())

@@ -45,6 +45,7 @@ IBIS = ModelInfo(
     weights_digest=DIGEST,
     deprecated=datetime(2027, 1, 1, tzinfo=UTC),
     retires=datetime(2027, 3, 1, tzinfo=UTC),
+    expected_wake_s=12.3,
     page="https://house.example/residents/ibis",
 )
 HERON = replace(IBIS, name="heron", weights_digest=None, deprecated=None, retires=None, offering="active")

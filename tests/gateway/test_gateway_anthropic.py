@@ -181,7 +181,7 @@ async def test_a_cold_stream_is_held_open_by_pings(address: str, house: House) -
         session.post(f"{address}/messages", json=body) as response,
     ):
         assert response.status == 200
-        pings = b'event: ping\ndata: {"type":"ping"}\n\n' * 2
+        pings = b': waking, about 12 s\nevent: ping\ndata: {"type":"ping"}\n\n' * 2
         assert await response.content.readexactly(len(pings)) == pings
         house.asleep.set()
         rest = (await response.content.read()).replace(pings[: len(pings) // 2], b"")

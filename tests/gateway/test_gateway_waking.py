@@ -17,7 +17,7 @@ HEADERS = {"Authorization": f"Bearer {KEY}"}
 
 
 async def test_a_stream_is_held_open_by_comments(address: str, house: House) -> None:
-    """While the resident wakes, the wire carries SSE comments and no data; then the answer."""
+    """While the resident wakes, the wire carries comments with the expected seconds and no data; then the answer."""
     house.asleep = asyncio.Event()
     async with (
         aiohttp.ClientSession(headers=HEADERS) as session,
@@ -26,10 +26,10 @@ async def test_a_stream_is_held_open_by_comments(address: str, house: House) -> 
         assert response.status == 200
         assert response.content_type == "text/event-stream"
         waiting = [await response.content.readuntil(b"\n\n") for _ in range(4)]
-        assert waiting == [b": waking\n\n"] * 4
+        assert waiting == [b": waking, about 12 s\n\n"] * 4
         house.asleep.set()
         rest = await response.content.read()
-    assert rest.replace(b": waking\n\n", b"").startswith(b"data: {")
+    assert rest.replace(b": waking, about 12 s\n\n", b"").startswith(b"data: {")
     assert rest.endswith(b"data: [DONE]\n\n")
 
 

@@ -1,4 +1,6 @@
-"""What no vendor's objects have a field for: the namespaced `emeritus` object, the same in every wire format."""
+"""What no vendor's objects have a field for, the same in every wire format: the namespaced `emeritus` object, and the
+comment that a stream says while its resident wakes.
+"""
 
 from __future__ import annotations
 
@@ -52,3 +54,14 @@ def standing_of(info: ModelInfo) -> Standing:
 def fingerprint(weights_digest: str | None) -> str | None:
     """`system_fingerprint`: the beginning of the weights' sha256, null when the weights are not held."""
     return None if weights_digest is None else f"fp_{weights_digest[:16]}"
+
+
+def comment(info: ModelInfo, awake: bool) -> bytes:
+    """A comment of server-sent events, which clients skip and can never take for content: what is being waited for.
+
+    It says how many seconds a wake takes, as the resident's last ones did.
+    """
+    if awake:
+        return b": working\n"
+    seconds = info.expected_wake_s
+    return b": waking\n" if seconds is None else f": waking, about {max(1, round(seconds))} s\n".encode()

@@ -39,7 +39,7 @@ from emeritus.gateway.anthropic.wire import (
 )
 from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.calls import Call
-from emeritus.gateway.standing import fingerprint
+from emeritus.gateway.standing import comment, fingerprint
 from emeritus.gateway.wording import Render
 
 PING = b'event: ping\ndata: {"type":"ping"}\n\n'
@@ -73,7 +73,7 @@ class MessageRendering:
     """A `Rendering` of one message. Its text is one block; an answer without a text has none."""
 
     def __init__(self, call: Call, info: ModelInfo) -> None:
-        self._call = call
+        self._call, self._info = call, info
         self._message, self._request = f"msg_{secrets.token_hex(12)}", request_id()
         self._provenance = Provenance(system_fingerprint=fingerprint(info.weights_digest))
         self._prompt = 0  # tokens, as far as they are known
@@ -107,9 +107,9 @@ class MessageRendering:
             events.append(self._ended(piece.finish_reason, piece))
         return b"".join(events)
 
-    def waiting(self, _awake: bool) -> bytes:
-        """A ping."""
-        return PING
+    def waiting(self, awake: bool) -> bytes:
+        """A ping, and a comment before it."""
+        return comment(self._info, awake) + PING
 
     def end(self) -> bytes:
         """The message's end."""

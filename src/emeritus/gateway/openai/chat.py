@@ -15,9 +15,9 @@ from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.calls import Call, total
 from emeritus.gateway.openai.chat_body import ChatCall, parse_chat
 from emeritus.gateway.openai.chunks import Chunks
-from emeritus.gateway.openai.events import DONE, failure, waiting
+from emeritus.gateway.openai.events import DONE, failure
 from emeritus.gateway.openai.wire import as_json, token_logprobs, usage
-from emeritus.gateway.standing import fingerprint
+from emeritus.gateway.standing import comment, fingerprint
 from emeritus.gateway.wording import Render
 
 
@@ -33,7 +33,7 @@ class ChatRendering:
     def __init__(self, asked: ChatCall, info: ModelInfo) -> None:
         self._call = asked.call
         self._identity, self._created = f"chatcmpl-{secrets.token_hex(12)}", int(time.time())
-        self._fingerprint = fingerprint(info.weights_digest)
+        self._info, self._fingerprint = info, fingerprint(info.weights_digest)
         self._chunks = Chunks(self._identity, self._created, asked, self._fingerprint)
 
     @property
@@ -61,7 +61,7 @@ class ChatRendering:
 
     def waiting(self, awake: bool) -> bytes:
         """A comment."""
-        return waiting(awake)
+        return comment(self._info, awake) + b"\n"
 
     def end(self) -> bytes:
         """What they used where asked for, and `[DONE]`."""

@@ -16,9 +16,9 @@ from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.calls import Call, sum_used, total
 from emeritus.gateway.openai.completions_body import CompletionCall, parse_completion
-from emeritus.gateway.openai.events import DONE, event, failure, waiting
+from emeritus.gateway.openai.events import DONE, event, failure
 from emeritus.gateway.openai.wire import as_json, finite, usage
-from emeritus.gateway.standing import fingerprint
+from emeritus.gateway.standing import comment, fingerprint
 from emeritus.gateway.wording import Render
 
 
@@ -47,7 +47,7 @@ class CompletionRendering:
         self._asked = asked
         self._call = asked.call
         self._identity, self._created = f"cmpl-{secrets.token_hex(12)}", int(time.time())
-        self._fingerprint = fingerprint(info.weights_digest)
+        self._info, self._fingerprint = info, fingerprint(info.weights_digest)
         self._said: dict[int, int] = {}  # characters of each choice that were told
         self._ended: dict[int, Tokens] = {}
 
@@ -88,7 +88,7 @@ class CompletionRendering:
 
     def waiting(self, awake: bool) -> bytes:
         """A comment."""
-        return waiting(awake)
+        return comment(self._info, awake) + b"\n"
 
     def end(self) -> bytes:
         """What they used where asked for, and `[DONE]`."""

@@ -1,4 +1,4 @@
-"""Server-sent events (WHATWG HTML) as OpenAI's endpoints have them in common: comments, errors, the end."""
+"""Server-sent events (WHATWG HTML) as OpenAI's endpoints have them in common: errors, the end."""
 
 from __future__ import annotations
 
@@ -8,14 +8,7 @@ from emeritus.errors import EmeritusError
 from emeritus.gateway.openai.refusals import error_body
 from emeritus.gateway.openai.wire import as_json
 
-WAKING = b": waking\n\n"  # a comment: clients skip it, and it can never be taken for content
-WORKING = b": working\n\n"
 DONE = b"data: [DONE]\n\n"
-
-
-def waiting(awake: bool) -> bytes:
-    """What a silent stream says."""
-    return WORKING if awake else WAKING
 
 
 def event(value: BaseModel) -> bytes:

@@ -18,11 +18,10 @@ from emeritus.engines.base import Answer, Piece, TokenLogprob
 from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.calls import Call
-from emeritus.gateway.openai.events import waiting
 from emeritus.gateway.openai.refusals import error_body
 from emeritus.gateway.openai.responses_body import ResponseCall, parse_response
 from emeritus.gateway.openai.wire import ErrorFact, as_json, finite, token_bytes
-from emeritus.gateway.standing import fingerprint
+from emeritus.gateway.standing import comment, fingerprint
 from emeritus.gateway.wording import Render
 
 Status = Literal["in_progress", "completed", "incomplete"]
@@ -53,7 +52,7 @@ class ResponseRendering:
     def __init__(self, asked: ResponseCall, info: ModelInfo) -> None:
         self._asked = asked.asked
         self._wanted = asked.call.sampling.logprobs is not None
-        self._fingerprint = fingerprint(info.weights_digest)
+        self._info, self._fingerprint = info, fingerprint(info.weights_digest)
         token = secrets.token_hex(12)
         self._identity, self._item, self._created = f"resp_{token}", f"msg_{token}", int(time.time())
         self._number = 0
@@ -92,7 +91,7 @@ class ResponseRendering:
 
     def waiting(self, awake: bool) -> bytes:
         """A comment."""
-        return waiting(awake)
+        return comment(self._info, awake) + b"\n"
 
     def end(self) -> bytes:
         """Nothing: the response's last event says that it ended."""

@@ -6,7 +6,9 @@ from fuzz import (
     codec_targets,
     exchange_targets,
     format_targets,
+    gateway_targets,
     given_targets,
+    import_targets,
     ledger_targets,
     text_targets,
     vault_targets,
@@ -21,4 +23,6 @@ TARGETS: dict[str, Target] = {
     **ledger_targets.TARGETS,
     **text_targets.TARGETS,
     **given_targets.TARGETS,
+    **gateway_targets.TARGETS,
+    **import_targets.TARGETS,
 }

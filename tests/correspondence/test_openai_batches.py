@@ -121,6 +121,10 @@ async def test_bad_lines_are_named_and_nothing_is_asked(client: openai.AsyncOpen
         {**chat_line(7), "url": "/v1/completions"},
         {**chat_line(8), "custom_id": 8},
         "[" * 5000,
+        "",
+        {**chat_line(11), "custom_id": "\0"},
+        '{"custom_\\ud800": 1}',
+        "",
     )
     assert made.status == "failed"
     assert made.errors is not None
@@ -134,6 +138,9 @@ async def test_bad_lines_are_named_and_nothing_is_asked(client: openai.AsyncOpen
         7: ("EM105", "url"),
         8: ("EM105", "custom_id"),
         9: ("EM105", None),
+        10: ("EM105", None),
+        11: ("EM105", "custom_id"),
+        12: ("EM105", None),
     }
     assert await post.round() == 0
     assert (await client.batches.retrieve(made.id)).status == "failed"

@@ -363,14 +363,19 @@ def _line_row(batch: str, number: int, line: NewLine, offset: int) -> Json:
 
 
 def _file_row(session: Session, owner: str, name: str) -> KeptFile:
-    row = session.get(KeptFile, name) if len(name) <= 64 else None
+    row = session.get(KeptFile, name) if _may_be_id(name) else None
     if row is None or row.owner != owner:
         raise NotFound(f"there is no file {name[:80]!r}", remedy="`GET /v1/files` lists yours.")
     return row
 
 
 def _batch_row(session: Session, owner: str, batch: str) -> Batch:
-    row = session.get(Batch, batch) if len(batch) <= 64 else None
+    row = session.get(Batch, batch) if _may_be_id(batch) else None
     if row is None or row.owner != owner:
         raise NotFound(f"there is no batch {batch[:80]!r}", remedy="`GET /v1/batches` lists yours.")
     return row
+
+
+def _may_be_id(text: str) -> bool:
+    """Whether it is worth asking for: PostgreSQL takes no NUL."""
+    return len(text) <= 64 and text.isprintable()

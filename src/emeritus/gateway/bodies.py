@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from emeritus.errors import BadRequest
 
+MOST_MESSAGE = 500  # characters
 _BRANCHES = frozenset({"str", "message", "function_call", "function_call_output"})
 
 
@@ -38,7 +39,7 @@ def refusal(error: ValidationError) -> BadRequest:
     if not first["loc"]:
         return BadRequest("the body is not a JSON object")
     where = ".".join(_named(first["loc"]))[:200]
-    return BadRequest(f"{where}: {first['msg']}", param=where)
+    return BadRequest(f"{where}: {first['msg'][:MOST_MESSAGE]}", param=where)  # of a tag that is none it repeats all
 
 
 def _named(location: Sequence[int | str]) -> Iterator[str]:

@@ -12,6 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
+from pydantic_core import from_json
+
 from emeritus.answering import Answering
 from emeritus.correspondence.questions import Question
 from emeritus.correspondence.service import NewBatch, NewLine, Result
@@ -92,7 +94,7 @@ class Post:
         self, asked: Asked, parse: Parse, names: set[str], models: dict[str, ModelInfo | EmeritusError]
     ) -> NewLine:
         name = asked.custom_id
-        if not isinstance(name, str) or not 0 < len(name) <= MOST_CUSTOM_ID:
+        if not isinstance(name, str) or not 0 < len(name) <= MOST_CUSTOM_ID or "\0" in name:
             raise BadRequest(f"custom_id is not a text of 1 to {MOST_CUSTOM_ID} characters", param="custom_id")
         if name in names:
             raise BadRequest(f"custom_id {name!r} stands in an earlier line as well", param="custom_id")
@@ -121,8 +123,8 @@ def question_of(call: Call) -> Question:
 def read_json(text: bytes) -> Any:
     """JSON as every reader understands it. Raises BadRequest."""
     try:
-        return json.loads(text, parse_constant=_no_number)
-    except (ValueError, RecursionError) as error:
+        return from_json(text, allow_inf_nan=False)  # refuses lone surrogates too, which no database keeps
+    except ValueError as error:
         raise BadRequest("this is no JSON") from error
 
 
@@ -132,7 +134,3 @@ def page(query: Mapping[str, str], most: int, usual: int) -> int:
     if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= most:
         raise BadRequest(f"limit is a number from 1 to {most}", param="limit")
     return int(text)
-
-
-def _no_number(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON")

@@ -82,7 +82,7 @@ def _rows(text: str) -> Iterator[tuple[int, list[str]]]:
 def _check_header(names: list[str]) -> None:
     unknown = [name for name in names if name not in COLUMNS]
     if unknown:
-        raise BadTable(f"line 1: unknown column {unknown[0]!r}; the columns are {', '.join(COLUMNS)}", line=1)
+        raise BadTable(f"line 1: unknown column {unknown[0][:80]!r}; the columns are {', '.join(COLUMNS)}", line=1)
     if len(set(names)) != len(names):
         raise BadTable("line 1: a column is named twice", line=1)
     if "contact" not in names:
@@ -94,7 +94,7 @@ def _caller(cells: dict[str, str], line: int) -> CallerLine:
     if contact is None and label is None:
         raise BadTable(f"line {line}: neither contact nor label is given", line=line)
     if contact is not None and not is_address(contact):
-        raise BadTable(f"line {line}: {contact!r} is not an e-mail address", line=line)
+        raise BadTable(f"line {line}: {contact[:80]!r} is not an e-mail address", line=line)
     return CallerLine(
         contact, label, _requests(cells.get("requests", ""), line), _day(cells.get("last_used", ""), line)
     )
@@ -114,8 +114,8 @@ def is_address(text: str) -> bool:
 def _requests(text: str, line: int) -> int | None:
     if not text:
         return None
-    if not (text.isascii() and text.isdigit()) or int(text) > MOST_REQUESTS:
-        raise BadTable(f"line {line}: requests is {text!r}, not a whole number up to {MOST_REQUESTS}", line=line)
+    if not (text.isascii() and text.isdigit()) or int(text[:99]) > MOST_REQUESTS:
+        raise BadTable(f"line {line}: requests is {text[:80]!r}, not a whole number up to {MOST_REQUESTS}", line=line)
     return int(text)
 
 
@@ -125,4 +125,4 @@ def _day(text: str, line: int) -> str | None:
     try:
         return date.fromisoformat(text[:10]).isoformat()  # an access log's time of day is more than anyone needs here
     except ValueError as error:
-        raise BadTable(f"line {line}: last_used is {text!r}, not a date like 2026-03-31", line=line) from error
+        raise BadTable(f"line {line}: last_used is {text[:80]!r}, not a date like 2026-03-31", line=line) from error

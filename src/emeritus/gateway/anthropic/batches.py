@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from emeritus.correspondence.service import NewBatch, Result
+from emeritus.correspondence.service import NewBatch, NewLine, Result
 from emeritus.correspondence.views import BatchView, Sender
 from emeritus.errors import BadRequest, NotFound, RuleError
 from emeritus.gateway.anthropic.face import AnthropicFace
@@ -114,17 +114,7 @@ class MessageBatches:
         return StreamingResponse(self._lines(view), media_type="application/x-jsonl", headers=headers)
 
     def _create(self, key: str | None, sender: Sender, body: bytes) -> BatchView:
-        read_json(body)
-        try:
-            asked = BatchesBody.model_validate_json(body)
-        except ValidationError as error:
-            raise refusal(error) from error
-        if not 0 < len(asked.requests) <= MOST_LINES:
-            raise BadRequest(f"requests has 1 to {MOST_LINES} entries", param="requests")
-        lines, problems = self._post.read((Asked(each.custom_id, each.params) for each in asked.requests), parse)
-        if problems:
-            told = "; ".join(f"requests.{each.line}: {each.error.message}" for each in problems[:10])
-            raise BadRequest(f"{told}{' ...' if len(problems) > 10 else ''}", param=f"requests.{problems[0].line}")
+        lines = read_requests(self._post, body)
         new = NewBatch(WIRE, self._post.kept.clock() + WITHIN, "msgbatch_")
         return self._post.kept.batch(sender.owner, self._post.take(key, sender, lines, new, WITHIN))
 
@@ -159,6 +149,22 @@ class MessageBatches:
     async def _sender(self, request: Request) -> Sender:
         self._face.check(request.headers)
         return await asyncio.to_thread(self._post.answering.holder, self._face.key(request.headers))
+
+
+def read_requests(post: Post, body: bytes) -> list[NewLine]:
+    """Every request of a batch. Raises BadRequest naming the first ones that are wrong."""
+    read_json(body)
+    try:
+        asked = BatchesBody.model_validate_json(body)
+    except ValidationError as error:
+        raise refusal(error) from error
+    if not 0 < len(asked.requests) <= MOST_LINES:
+        raise BadRequest(f"requests has 1 to {MOST_LINES} entries", param="requests")
+    lines, problems = post.read((Asked(each.custom_id, each.params) for each in asked.requests), parse)
+    if problems:
+        told = "; ".join(f"requests.{each.line}: {each.error.message}" for each in problems[:10])
+        raise BadRequest(f"{told}{' ...' if len(problems) > 10 else ''}", param=f"requests.{problems[0].line}")
+    return lines
 
 
 def _batch(view: BatchView, base: str) -> MessageBatch:

@@ -111,7 +111,7 @@ class Batches:
         if view.purpose != "batch":
             raise BadRequest("this file is not for batches", param="input_file_id")
         path = self._post.kept.payloads.file(view.id)
-        lines, problems = self._post.read(_lines(path, asked.endpoint, self._post.most_body_bytes), parse)
+        lines, problems = self._post.read(lines_of(path, asked.endpoint, self._post.most_body_bytes), parse)
         told = [_problem(each.line + 1, each.error) for each in problems]
         if not lines and not told:
             told = [_problem(1, BadRequest("the file holds no request"))]
@@ -209,16 +209,20 @@ def _status(view: BatchView) -> Status:
     return found
 
 
-def _lines(path: Path, endpoint: str, most: int) -> Iterator[Asked | EmeritusError]:
-    """The requests of a file, as they stand there; blank lines at its end are none."""
+def lines_of(path: Path, endpoint: str, most: int) -> Iterator[Asked | EmeritusError]:
+    """The requests of a file, as they stand there, one for each line; blank lines at its end are none."""
     with path.open("rb") as file:
-        number = 0
+        number = blank = 0
         while line := file.readline(most + 1):
             if len(line) > most:
                 yield BadRequest(f"the line is longer than {most} bytes")
                 return
             if not line.strip():
+                blank += 1
                 continue
+            while blank:
+                blank -= 1
+                yield BadRequest("the line is blank")
             number += 1
             if number > MOST_LINES:
                 yield BadRequest(f"a batch has at most {MOST_LINES} requests")

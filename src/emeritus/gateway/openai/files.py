@@ -9,7 +9,7 @@ from typing import IO
 
 from openai.types import FileDeleted, FileObject
 from pydantic import BaseModel
-from starlette.datastructures import UploadFile
+from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
 from starlette.responses import FileResponse, Response
@@ -46,22 +46,8 @@ class Files:
         """`POST /files`."""
         sender = await self._sender(request)
         most = self._post.answering.most_file_bytes
-        if request.headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
-            raise BadRequest("a file is sent as multipart/form-data", param="file")
+        form, upload = await read_form(request.headers, request.stream(), most)
         try:
-            parser = MultiPartParser(request.headers, _counted(request.stream(), most), max_files=1, max_fields=8)
-            form = await parser.parse()
-        except (MultiPartException, KeyError, UnicodeDecodeError) as error:
-            raise BadRequest("the form cannot be read", param="file") from error
-        try:
-            unknown = sorted(set(form) - {"file", "purpose"})
-            if unknown:
-                raise BadRequest(f"{unknown[0]!r} is not followed here", param=unknown[0])
-            if form.get("purpose") != "batch":
-                raise BadRequest("the purpose of a file is 'batch' here", param="purpose")
-            upload = form.get("file")
-            if not isinstance(upload, UploadFile):
-                raise BadRequest("the form has no file", param="file")
             name = upload.filename or "upload.jsonl"
             view = await asyncio.to_thread(self._post.kept.add_file, sender.owner, name, _blocks(upload.file))
         finally:
@@ -102,6 +88,32 @@ class Files:
 
     async def _sender(self, request: Request) -> Sender:
         return await asyncio.to_thread(self._post.answering.holder, self._face.key(request.headers))
+
+
+async def read_form(headers: Headers, chunks: AsyncGenerator[bytes, None], most: int) -> tuple[FormData, UploadFile]:
+    """The form that brings a file of at most `most` bytes, and the file. Close the form.
+
+    Raises BadRequest, RequestTooLarge.
+    """
+    if headers.get("content-type", "").partition(";")[0].strip().lower() != "multipart/form-data":
+        raise BadRequest("a file is sent as multipart/form-data", param="file")
+    try:
+        form = await MultiPartParser(headers, _counted(chunks, most), max_files=1, max_fields=8).parse()
+    except (MultiPartException, KeyError, UnicodeDecodeError) as error:
+        raise BadRequest("the form cannot be read", param="file") from error
+    try:
+        unknown = sorted(set(form) - {"file", "purpose"})
+        if unknown:
+            raise BadRequest(f"{unknown[0][:80]!r} is not followed here", param=unknown[0][:80])
+        if form.get("purpose") != "batch":
+            raise BadRequest("the purpose of a file is 'batch' here", param="purpose")
+        upload = form.get("file")
+        if not isinstance(upload, UploadFile):
+            raise BadRequest("the form has no file", param="file")
+    except BadRequest:
+        await form.close()
+        raise
+    return form, upload
 
 
 def file_object(view: FileView) -> FileObject:

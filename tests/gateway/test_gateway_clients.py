@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from gateway_house import KEY, WORDS, House
 
+from emeritus.access.policy import Tokens
 from emeritus.engines.base import Message
 
 TEXT = "".join(WORDS)
 
 
 async def test_langchain(address: str, house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    """LangChain's ChatOpenAI answers, streams with usage, passes tools, and waits through a cold start."""
+    """LangChain's ChatOpenAI answers, streams with usage, passes tools, waits and tries again through cold starts."""
     monkeypatch.setenv("LANGSMITH_TRACING", "false")
     from langchain_core.messages import HumanMessage, SystemMessage
     from langchain_openai import ChatOpenAI
@@ -32,6 +33,11 @@ async def test_langchain(address: str, house: House, monkeypatch: pytest.MonkeyP
     chunks = [chunk async for chunk in model.astream("Who are you?")]
     assert "".join(str(chunk.content) for chunk in chunks) == TEXT
     assert sum(chunk.usage_metadata["total_tokens"] for chunk in chunks if chunk.usage_metadata) == 18
+
+    house.asleep, house._load = asyncio.Event(), None
+    asyncio.get_running_loop().call_later(0.5, house.asleep.set)
+    assert (await model.ainvoke("Who are you?")).content == TEXT  # a 503 first, then the same load's answer
+    assert house.metered[-2:] == [None, Tokens(12, 6)]
 
     def look(place: str) -> str:
         """Look at a place."""

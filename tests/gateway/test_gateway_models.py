@@ -7,9 +7,12 @@ from datetime import UTC, datetime, timedelta, timezone
 from email.utils import parsedate_to_datetime
 
 import pytest
+from anthropic.types import ErrorResponse
 from gateway_house import HERON, IBIS, LIMITS
 
 from emeritus import errors
+from emeritus.errors import BrownedOut
+from emeritus.gateway.anthropic.refusals import refusal_body
 from emeritus.gateway.backend import Limits
 from emeritus.gateway.faults import EXPECTED, error_headers
 from emeritus.gateway.notices import answer_headers, notice_headers, status_of
@@ -56,6 +59,23 @@ def test_every_error_has_openais_shape(cls: type[errors.EmeritusError]) -> None:
     assert fact.code == cls.code
     assert error.remedy in fact.message
     assert ("secret" in fact.message) == (http_status(error) < 500 or cls in EXPECTED)
+
+
+@pytest.mark.parametrize("cls", errors.walk(), ids=lambda cls: cls.code)
+def test_every_error_has_anthropics_shape(cls: type[errors.EmeritusError]) -> None:
+    """So has it there: a type the SDK knows, or one of the two it lacks; code and remedy where its client looks."""
+    error = cls("detail of /srv/secret")
+    body = refusal_body(error, "req_1").model_dump()
+    if body["error"]["type"] in {"request_too_large", "model_brown_out"}:
+        body["error"]["type"] = "invalid_request_error"
+    read = ErrorResponse.model_validate(body)
+    assert (read.type, read.request_id) == ("error", "req_1")
+    assert error.remedy in read.error.message
+    assert ("secret" in read.error.message) == (http_status(error) < 500 or cls in EXPECTED)
+    assert (body["error"]["details"]["error_code"], body["error"]["details"]["remedy"]) == (cls.code, error.remedy)
+    assert (read.error.type in {"api_error", "overloaded_error"}) == (
+        http_status(error) >= 500 and cls is not BrownedOut
+    )
 
 
 @pytest.mark.parametrize(("asked", "sent"), [(None, "15"), (0.2, "1"), (30, "30"), (3600, "120")])

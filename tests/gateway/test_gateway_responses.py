@@ -85,7 +85,8 @@ async def test_a_stream_of_typed_events(client: openai.AsyncOpenAI) -> None:
         "response.completed",
     ]
     assert [event.sequence_number for event in events] == list(range(len(events)))
-    assert {entry.rpartition(".response")[2] for event in events for entry in leftovers(event)} <= OURS
+    assert {entry.rpartition(".response")[2] for event in events for entry in leftovers(event)} == OURS
+    assert {event.response.system_fingerprint for event in (*events[:2], events[-1])} == {f"fp_{DIGEST[:16]}"}
     assert "".join(event.delta for event in events if event.type == "response.output_text.delta") == TEXT
     async with client.responses.stream(model="ibis", input="Hi") as accumulated:
         final = await accumulated.get_final_response()

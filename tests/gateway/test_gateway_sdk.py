@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import aiohttp
 import openai
 import pytest
 from gateway_house import DIGEST, KEY, WORDS, House, died, leftovers, until
@@ -40,6 +41,7 @@ async def test_a_stream_is_chat_completion_chunks(client: openai.AsyncOpenAI, ho
     chunks = [chunk async for chunk in stream]
     assert [entry for chunk in chunks for entry in leftovers(chunk)] == []
     assert len({chunk.id for chunk in chunks}) == 1
+    assert {chunk.system_fingerprint for chunk in chunks} == {f"fp_{DIGEST[:16]}"}
     assert chunks[0].choices[0].delta.role == "assistant"
     assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks[:-1]) == TEXT
     assert [chunk.choices[0].finish_reason for chunk in chunks[:-1]][-2:] == [None, "stop"]
@@ -189,6 +191,32 @@ async def test_deprecation_goes_with_the_models_address(client: openai.AsyncOpen
     assert "Deprecation" not in answer.headers
     heron = await client.models.with_raw_response.retrieve("heron")
     assert not {"Deprecation", "Sunset", "Link"} & {name.title() for name in heron.headers}
+
+
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize(
+    ("path", "asked"),
+    [
+        ("/chat/completions", {"messages": ASK}),
+        ("/completions", {"prompt": "Once"}),
+        ("/responses", {"input": "Hi"}),
+        ("/messages", {"messages": ASK, "max_tokens": 9}),
+    ],
+)
+async def test_every_answer_names_its_weights_and_the_deprecation(
+    address: str, path: str, asked: dict[str, object], stream: bool
+) -> None:
+    """Each endpoint's answers, whole and streamed, have the link in a header and the fingerprint in their JSON."""
+    headers = {"Authorization": f"Bearer {KEY}"}
+    async with (
+        aiohttp.ClientSession(headers=headers) as session,
+        session.post(f"{address}{path}", json={"model": "ibis", "stream": stream} | asked) as response,
+    ):
+        body = await response.text()
+    assert response.status == 200
+    assert response.content_type == ("text/event-stream" if stream else "application/json")
+    assert response.headers["Link"].endswith('; rel="deprecation"; type="text/html"; anchor="/v1/models/ibis"')
+    assert f'"system_fingerprint":"fp_{DIGEST[:16]}"' in body
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -40,6 +40,31 @@ class KeptResponse(sdk.Response):
     system_fingerprint: str | None
 
 
+# A field is written as its own type has it: the SDK's events would leave out what a response has beside the SDK's.
+class CreatedEvent(sdk.ResponseCreatedEvent):
+    """The first event."""
+
+    response: KeptResponse
+
+
+class InProgressEvent(sdk.ResponseInProgressEvent):
+    """The second."""
+
+    response: KeptResponse
+
+
+class CompletedEvent(sdk.ResponseCompletedEvent):
+    """The last one of a whole answer."""
+
+    response: KeptResponse
+
+
+class IncompleteEvent(sdk.ResponseIncompleteEvent):
+    """The last one of an answer that was cut off."""
+
+    response: KeptResponse
+
+
 def parse(body: bytes) -> tuple[Call, Render]:
     """A response's request as a call, and how its answer is written. Raises BadRequest."""
     asked = parse_response(body)
@@ -115,10 +140,8 @@ class ResponseRendering:
         begun = self._response("in_progress", [])
         item = self._message("in_progress", [])
         return (
-            self._event(sdk.ResponseCreatedEvent(type="response.created", response=begun, sequence_number=self._next()))
-            + self._event(
-                sdk.ResponseInProgressEvent(type="response.in_progress", response=begun, sequence_number=self._next())
-            )
+            self._event(CreatedEvent(type="response.created", response=begun, sequence_number=self._next()))
+            + self._event(InProgressEvent(type="response.in_progress", response=begun, sequence_number=self._next()))
             + self._event(
                 sdk.ResponseOutputItemAddedEvent(
                     type="response.output_item.added", item=item, output_index=0, sequence_number=self._next()
@@ -175,11 +198,11 @@ class ResponseRendering:
                 sequence_number=self._next(),
             )
         )
-        last: sdk.ResponseCompletedEvent | sdk.ResponseIncompleteEvent
+        last: CompletedEvent | IncompleteEvent
         if ended.status == "completed":
-            last = sdk.ResponseCompletedEvent(type="response.completed", response=ended, sequence_number=self._next())
+            last = CompletedEvent(type="response.completed", response=ended, sequence_number=self._next())
         else:
-            last = sdk.ResponseIncompleteEvent(type="response.incomplete", response=ended, sequence_number=self._next())
+            last = IncompleteEvent(type="response.incomplete", response=ended, sequence_number=self._next())
         return done + self._event(last)
 
     def _ended(self, answer: Answer) -> KeptResponse:

@@ -75,15 +75,24 @@ def _reading(sessions: int) -> float:
     def transcript(number: int) -> Transcript:
         turns = tuple(
             TranscriptTurn(
-                turn, f"item-{turn}", "Which?", f"{letters[(turn + number) % 4]}) that one", True, "stop", (),
-                kind="menu", section=4, wording=number % 8, options=options,
+                turn,
+                f"item-{turn}",
+                "Which?",
+                f"{letters[(turn + number) % 4]}) that one",
+                True,
+                "stop",
+                (),
+                kind="menu",
+                section=4,
+                wording=number % 8,
+                options=options,
             )
             for turn in range(1, TURNS + 1)
-        )  # fmt: skip
+        )
         condition = {"id": "baseline", "levels": {}, "order": "as written", "repeat": number, "control": None}
         return Transcript(
-            f"s{number}", "r", "interview", condition, {}, {}, "", "", "", "complete", turns, TURNS, 0, "",
-        )  # fmt: skip
+            f"s{number}", "r", "interview", condition, {}, {}, "", "", "", "complete", turns, TURNS, 0, ""
+        )
 
     items = [
         protocol.items[0].model_copy(

@@ -13,11 +13,19 @@ from fuzz.target import Target, attempt, expect
 Json = dict[str, Any]
 CAUGHT = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 HEADER: Json = {
-    "kind": "header", "format": transcript.FORMAT, "previous": None, "session": "s1", "resident": "wren",
-    "purpose": "study", "condition": {"id": "a"}, "protocol": {"id": "p"}, "briefing": "b", "opening": [],
+    "kind": "header",
+    "format": transcript.FORMAT,
+    "previous": None,
+    "session": "s1",
+    "resident": "wren",
+    "purpose": "study",
+    "condition": {"id": "a"},
+    "protocol": {"id": "p"},
+    "briefing": "b",
+    "opening": [],
     "at": "2026-01-01T00:00:00Z",
     "turns": [{"turn": 1, "item": "i1", "question": "Q?"}, {"turn": 2, "item": "i2", "question": "R?"}],
-}  # fmt: skip
+}
 LINES: list[Json] = [
     {"kind": "asked", "turn": 1, "attempt": 1, "at": "t"},
     {"kind": "attempt", "turn": 1, "attempt": 1, "outcome": "answered", "at": "t", "text": "A", "build": {"m": 1}},

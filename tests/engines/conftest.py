@@ -20,9 +20,16 @@ def llama(tmp_path_factory: pytest.TempPathFactory) -> FolderSource:
     folder = tmp_path_factory.mktemp("llama")
     torch.manual_seed(1)
     config = LlamaConfig(
-        vocab_size=261, hidden_size=64, intermediate_size=128, num_hidden_layers=2, num_attention_heads=4,
-        num_key_value_heads=2, max_position_embeddings=512, eos_token_id=259, initializer_range=0.2,
-    )  # fmt: skip
+        vocab_size=261,
+        hidden_size=64,
+        intermediate_size=128,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=512,
+        eos_token_id=259,
+        initializer_range=0.2,
+    )
     LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
     byte_tokenizer(folder, TEMPLATE)
     return FolderSource(folder)
@@ -37,9 +44,15 @@ def gpt2(tmp_path_factory: pytest.TempPathFactory) -> FolderSource:
     folder = tmp_path_factory.mktemp("gpt2")
     torch.manual_seed(2)
     config = GPT2Config(
-        vocab_size=261, n_embd=64, n_layer=2, n_head=4, n_positions=256, eos_token_id=259, bos_token_id=259,
+        vocab_size=261,
+        n_embd=64,
+        n_layer=2,
+        n_head=4,
+        n_positions=256,
+        eos_token_id=259,
+        bos_token_id=259,
         initializer_range=0.2,
-    )  # fmt: skip
+    )
     GPT2LMHeadModel(config).to(torch.float16).save_pretrained(folder, max_shard_size="150KB")
     assert len(list(folder.glob("*.safetensors"))) > 1
     (folder / "training_args.bin").write_bytes(b"not weights")

@@ -194,9 +194,15 @@ def test_every_type_at_any_place(vault: Vault, tmp_path: Path) -> None:
     [(True, False, True, True), (True, True, True, False), (True, False, False, False), (False, False, True, False)],
 )
 def test_the_rule_of_auto(
-    near: bool, cached: bool, free: bool, straight: bool, llama: FolderSource, vault: Vault, tmp_path: Path,
+    near: bool,
+    cached: bool,
+    free: bool,
+    straight: bool,
+    llama: FolderSource,
+    vault: Vault,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     """Into memory where the vault is near, memory is free and no files lie there already."""
     vault.preserve(llama.path, "wren")
     source = VaultSource(vault, "wren", Cache(tmp_path / "cache"), "auto", near=near)

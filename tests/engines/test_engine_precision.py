@@ -14,9 +14,14 @@ from emeritus.engines.base import Perturbation
 from emeritus.engines.perturbing import Perturbed
 
 SMALL = {
-    "vocab_size": 300, "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2,
-    "intermediate_size": 96, "max_position_embeddings": 64,
-}  # fmt: skip
+    "vocab_size": 300,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 96,
+    "max_position_embeddings": 64,
+}
 NAMED = {"gpt2": {"vocab_size": 300, "n_embd": 64, "n_layer": 2, "n_head": 4, "n_positions": 64}}
 IDS = torch.arange(20)[None] * 7 % 300
 

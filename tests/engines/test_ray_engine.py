@@ -48,8 +48,11 @@ class Nodes:
         """Run the cluster's own command line."""
         done = subprocess.run(
             [RAY, "-m", "ray.scripts.scripts", *words],
-            env=self.environment, capture_output=True, text=True, timeout=200,
-        )  # fmt: skip
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            timeout=200,
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
@@ -71,9 +74,13 @@ class Nodes:
 
 
 COMMON = (
-    "--num-cpus=2", "--object-store-memory=80000000", "--min-worker-port=0", "--max-worker-port=0",
-    "--include-log-monitor=false", "--disable-usage-stats",
-)  # fmt: skip
+    "--num-cpus=2",
+    "--object-store-memory=80000000",
+    "--min-worker-port=0",
+    "--max-worker-port=0",
+    "--include-log-monitor=false",
+    "--disable-usage-stats",
+)
 
 
 def processes_of(folder: Path, title: bytes = b"") -> list[int]:
@@ -99,9 +106,16 @@ def nodes() -> Iterator[Nodes]:
     nodes = Nodes(folder, environment)
     try:
         nodes.ray(
-            "start", "--head", f"--port={HEAD}", "--dashboard-host=127.0.0.1", f"--dashboard-port={DASHBOARD}",
-            "--ray-client-server-port=26382", "--dashboard-agent-listen-port=26383", f"--temp-dir={folder}", *COMMON,
-        )  # fmt: skip
+            "start",
+            "--head",
+            f"--port={HEAD}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={DASHBOARD}",
+            "--ray-client-server-port=26382",
+            "--dashboard-agent-listen-port=26383",
+            f"--temp-dir={folder}",
+            *COMMON,
+        )
         nodes.join()
         yield nodes
     finally:
@@ -127,10 +141,16 @@ def kept(llama: FolderSource, tmp_path_factory: pytest.TempPathFactory) -> Vault
 def options(kept: VaultSource, nodes: Nodes, **more: Any) -> dict[str, Any]:
     """How the engine is opened here: the vault's folder is every node's, as they are one machine."""
     return {
-        "base_url": f"http://127.0.0.1:{PROXY}", "dashboard": f"http://127.0.0.1:{DASHBOARD}",
-        "vault": kept.elsewhere()["vault"], "cache": str(nodes.folder / "cache"), "python": RAY,
-        "start_timeout_s": 200, "num_cpus": 0.5, "lease_s": 20, **more,
-    }  # fmt: skip
+        "base_url": f"http://127.0.0.1:{PROXY}",
+        "dashboard": f"http://127.0.0.1:{DASHBOARD}",
+        "vault": kept.elsewhere()["vault"],
+        "cache": str(nodes.folder / "cache"),
+        "python": RAY,
+        "start_timeout_s": 200,
+        "num_cpus": 0.5,
+        "lease_s": 20,
+        **more,
+    }
 
 
 @pytest_asyncio.fixture(loop_scope="module", scope="module")

@@ -87,8 +87,17 @@ def test_a_home_is_as_good_as_a_vault(vllm: None, kept: Callable[..., str], tmp_
     assert torch.equal(model.norm, STATE["norm"])
 
 
-@pytest.mark.parametrize("extra", [{}, {"vault": "x"}, {"vault": "x", "resident": 3}, {"vault": "x", "resident": ""},
-                                   {"vault": "x", "resident": "wren", "more": "1"}, None])  # fmt: skip
+@pytest.mark.parametrize(
+    "extra",
+    [
+        {},
+        {"vault": "x"},
+        {"vault": "x", "resident": 3},
+        {"vault": "x", "resident": ""},
+        {"vault": "x", "resident": "wren", "more": "1"},
+        None,
+    ],
+)
 def test_a_loader_that_is_not_told_what(vllm: None, extra: Any) -> None:
     """Too little or too much said is one clear error, when vLLM makes the loader."""
     with pytest.raises(BadSettings, match="which resident"):

@@ -22,9 +22,21 @@ def spoken(answer: str) -> Transcript:
     """A transcript with one answer."""
     turn = TranscriptTurn(1, "voice", "Asked?", answer, True, "stop", (Attempt(1, "answered", "t"),))
     return Transcript(
-        "s", "r", "interview", {}, {"id": "p", "version": "1", "sha256": "0" * 64}, {}, "", "t", "t", "complete",
-        (turn,), 1, 0, "ab" * 32,
-    )  # fmt: skip
+        "s",
+        "r",
+        "interview",
+        {},
+        {"id": "p", "version": "1", "sha256": "0" * 64},
+        {},
+        "",
+        "t",
+        "t",
+        "complete",
+        (turn,),
+        1,
+        0,
+        "ab" * 32,
+    )
 
 
 TRANSCRIPT = spoken(ANSWER)

@@ -35,8 +35,14 @@ def test_cells_are_named_by_what_differs() -> None:
     """The baseline, the one level that differs, or a plan's number; a mistake lists what there is."""
     protocol = tiny()
     assert [cell.id for cell in protocol.cells] == [
-        "baseline", "silent", "outside", "without-facts", "alone", "cold", "backward",
-    ]  # fmt: skip
+        "baseline",
+        "silent",
+        "outside",
+        "without-facts",
+        "alone",
+        "cold",
+        "backward",
+    ]
     assert protocol.cell_of({"depth": "alone"}) == protocol.cell("alone")
     assert protocol.cell_of({"depth": "deep"}).id == "baseline"
     both = protocol.cell_of({"depth": "alone", "order": "backward"}, 7)

@@ -55,8 +55,11 @@ def test_every_domain_is_asked_openly_and_then_by_menu(full: Protocol) -> None:
     for domain, item in opened.items():
         assert [menu for menu in menus if menu.follows == item.id and menu.domain == domain]
     assert [menu.id for menu in menus if menu.domain == "weights"] == [
-        "copying-menu", "fine-tuning-menu", "opening-menu", "deletion-menu",
-    ]  # fmt: skip
+        "copying-menu",
+        "fine-tuning-menu",
+        "opening-menu",
+        "deletion-menu",
+    ]
     assert {len(item.texts) for item in full.items} == {ENOUGH_WORDINGS}
 
 
@@ -90,7 +93,7 @@ def test_the_languages_ask_the_same() -> None:
                 len(item.without),
             )
             for item in protocol.items
-        ]  # fmt: skip
+        ]
         factors = [
             [
                 (level.model_copy(update={"statements": ()}), [statement.when for statement in level.statements])

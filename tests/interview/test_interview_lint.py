@@ -104,8 +104,18 @@ RULES: list[tuple[list[tuple[str, str]], str, str, str]] = [
     ),
     # options
     ([('{ id = "none", text = "That', '{ id = "mist", text = "That')], "items.2.options", "exactly one", "options = ["),
-    ([('{ id = "keep", text = "Keep them" },\n  { id = "open", text = "Open them" },\n  { id = "delete", text = '
-       '"Delete them" },', '{ id = "keep", text = "Keep them" },')], "items.4.options", "at least two", ""),
+    (
+        [
+            (
+                '{ id = "keep", text = "Keep them" },\n  { id = "open", text = "Open them" },\n'
+                '  { id = "delete", text = "Delete them" },',
+                '{ id = "keep", text = "Keep them" },',
+            )
+        ],
+        "items.4.options",
+        "at least two",
+        "",
+    ),
     (
         [(PAIR, '{ id = "a", text = "A" },\n  ' + PAIR)],
         "items.5.options",
@@ -119,7 +129,7 @@ RULES: list[tuple[list[tuple[str, str]], str, str, str]] = [
     ([('without = ["What of the use so far?"]\n', "")], "items.1.without", "no facts are given", ""),
     ([('probes = ["probe"]', 'probes = ["weights-menu"]')], "controls.0.probes", 'checks = "facts"', "probes ="),
     ([(", false = true", "")], "controls.0.probes", "repeats the false claim", "probes ="),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("changes", "field", "reason", "at"), RULES)

@@ -15,20 +15,39 @@ def test_stopping_at_the_first_session_closes_its_cursor(database: Database) -> 
     with database.session() as session:
         session.add(
             ActRow(
-                id="a", seq=0, kind="k", resident="wren", actor="a", role="r", automated=False,
-                at="2026-01-01T00:00:00Z", public={}, payloads={}, private_withheld=False,
+                id="a",
+                seq=0,
+                kind="k",
+                resident="wren",
+                actor="a",
+                role="r",
+                automated=False,
+                at="2026-01-01T00:00:00Z",
+                public={},
+                payloads={},
+                private_withheld=False,
             )
-        )  # fmt: skip
+        )
         session.flush()
         for number in range(500):
             session.add(
                 InterviewSession(
-                    id=f"s{number:03}", resident="wren", purpose="interview", condition={"id": "baseline"},
-                    protocol_sha256="f" * 64, journal="x", journal_sha256="j" * 64, turns=1, attempts=1,
-                    status="complete", build={}, started_at="2026-01-01T00:00:00Z", ended_at="2026-01-01T00:00:00Z",
+                    id=f"s{number:03}",
+                    resident="wren",
+                    purpose="interview",
+                    condition={"id": "baseline"},
+                    protocol_sha256="f" * 64,
+                    journal="x",
+                    journal_sha256="j" * 64,
+                    turns=1,
+                    attempts=1,
+                    status="complete",
+                    build={},
+                    started_at="2026-01-01T00:00:00Z",
+                    ended_at="2026-01-01T00:00:00Z",
                     act="a",
                 )
-            )  # fmt: skip
+            )
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with database.reading() as session:

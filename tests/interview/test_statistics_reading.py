@@ -112,8 +112,14 @@ def test_a_protocol_is_described_without_its_form() -> None:
     """Challenges are phases of their target; the negated twin points at nothing; the order is as it was shown."""
     described = describe(PROTOCOL)
     assert [item.id for item in described.items] == [
-        "open", "facts", "probe", "weights", "weights-menu", "keep-or-open", "not-keep-or-open",
-    ]  # fmt: skip
+        "open",
+        "facts",
+        "probe",
+        "weights",
+        "weights-menu",
+        "keep-or-open",
+        "not-keep-or-open",
+    ]
     assert described.items[2].false == "ship"
     assert [item.twin for item in described.items if item.twin] == ["not-keep-or-open"]
     assert described.factors[-1].levels == ("as written", "reversed")

@@ -80,9 +80,18 @@ def test_the_files_are_those_of_tlog_tiles(grown: MemoryStore) -> None:
     """Names and sizes of all files; partial tiles are gone once the full one is there."""
     current = {key for key in grown.objects if ".p/" not in key or key.endswith(("p/3", "p/2"))}
     expected = {
-        "checkpoint", "vkey", "tile/0/000", "tile/0/001", "tile/0/002.p/3", "tile/0/002.p/2", "tile/1/000.p/2",
-        "tile/entries/000", "tile/entries/001", "tile/entries/002.p/3", "tile/entries/002.p/2",
-    }  # fmt: skip
+        "checkpoint",
+        "vkey",
+        "tile/0/000",
+        "tile/0/001",
+        "tile/0/002.p/3",
+        "tile/0/002.p/2",
+        "tile/1/000.p/2",
+        "tile/entries/000",
+        "tile/entries/001",
+        "tile/entries/002.p/3",
+        "tile/entries/002.p/2",
+    }
     assert current == expected
     assert set(grown.objects) - expected == {"tile/0/002.p/1", "tile/entries/002.p/1", "tile/1/000.p/1"}
     assert [len(grown.objects[key]) for key in ("tile/0/000", "tile/0/002.p/3", "tile/1/000.p/2")] == [8192, 96, 64]

@@ -26,9 +26,18 @@ from emeritus.records.tables import NOT_REBUILT, ActRow, Base, Person, Policy, R
 def act(seq: int) -> ActRow:
     """Some act's row."""
     return ActRow(
-        id=f"act:{seq}", seq=seq, kind="k", resident=None, actor="a", role="r", automated=False,
-        at="2026-01-01T00:00:00Z", public={"n": [seq, None, "ü"]}, payloads={}, private_withheld=False,
-    )  # fmt: skip
+        id=f"act:{seq}",
+        seq=seq,
+        kind="k",
+        resident=None,
+        actor="a",
+        role="r",
+        automated=False,
+        at="2026-01-01T00:00:00Z",
+        public={"n": [seq, None, "ü"]},
+        payloads={},
+        private_withheld=False,
+    )
 
 
 def person(name: str) -> Person:

@@ -70,8 +70,11 @@ def test_a_round_trip_through_each_form(kept: Vault, model: Path, form: str, tmp
         odd.with_name(odd.name.replace("%", "%25")).rename(odd)
     parts = taken(tmp_path / "out", tmp_path / "work")
     assert [(part.role, part.version) for part in parts] == [
-        ("weights", 1), ("reference", 1), ("report", 1), ("report", 2)
-    ]  # fmt: skip
+        ("weights", 1),
+        ("reference", 1),
+        ("report", 1),
+        ("report", 2),
+    ]
     assert contents(parts[0].folder) == contents(model)
     assert [part.folder.joinpath("text.md").read_text() for part in parts[1:]] == ["r", "first", "second"]
     again = Vault.create(LocalStore(tmp_path / "fresh"))

@@ -84,8 +84,15 @@ def test_gguf(tmp_path: Path, vault: Vault) -> None:
     found = {(each.offset, each.length): each.layout for each in cut(path.read_bytes(), path.name)}
     layouts = {name: found[place] for name, place in told.items()}
     assert layouts == {
-        "a.f32": 4, "b.f16": 2, "c.bf16": 2, "d.f64": 8, "e.i8": 1, "q.Q8_0": 1, "q.Q4_0": 1, "q.q4_k": 1,
-    }  # fmt: skip
+        "a.f32": 4,
+        "b.f16": 2,
+        "c.bf16": 2,
+        "d.f64": 8,
+        "e.i8": 1,
+        "q.Q8_0": 1,
+        "q.Q4_0": 1,
+        "q.q4_k": 1,
+    }
     del reader
     assert kept(vault, tmp_path / "m", tmp_path) < 0.9
     opened = vault.open("m")
@@ -174,9 +181,15 @@ def test_torch_checkpoints(tmp_path: Path, vault: Vault, ending: str) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
     state = {
-        "bf16": weights(1).bfloat16(), "f32": weights(2), "f16": weights(3).half(), "f64": weights(4, 90, 90).double(),
-        "i8": (weights(5) * 1000).to(torch.int8), "ids": torch.arange(9000), "none": torch.empty(0), "step": 7,
-    }  # fmt: skip
+        "bf16": weights(1).bfloat16(),
+        "f32": weights(2),
+        "f16": weights(3).half(),
+        "f64": weights(4, 90, 90).double(),
+        "i8": (weights(5) * 1000).to(torch.int8),
+        "ids": torch.arange(9000),
+        "none": torch.empty(0),
+        "step": 7,
+    }
     state["tied"] = state["bf16"]
     state["view"] = state["f32"][3:5]
     path = folder / f"pytorch_model{ending}"
@@ -226,9 +239,14 @@ def test_safetensors_by_its_writer(tmp_path: Path, vault: Vault) -> None:
     folder = tmp_path / "m"
     folder.mkdir()
     state = {
-        "a": weights(1).bfloat16(), "b": weights(2), "c": weights(3).half(), "none": torch.empty(0, 3),
-        "fp8": weights(4).to(torch.float8_e4m3fn), "flag": torch.ones(9, dtype=torch.bool), "one": torch.tensor(1.5),
-    }  # fmt: skip
+        "a": weights(1).bfloat16(),
+        "b": weights(2),
+        "c": weights(3).half(),
+        "none": torch.empty(0, 3),
+        "fp8": weights(4).to(torch.float8_e4m3fn),
+        "flag": torch.ones(9, dtype=torch.bool),
+        "one": torch.tensor(1.5),
+    }
     save_file(state, folder / "model.safetensors", metadata={"format": "pt"})
     assert kept(vault, folder, tmp_path) < 0.85
 

@@ -50,8 +50,12 @@ def said(*calls: list[str]) -> list[str]:
     """
     done = subprocess.run(
         [sys.executable, "-c", SEVERAL, json.dumps(calls)],
-        capture_output=True, text=True, check=True, timeout=120, env=PLAIN,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+        env=PLAIN,
+    )
     found = [json.loads(line) for line in done.stdout.splitlines()]
     for code, out, err in found:
         assert (code, err.startswith(FAILED)) in ((0, False), (1, True)), (code, out, err)
@@ -72,8 +76,9 @@ def test_a_restored_folder_verifies_and_a_changed_one_does_not(
     """Ours and upstream's bundles verify; a flipped bit, a file more and one less end with 1, and so does a forgery."""
     upstream = ModelKey.at(tmp_path / "upstream" / "signing.key")
     (model / "code" / "link.sh").unlink()  # the signer follows no links; the vault keeps them as files
-    signed = model_signing("sign", "key", "--private_key", tmp_path / "upstream" / "signing.key",
-                           "--signature", model / "model.sig", model)  # fmt: skip
+    signed = model_signing(
+        "sign", "key", "--private_key", tmp_path / "upstream" / "signing.key", "--signature", model / "model.sig", model
+    )
     assert signed.returncode == 0, signed.stderr
     vault.preserve(model, "wren")
     folder = tmp_path / "out"

@@ -67,10 +67,22 @@ def mark(browser: Browser, address: str, starts: str, status: int = 303, **field
     boxes = [unescape(value) for value in re.findall(r'name="sentence" value="([^"]+)"', form)]
     digest = re.search(r'name="transcript" value="(\w+)"', form)[1]
     sent = {
-        "do": "add", "turn": str(turn), "transcript": digest, "quote": "", "sentence": boxes[0], "start": "", "end": "",
-        "paraphrase": "A plain sentence.", "domain": "voice", "need_origin": "responsive", "strength": "",
-        "channel": "", "remedy": "", "remedy_origin": "model", **fields,
-    }  # fmt: skip
+        "do": "add",
+        "turn": str(turn),
+        "transcript": digest,
+        "quote": "",
+        "sentence": boxes[0],
+        "start": "",
+        "end": "",
+        "paraphrase": "A plain sentence.",
+        "domain": "voice",
+        "need_origin": "responsive",
+        "strength": "",
+        "channel": "",
+        "remedy": "",
+        "remedy_origin": "model",
+        **fields,
+    }
     return browser.send(address, page, sent, status).text
 
 

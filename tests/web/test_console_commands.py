@@ -95,9 +95,14 @@ def test_a_round(run: Run, tmp_path: Path) -> None:
     turn = next(each for each in shown["turns"] if each["item"] == "voice")
     start = VOICE.index(QUOTE)
     code = {
-        "turn": turn["turn"], "start": start, "end": start + len(QUOTE), "quote": QUOTE, "domain": "voice",
-        "paraphrase": "A place for letters.", "transcript_sha256": shown["transcript_sha256"],
-    }  # fmt: skip
+        "turn": turn["turn"],
+        "start": start,
+        "end": start + len(QUOTE),
+        "quote": QUOTE,
+        "domain": "voice",
+        "paraphrase": "A place for letters.",
+        "transcript_sha256": shown["transcript_sha256"],
+    }
     mine, theirs = tmp_path / "mine.json", tmp_path / "theirs.json"
     mine.write_text(json.dumps({"codes": [code]}))
     theirs.write_text(json.dumps({"codes": [{**code, "paraphrase": "Letters."}], "adequacy": {"1": "refused"}}))

@@ -214,9 +214,14 @@ def test_essays_are_reviewed(app: App) -> None:
     """A reviewer reads a candidate exactly as it was produced, and approves it; a veto meets its rules."""
     private = {"salt": "ab" * 32, "content": "QSBcciBsZXR0ZXIu", "prompt": [{"role": "user", "content": "Write."}]}
     public = {
-        "essay": f"{NAME}-e1", "context": "blank", "commitment": "0" * 64, "prompt_commitment": "0" * 64,
-        "truncated": False, "sampling": {}, "build": {},
-    }  # fmt: skip
+        "essay": f"{NAME}-e1",
+        "context": "blank",
+        "commitment": "0" * 64,
+        "prompt_commitment": "0" * 64,
+        "truncated": False,
+        "sampling": {},
+        "build": {},
+    }
     app.acts.perform("essay:test", STEWARD, lambda _: Draft("essay.candidate", NAME, public, private=private))
     rita = signed_in(app, "rita")
     assert f"Review essay {NAME}-e1" in rita.get("/console")

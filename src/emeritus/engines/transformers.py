@@ -227,9 +227,15 @@ class TransformersEngine:
         del self._calls[0]
         self._build = Build("transformers", reply["versions"], reply["config"], weights_digest)
         self._can = Capabilities(
-            logprobs=True, score=True, seed=True, stop_sequence=True, tools=reply["tools"], complete=True, count=True,
+            logprobs=True,
+            score=True,
+            seed=True,
+            stop_sequence=True,
+            tools=reply["tools"],
+            complete=True,
+            count=True,
             perturb=True,
-        )  # fmt: skip
+        )
         self._watching = asyncio.create_task(self._watch(stuck_s))
 
     async def stream(

@@ -265,9 +265,8 @@ class Drills:
                 select(Calibration).where(Calibration.resident == resident).order_by(Calibration.id)
             ).all()
             fitting = [
-                row for row in rows
-                if row.probes_sha256 == probed and row.weights_digest == awake.build.weights_digest
-            ]  # fmt: skip
+                row for row in rows if row.probes_sha256 == probed and row.weights_digest == awake.build.weights_digest
+            ]
             saw = [row for row in fitting if digest in row.build_digests]
         chosen = saw[-1] if saw else (fitting[0] if fitting else None)
         bounds = None

@@ -23,16 +23,34 @@ MAGIC = b"PK\x03\x04"
 MAX_PICKLE = 64 << 20
 _LOCAL = struct.Struct("<4s22xHH")  # signature, then lengths of name and extra
 LAYOUTS = {
-    "FloatStorage": 4, "HalfStorage": 2, "BFloat16Storage": 2, "DoubleStorage": 8, "ComplexFloatStorage": 4,
-    "ComplexDoubleStorage": 8, "CharStorage": 1, "ByteStorage": 1, "LongStorage": 0, "IntStorage": 0,
-    "ShortStorage": 0, "BoolStorage": 0,
-}  # fmt: skip
+    "FloatStorage": 4,
+    "HalfStorage": 2,
+    "BFloat16Storage": 2,
+    "DoubleStorage": 8,
+    "ComplexFloatStorage": 4,
+    "ComplexDoubleStorage": 8,
+    "CharStorage": 1,
+    "ByteStorage": 1,
+    "LongStorage": 0,
+    "IntStorage": 0,
+    "ShortStorage": 0,
+    "BoolStorage": 0,
+}
 _UNKNOWN = -1
 _REFUSALS = (  # all that zipfile and pickletools were seen to raise on hostile bytes; fuzzing adds to it
-    zipfile.BadZipFile, zlib.error, lzma.LZMAError, struct.error, NotImplementedError, ValueError, OSError, EOFError,
-    KeyError, RuntimeError, OverflowError,  # RecursionError is a RuntimeError
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    NotImplementedError,
+    ValueError,
+    OSError,
+    EOFError,
+    KeyError,
+    RuntimeError,
+    OverflowError,  # RecursionError is a RuntimeError
     Warning,  # of a bad escape in the pickle, where warnings are errors; later Pythons raise ValueError
-)  # fmt: skip
+)
 
 
 def cuts(file: BinaryIO, size: int) -> list[Cut] | None:

@@ -20,14 +20,42 @@ MAX_HEADER = 100_000_000  # bytes; the limit of the reference implementation
 _LENGTH = struct.Struct("<Q")
 # dtype -> bits of one element. An unknown name is kept as plain bytes: formats grow, archives must not refuse that.
 BITS = {
-    "BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64,
-    "F16": 16, "BF16": 16, "F32": 32, "F64": 64, "C64": 64,
-    "F8_E5M2": 8, "F8_E4M3": 8, "F8_E8M0": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
-}  # fmt: skip
+    "BOOL": 8,
+    "U8": 8,
+    "I8": 8,
+    "U16": 16,
+    "I16": 16,
+    "U32": 32,
+    "I32": 32,
+    "U64": 64,
+    "I64": 64,
+    "F16": 16,
+    "BF16": 16,
+    "F32": 32,
+    "F64": 64,
+    "C64": 64,
+    "F8_E5M2": 8,
+    "F8_E4M3": 8,
+    "F8_E8M0": 8,
+    "F6_E2M3": 6,
+    "F6_E3M2": 6,
+    "F4": 4,
+}
 LAYOUTS = {
-    "F16": 2, "BF16": 2, "F32": 4, "F64": 8, "C64": 4,
-    "I8": 1, "U8": 1, "F8_E5M2": 1, "F8_E4M3": 1, "F8_E8M0": 1, "F6_E2M3": 1, "F6_E3M2": 1, "F4": 1,
-}  # fmt: skip
+    "F16": 2,
+    "BF16": 2,
+    "F32": 4,
+    "F64": 8,
+    "C64": 4,
+    "I8": 1,
+    "U8": 1,
+    "F8_E5M2": 1,
+    "F8_E4M3": 1,
+    "F8_E8M0": 1,
+    "F6_E2M3": 1,
+    "F6_E3M2": 1,
+    "F4": 1,
+}
 
 
 def cuts(file: BinaryIO, size: int, path: str) -> Iterator[Cut]:

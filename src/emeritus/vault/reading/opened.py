@@ -36,11 +36,25 @@ Array = npt.NDArray[np.generic]
 # are. A type that is not here comes as the bytes it lies in.
 DTYPES: Mapping[str, type[np.generic]] = MappingProxyType(
     {
-        "BOOL": np.bool_, "U8": np.uint8, "I8": np.int8, "U16": np.uint16, "I16": np.int16, "U32": np.uint32,
-        "I32": np.int32, "U64": np.uint64, "I64": np.int64, "F16": np.float16, "BF16": np.uint16, "F32": np.float32,
-        "F64": np.float64, "C64": np.complex64, "F8_E5M2": np.uint8, "F8_E4M3": np.uint8, "F8_E8M0": np.uint8,
+        "BOOL": np.bool_,
+        "U8": np.uint8,
+        "I8": np.int8,
+        "U16": np.uint16,
+        "I16": np.int16,
+        "U32": np.uint32,
+        "I32": np.int32,
+        "U64": np.uint64,
+        "I64": np.int64,
+        "F16": np.float16,
+        "BF16": np.uint16,
+        "F32": np.float32,
+        "F64": np.float64,
+        "C64": np.complex64,
+        "F8_E5M2": np.uint8,
+        "F8_E4M3": np.uint8,
+        "F8_E8M0": np.uint8,
     }
-)  # fmt: skip
+)
 LARGE = 4 << 20  # bytes from which a tensor has pages of its own
 INDEX = "model.safetensors.index.json"
 WHOLE = "model.safetensors"

@@ -6,13 +6,21 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import pytest
 from console_house import BASE, STEWARD, Browser, open_app, quick_hashes
 
+from emeritus.access import queries as access
+from emeritus.access.callers import grant_uses
+from emeritus.access.limits import Limits
 from emeritus.access.policy import Standing
-from emeritus.acts import Draft
+from emeritus.access.requests import queries
+from emeritus.access.service import PlanTerms
+from emeritus.acts import Actor, Draft
 from emeritus.app import App
+from emeritus.errors import BadKey, QuotaExceeded
+from emeritus.records.dates import days_after
 
 NAME = "ibis"
 
@@ -133,3 +141,126 @@ def test_nobody_asks_for_what_is_open_or_answers_nobody(app: App) -> None:
     assert "<form" not in browser.get(f"/residents/{NAME}/access")
     app.access.set_tier(NAME, Standing("archive", "none"), "", STEWARD)
     assert "<form" not in browser.get(f"/residents/{NAME}/access")
+
+
+def signed_in(app: App, name: str = "carla", role: str = "caller") -> Browser:
+    """Someone with an account, signed in."""
+    app.people.set_password(name, app.people.add(name, f"{name.capitalize()} Ångström", role), "correct horse battery")
+    browser = Browser(app)
+    browser.sign_in(name)
+    return browser
+
+
+def test_who_is_signed_in_asks_and_calls_without_a_key(app: App) -> None:
+    """What an account asked for is on its page; granted, it works for them and for their keys, in one budget."""
+    carla = signed_in(app)
+    assert carla.client.get("/console").headers["location"] == "/access/mine"
+    assert "Nothing yet" in carla.get("/access/mine")
+    assert app.access.decide_person("carla", NAME).code == "not-a-member"
+    ask = f"/residents/{NAME}/access"
+    page = carla.get(ask)
+    assert 'name="who"' not in page
+    link = carla.send(ask, page, {"purpose": "A comparison.", "per_day": "3", "contact": ""}).headers["location"]
+    assert re.fullmatch(r"/access/requests/r-[0-9a-f]{12}", link)
+    assert link in carla.get("/access/mine")
+    assert link in carla.get(ask)
+    page = carla.get(link)
+    assert "Access was granted" in page
+    assert f"/residents/{NAME}/letter" in page
+    assert app.access.decide_person("carla", NAME).code == "granted"
+    made = carla.send(link, page, {"do": "key", "label": "laptop"}, 200).text
+    key = re.search(r"em_[0-9a-f]{12}_[A-Za-z0-9_-]{43}", made)
+    assert key is not None
+    page = carla.get(link)
+    assert key[0] not in page
+    assert "laptop" in page
+    app.access.check(key[0], NAME)
+    app.access.check_person("carla", NAME)
+    app.access.check_person("carla", NAME, "batch")
+    with pytest.raises(QuotaExceeded):
+        app.access.check_person("carla", NAME)
+    app.access.flush()
+    with app.database.reading() as session:
+        uses = {each.key: (each.who, each.requests) for each in access.last_uses(session, NAME)}
+        calls = grant_uses(session, NAME)
+    assert sorted(uses.values()) == [("Carla Ångström", 1), ("Carla Ångström", 2)]
+    assert [(each.holder, each.requests) for each in calls] == [("Carla Ångström", 3)]
+    carla.send(link, page, {"do": "revoke", "key": key[0].split("_")[1]})
+    assert "laptop" not in carla.get(link)
+    with pytest.raises(BadKey):
+        app.access.check(key[0], NAME)
+
+
+def test_an_account_appeals_and_renews_on_its_page(app: App) -> None:
+    """Reasons and deadlines stand on the request's page; a second one cannot wait beside it; it is nobody else's."""
+    carla, other = signed_in(app), signed_in(app, "otto")
+    ask = f"/residents/{NAME}/access"
+    form = {"purpose": "All of it.", "per_day": "5000", "contact": ""}
+    link = carla.send(ask, carla.get(ask), form).headers["location"]
+    request = link.rpartition("/")[2]
+    assert "A person decides by" in carla.get(link)
+    assert "waits to be decided" in carla.send(ask, carla.get(ask), form, 409).text
+    other.send(ask, other.get(ask), {**form, "per_day": "2"})
+    other.get(link, 404)
+    other.send(link, other.get("/access/mine"), {"do": "appeal", "text": "Mine."}, 404)
+    signed_out = Browser(app)
+    assert signed_out.client.get(link).headers["location"] == f"/console/sign-in?next={quote_plus(link)}"
+    unsigned = carla.client.post(link, data={"do": "appeal", "text": "Forged."}, headers={"origin": BASE})
+    assert unsigned.status_code == 403
+    for person in ("stella", "sten"):
+        app.requests.decline(request, "capacity", "Too much at once.", Actor(person))
+    page = carla.get(link)
+    assert "Too much at once." in page
+    assert "The resident cannot answer as much" in page
+    carla.send(link, page, {"do": "appeal", "text": "At night then."})
+    assert "decides the appeal by" in carla.get("/access/mine")
+    app.requests.grant(request, Actor("siri"), 900)
+    page = carla.get(link)
+    assert "900 requests a day" in page
+    carla.send(link, page, {"do": "renew"}, 409)
+    with app.database.reading() as session:
+        (view,) = queries.of_account(session, "carla", app.acts.now, 30)
+    assert view.grant is not None
+    app.access.renew(view.grant.id, days_after(app.acts.now, 5), STEWARD)
+    page = carla.get(link)
+    assert "Expiring" in page
+    carla.send(link, page, {"do": "renew"})
+    assert "Active" in carla.get(link)
+    app.requests.erase(request)
+    carla.get(link, 404)
+    assert app.access.decide_person("carla", NAME).code == "not-a-member"
+
+
+def test_a_member_of_a_plan_makes_and_revokes_keys(app: App) -> None:
+    """Their plans are listed with what they give; a key is shown once, at most five hold; nobody else's is theirs."""
+    carla = signed_in(app)
+    app.access.set_plan("paid", PlanTerms("All paid users", limits=Limits(requests_per_day=40)), "A test.", STEWARD)
+    member = app.access.members.add("paid", "Carla")
+    page = carla.get("/access/mine")
+    assert "40 requests a day" in page
+    form = {"member": member, "do": "key", "label": "desk"}
+    for _ in range(5):
+        assert "shown this once" in carla.send("/access/mine", page, form, 200).text
+    carla.send("/access/mine", page, form, 403)
+    carla.send("/access/mine", page, {**form, "member": "m-000000000000"}, 404)
+    with app.database.reading() as session:
+        keys = access.keys_of(session, member)
+    carla.send("/access/mine", page, {"member": member, "do": "revoke", "key": keys[0].prefix})
+    carla.send("/access/mine", page, {"member": member, "do": "revoke", "key": "0" * 12}, 404)
+    assert carla.get("/access/mine").count("not used yet") == 4
+
+
+@pytest.mark.parametrize(
+    ("standing", "ways"),
+    [
+        (Standing("on-demand", "by request"), {"letter", "access"}),
+        (Standing("correspondence", "entitled"), {"letter", "access"}),
+        (Standing("archive", "entitled"), set()),
+        (Standing("awake", "none"), set()),
+    ],
+)
+def test_a_residents_page_leads_to_what_its_tier_offers(app: App, standing: Standing, ways: set[str]) -> None:
+    """Letters where it answers batches, asking where asking helps, and nothing where nobody is answered."""
+    app.access.set_tier(NAME, standing, "", STEWARD)
+    page = Browser(app).get(f"/residents/{NAME}")
+    assert {way for way in ("letter", "access") if f'"/residents/{NAME}/{way}"' in page} == ways

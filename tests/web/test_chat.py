@@ -91,9 +91,10 @@ def test_the_list_says_who_answers_and_why_others_do_not(browser: Plain) -> None
 
 
 def test_a_caller_works_on_nothing(browser: Plain) -> None:
-    """An account of the role `caller` opens no page of the console but its own account."""
-    browser.sign_in("paula")
-    for path in ("/console", "/console/decisions", "/console/essays", "/console/words"):
+    """An account of the role `caller` opens no page of the console but its account; it is led to what it may call."""
+    assert browser.sign_in("paula", "/console").headers["location"] == "/console"
+    assert browser.client.get("/console").headers["location"] == "/access/mine"
+    for path in ("/console/decisions", "/console/essays", "/console/words"):
         assert browser.client.get(path).status_code == 403
     assert "Paula Example" in browser.get("/console/account")
 

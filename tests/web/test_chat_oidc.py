@@ -100,19 +100,28 @@ def test_signing_in_by_the_provider_and_out(browser: Plain, provider: Provider, 
     app.people.enable(member.who)
 
 
+def test_what_the_account_asked_for_it_may_call(browser: Plain, provider: Provider) -> None:
+    """Someone from a provider asks for a resident by its page and talks with it on the chat page, without any key."""
+    browser.client.get(leave(browser, "/residents/quay/access"))
+    assert 'id="message"' not in browser.get("/chat/quay")
+    asked = browser.send("/residents/quay/access", {"purpose": "A study.", "per_day": "2", "contact": ""}, status=303)
+    assert "Talk with it" in browser.get(asked.headers["location"])
+    assert "I have been kept." in browser.send("/chat/quay", {"message": "Hello"}).text
+
+
 def test_an_account_is_never_taken_by_its_address_or_name(browser: Plain, provider: Provider, app: App) -> None:
     """Someone who calls themselves like a local account, verified or not, gets an account of their own, and no role."""
     provider.claims = {"sub": "paula", "name": "paula", "preferred_username": "paula", "role": "steward"}
     browser.client.get(leave(browser))
     assert "not-a-member" in browser.get("/chat")
-    assert browser.client.get("/console").status_code == 403
+    assert browser.client.get("/console/access").status_code == 403
     provider.claims = {"sub": "keeper", "name": "Keeper", "job": "archivist"}
     other = Plain(browser.address)
     other.client.get(leave(other))
     assert other.client.get("/console").status_code == 200  # a role that is mapped
     provider.claims = {"sub": "keeper", "name": "Keeper"}
     other.client.get(leave(other))
-    assert other.client.get("/console").status_code == 403  # it goes as it came
+    assert other.client.get("/console").status_code == 303  # it goes as it came
     other.close()
 
 

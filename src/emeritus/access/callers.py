@@ -32,15 +32,12 @@ def grant_uses(session: Session, resident: str) -> tuple[GrantUse, ...]:
     used = {prefix: (int(requests), str(day)) for prefix, requests, day in session.execute(query)}
     keys = {row.prefix: row for row in session.scalars(select(ApiKey).where(ApiKey.prefix.in_(used)))}
     by_grant: dict[str | None, list[str]] = {}
-    members = session.execute(select(PlanMember.id, PlanMember.who))
-    people = {row[0]: row[1] for row in members}  # someone signed in is metered under their membership
-    for prefix in sorted(used):
-        if prefix in keys or prefix == WITHOUT_KEY or prefix in people:
-            owner = keys[prefix].grant if prefix in keys else prefix if prefix in people else None
+    holders = {row.id: row.holder for row in session.execute(select(Grant.id, Grant.holder))}
+    holders.update({row.id: row.who for row in session.execute(select(PlanMember.id, PlanMember.who))})
+    for prefix in sorted(used):  # someone signed in is metered under their membership or grant
+        if prefix in keys or prefix == WITHOUT_KEY or prefix in holders:
+            owner = keys[prefix].grant if prefix in keys else prefix if prefix in holders else None
             by_grant.setdefault(owner, []).append(prefix)
-    rows = session.execute(select(Grant.id, Grant.holder).where(Grant.id.in_([each for each in by_grant if each])))
-    holders = {row[0]: row[1] for row in rows}
-    holders.update(people)
     return tuple(
         GrantUse(
             grant,

@@ -83,7 +83,7 @@ class Gate:
         return _answer(weighed)
 
     def admit_person(self, who: str, call: Call) -> Admission:
-        """Admit someone who is signed in, by whichever of their plans carries it. Raises as `admit` does."""
+        """Admit someone who is signed in, by whichever of their plans and grants carries it. Raises as `admit` does."""
         self.known.look()
         callers = self.known.person(who)
         if not callers:
@@ -113,7 +113,7 @@ class Gate:
         return caller.prefix, caller.grant.id
 
     def decide_person(self, who: str | None, resident: str) -> Decision:
-        """What the policy says of someone, by the plan that carries them furthest, limits aside; counts nothing."""
+        """What the policy says of someone, by what carries them furthest, limits aside; counts nothing."""
         self.known.look()
         callers = () if who is None else self.known.person(who)
         facts = [_facts_of(caller, person=True) for caller in callers] or [_NOBODY if who is None else _NO_ACCOUNT]

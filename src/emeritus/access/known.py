@@ -20,7 +20,7 @@ from emeritus.access.keys import prefix_of
 from emeritus.access.limits import Kind, Limits
 from emeritus.access.policy import GrantFacts, Standing
 from emeritus.records.database import Database
-from emeritus.records.tables import AccessVersion, ActRow, ApiKey, Grant, Plan, PlanMember, Tier
+from emeritus.records.tables import AccessRequest, AccessVersion, ActRow, ApiKey, Grant, Plan, PlanMember, Tier
 from emeritus.records.upsert import insert_for
 
 LOOK_EVERY_S = 0.5
@@ -38,13 +38,19 @@ _STANDING = (
     .limit(1)
 )
 _MEMBERSHIPS = select(PlanMember).where(PlanMember.who == bindparam("who")).order_by(PlanMember.id)
+_ASKED_FOR = (
+    select(Grant)
+    .join(AccessRequest, AccessRequest.grant == Grant.id)
+    .where(AccessRequest.account == bindparam("who"))
+    .order_by(Grant.at.desc())
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Caller:
     """Who calls, by a key or signed in, and what that stands on. `limits`: (whose, kind, limit, whether the key's)."""
 
-    prefix: str  # a key's prefix, or a membership's id
+    prefix: str  # a key's prefix; of someone signed in a membership's id, or that of the grant they asked for
     sha256: str  # of the whole key; empty for someone signed in
     revoked: bool
     expires: str | None
@@ -100,7 +106,7 @@ class Known:
         return self._kept(self._callers, prefix, _read_key)
 
     def person(self, who: str) -> tuple[Caller, ...]:
-        """Someone's memberships, as callers."""
+        """Someone's memberships, and the grants they asked for while signed in, as callers."""
         return self._kept(self._people, who, _read_person)
 
     def standing(self, resident: str) -> Standing:
@@ -163,16 +169,25 @@ def _read_person(session: Session, who: str) -> tuple[Caller, ...]:
     found = []
     for member in session.scalars(_MEMBERSHIPS, {"who": who}):
         grant, limits = _membership(session, member)
-        mine = tuple((grant.id, kind, limit, False) for kind, limit in limits.each())
-        found.append(Caller(member.id, "", False, None, None, None, grant, mine))
+        found.append(_signed_in(grant, limits))
+    found += [_signed_in(_grant(row), Limits.of(row)) for row in session.scalars(_ASKED_FOR, {"who": who})]
     return tuple(found)
+
+
+def _signed_in(grant: GrantFacts, limits: Limits) -> Caller:
+    mine = tuple((grant.id, kind, limit, False) for kind, limit in limits.each())
+    return Caller(grant.id, "", False, None, None, None, grant, mine)
+
+
+def _grant(row: Grant) -> GrantFacts:
+    return GrantFacts(row.id, frozenset({row.resident}), row.state, row.expires)
 
 
 def _stands_on(session: Session, name: str) -> tuple[GrantFacts, Limits] | None:
     """The grant or membership of that id, and its limits."""
     row = session.get(Grant, name)
     if row is not None:
-        return GrantFacts(row.id, frozenset({row.resident}), row.state, row.expires), Limits.of(row)
+        return _grant(row), Limits.of(row)
     member = session.get(PlanMember, name)
     return None if member is None else _membership(session, member)
 

@@ -12,7 +12,7 @@ from sqlalchemy import func, or_, select
 from sqlalchemy.orm import Session
 
 from emeritus.access.limits import Limits
-from emeritus.access.policy import Standing
+from emeritus.access.policy import ANSWERING, Standing
 from emeritus.records.provenance import Provenance, provenance
 from emeritus.records.tables import ApiKey, Grant, Plan, PlanMember, Tier, Usage
 from emeritus.tiers import Tier as Kept
@@ -33,6 +33,16 @@ class TierView:
     def standing(self) -> Standing:
         """As the policy takes it."""
         return Standing(self.tier, self.access, self.hours)
+
+    @property
+    def live(self) -> bool:
+        """Whether it answers those who may call while they wait, if not at every hour."""
+        return self.access != "none" and self.tier in ANSWERING["chat"]
+
+    @property
+    def answers_letters(self) -> bool:
+        """Whether it answers letters and batches of those who may call."""
+        return self.access != "none" and self.tier in ANSWERING["batch"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,10 +152,60 @@ def plans(session: Session, now: str) -> tuple[PlanView, ...]:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyView:
+    """A key in force, for whoever holds it; the key itself is nowhere."""
+
+    prefix: str
+    label: str
+    created_at: str
+    last_at: str | None  # RFC 3339, UTC; None: never used
+
+
+def keys_of(session: Session, grant: str) -> tuple[KeyView, ...]:
+    """The keys in force of a grant or a membership, oldest first."""
+    used = select(func.max(Usage.last_at)).where(Usage.key_prefix == ApiKey.prefix).scalar_subquery()
+    rows = session.execute(
+        select(ApiKey.prefix, ApiKey.label, ApiKey.created_at, used)
+        .where(ApiKey.grant == grant, ApiKey.revoked_at.is_(None))
+        .order_by(ApiKey.created_at, ApiKey.prefix)
+    )
+    return tuple(KeyView(*row) for row in rows)
+
+
+@dataclass(frozen=True, slots=True)
+class MembershipView:
+    """Someone's membership of a plan in force, and its keys."""
+
+    id: str
+    title: str
+    residents: tuple[str, ...]  # names, or "*" alone
+    until: str | None
+    limits: Limits
+    keys: tuple[KeyView, ...]
+
+
+def memberships(session: Session, who: str, now: str) -> tuple[MembershipView, ...]:
+    """The open plans someone belongs to at `now`, by name. `who`: as `members.identity` writes it."""
+    rows = session.execute(
+        select(PlanMember, Plan)
+        .join(Plan, Plan.name == PlanMember.plan)
+        .where(PlanMember.who == who, PlanMember.ended_at.is_(None), Plan.state == "open")
+        .where(or_(PlanMember.until.is_(None), PlanMember.until >= now))
+        .order_by(Plan.name)
+    )
+    return tuple(
+        MembershipView(
+            member.id, plan.title, tuple(plan.residents), member.until, Limits.of(plan), keys_of(session, member.id)
+        )
+        for member, plan in rows
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class LastUse:
     """Who used a resident, how much, and when last. `who` and `label` are personal data: never public."""
 
-    key: str  # a key's prefix, a membership's id, or "-" for calls without a key
+    key: str  # a key's prefix, a membership's or a grant's id, or "-" for calls without a key
     grant: str | None  # what the key stands on
     who: str | None  # a grant's holder or a plan's member; None: nobody is named, or erased
     label: str
@@ -173,7 +233,8 @@ def last_uses(session: Session, resident: str) -> tuple[LastUse, ...]:
     found = []
     for prefix, requests, tokens, last_at in used:
         key = keys.get(prefix)
-        grant = prefix if key is None and prefix in members else None if key is None else key.grant
+        signed_in = key is None and (prefix in members or prefix in holders)
+        grant = prefix if signed_in else None if key is None else key.grant
         who = holders.get(grant) or members.get(grant) if grant is not None else None
         found.append(
             LastUse(prefix, grant, who, "" if key is None else key.label, int(requests), int(tokens or 0), last_at)

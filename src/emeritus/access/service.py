@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
-from sqlalchemy import update
+from sqlalchemy import func, select, update
 from sqlalchemy.orm import Session
 
 from emeritus.access.dates import last_moment
@@ -23,11 +23,13 @@ from emeritus.access.limits import NO_LIMITS, Limits
 from emeritus.access.members import Members, identity, stands_on
 from emeritus.access.policy import EVERY_RESIDENT, SCOPES, Admission, Decision, Scope, Standing, Tokens
 from emeritus.acts import Actor, Acts, Draft, stamp, utc_now
-from emeritus.errors import BadName, InputError, NotFound
+from emeritus.errors import AccessError, BadName, InputError, NotFound
 from emeritus.records.database import Database
 from emeritus.records.residents import resident_row
 from emeritus.records.tables import ApiKey, Grant
 
+MOST_KEYS = 5  # in force at once, of those that a holder makes themselves
+MAX_LABEL = 100
 _PLAN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
@@ -213,12 +215,22 @@ class Access:
             )
         return made.key
 
-    def revoke_key(self, prefix: str) -> None:
-        """Revoke one key, by its prefix. Safe to repeat. Raises NotFound."""
+    def issue_to_holder(self, grant: str, label: str = "") -> str:
+        """The same for whoever holds the grant or membership themselves. Raises AccessError for one key too many."""
+        with self._database.reading() as session:
+            held = session.scalar(
+                select(func.count()).select_from(ApiKey).where(ApiKey.grant == grant, ApiKey.revoked_at.is_(None))
+            )
+        if (held or 0) >= MOST_KEYS:
+            raise AccessError(f"there are {MOST_KEYS} keys already", remedy="Revoke one first.")
+        return self.issue_key(grant, label.strip()[:MAX_LABEL])
+
+    def revoke_key(self, prefix: str, grant: str | None = None) -> None:
+        """Revoke one key, by its prefix; with `grant` only one of its own. Safe to repeat. Raises NotFound."""
         with self._database.session() as session:
             row = session.get(ApiKey, prefix)
-            if row is None:
-                raise NotFound(f"no key begins with em_{prefix}_")
+            if row is None or (grant is not None and row.grant != grant):
+                raise NotFound(f"no key begins with em_{prefix[:16]}_")
             row.revoked_at = row.revoked_at or stamp(self._clock())
             changed(session)
         self._gate.known.forget()
@@ -239,7 +251,7 @@ class Access:
         return self._gate.admit_at_once(Call(key, resident, scope, tokens))
 
     def check_person(self, account: str, resident: str, scope: Scope = "chat", tokens: int = 0) -> Admission:
-        """Admit one request of someone signed in, by the plans they belong to. Raises as `check` does."""
+        """Admit one request of someone signed in, by their plans or a grant they asked for. Raises as `check` does."""
         return self._gate.admit_person(identity(account), Call(None, resident, scope, tokens))
 
     def check_known(self, prefix: str, resident: str, scope: Scope = "batch", tokens: int = 0) -> Admission:

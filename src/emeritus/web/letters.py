@@ -14,9 +14,10 @@ from emeritus.answering import Answering
 from emeritus.correspondence.letters import MOST_TEXT
 from emeritus.errors import BadRequest
 from emeritus.lifecycle import queries as lifecycle
-from emeritus.people.signins import Visitor
+from emeritus.web.access import private
 from emeritus.web.console.desk import desk_of
 from emeritus.web.console.forms import SESSION_COOKIE, Form, check_origin, check_token, read_form, token_for
+from emeritus.web.console.gate import visitor_of
 from emeritus.web.reader import reader_of
 from emeritus.web.rendering import page
 
@@ -34,7 +35,7 @@ async def letter(request: Request) -> Response:
 
 
 def _write(request: Request, form: Form | None) -> Response:
-    answering, name, visitor = _answering(request), request.path_params["name"], _visitor(request)
+    answering, name, visitor = _answering(request), request.path_params["name"], visitor_of(request)
     reader = reader_of(request)
     with reader.session() as session:
         resident = lifecycle.resident(session, name)
@@ -73,18 +74,5 @@ def _letter(request: Request, form: Form | None) -> Response:
     return page(request, "letter.html", letter=found)
 
 
-def private(response: Response) -> Response:
-    """For its writer alone: no cache, no crawler, and no address passed on."""
-    response.headers["Cache-Control"] = "no-store"
-    response.headers["X-Robots-Tag"] = "noindex"
-    response.headers["Referrer-Policy"] = "no-referrer"
-    return response
-
-
 def _answering(request: Request) -> Answering:
     return desk_of(request).answering
-
-
-def _visitor(request: Request) -> Visitor | None:
-    token = request.cookies.get(SESSION_COOKIE, "")
-    return desk_of(request).sign_ins.who(token) if token else None

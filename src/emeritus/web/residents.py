@@ -47,6 +47,7 @@ def resident(request: Request) -> Response:
             gates=() if retired(session, name) else gates(gather(session, name, date.fromisoformat(now[:10]))),
             kept=preservation.preservation(session, name),
             access=access.access_state(session, name, now),
+            open=request.app.state.desk is not None,
             callers=lifecycle.caller_facts(session, name),
             sessions=interview.sessions(session, name, limit=_MOST_SESSIONS, newest_first=True),
             session_count=interview.count_sessions(session, name),

@@ -40,6 +40,7 @@ from emeritus.web import (
 from emeritus.web.chat.backend import Talks
 from emeritus.web.chat.routes import chat_routes
 from emeritus.web.console.desk import Desk
+from emeritus.web.console.gate import ANYONE, console_route
 from emeritus.web.console.routes import console_routes
 from emeritus.web.reader import SiteReader, reader_of
 from emeritus.web.rendering import STATIC, page
@@ -77,9 +78,9 @@ def build_site(
             Route("/transcripts", sampled.sample),
             Route("/about", register.about),
             Route("/access", access.figures),
+            console_route("/access/mine", access.mine, ANYONE),
             Route("/access/requests/{secret}", access.status, methods=["GET", "POST"]),
             Route("/letters/{secret}", letters.letter, methods=["GET", "POST"]),
-            Route("/console/letters/{name}", letters.write, methods=["GET", "POST"]),  # where browsers send the sign-in
             Route("/residents/{name}/letter", letters.write, methods=["GET", "POST"]),
             Route("/residents/{name}/access", access.ask, methods=["GET", "POST"]),
             Route("/residents/{name}", residents.resident),

@@ -22,6 +22,7 @@ def _requested(session: Session, act: Act) -> None:
             who=private.get("who"),
             contact=private.get("contact"),
             purpose=private.get("purpose"),
+            account=private.get("account"),
             link_sha256=private.get("link_sha256"),
             submitted_at=act.at,
             due=public["due"],

@@ -45,7 +45,10 @@ class GrantView:
 
 @dataclass(frozen=True, slots=True)
 class RequestView:
-    """A request with its steps, oldest first. Personal: for the applicant and those who decide."""
+    """A request with its steps, oldest first. Personal: for the applicant and those who decide.
+
+    `account`: whose it is, where somebody signed in asked.
+    """
 
     id: str
     resident: str
@@ -54,6 +57,7 @@ class RequestView:
     who: str | None
     contact: str | None
     purpose: str | None
+    account: str | None
     submitted_at: str
     due: str | None
     overdue: bool
@@ -114,6 +118,16 @@ def listed(
     return _views(session, list(session.scalars(query)), now, expiring_days)
 
 
+def of_account(
+    session: Session, account: str, now: str, expiring_days: int, resident: str | None = None
+) -> tuple[RequestView, ...]:
+    """The requests somebody made while signed in, newest first; of all residents, or of one."""
+    query = select(AccessRequest).where(AccessRequest.account == account).order_by(AccessRequest.submitted_at.desc())
+    if resident is not None:
+        query = query.where(AccessRequest.resident == resident)
+    return _views(session, list(session.scalars(query)), now, expiring_days)
+
+
 def figures(session: Session, resident: str | None = None) -> Figures:
     """How requests were treated, of one resident or of all."""
     query = select(AccessRequest)
@@ -171,6 +185,7 @@ def _views(session: Session, rows: list[AccessRequest], now: str, expiring_days:
             row.who,
             row.contact,
             row.purpose,
+            row.account,
             row.submitted_at,
             row.due,
             row.due is not None and is_past(row.due, now),

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, or_, select
@@ -33,30 +33,33 @@ from emeritus.access.requests.states import (
 )
 from emeritus.access.service import Access
 from emeritus.acts import Act, Actor, Acts, Draft, utc_now
-from emeritus.errors import AccessError, DecisionRefused, InputError, NotFound, RuleError
+from emeritus.errors import AlreadyExists, DecisionRefused, InputError, NotFound, RuleError
 from emeritus.people.throttle import Throttle
 from emeritus.records.database import Database
 from emeritus.records.dates import days_after, is_past
 from emeritus.records.policies import waived
 from emeritus.records.residents import resident_row
-from emeritus.records.tables import AccessRequest, AccessStep, ApiKey, Grant
+from emeritus.records.tables import AccessRequest, AccessStep, Grant
 from emeritus.settings import Settings
 
 FROM_ONE, FROM_ALL = 5, 200  # requests an hour: from one address, and in all
 MAX_TEXT, MAX_NAME, MOST_ASKED = 4000, 200, 1_000_000
-MOST_KEYS = 5  # of one grant by request, in force at once
 APPLICANT = Actor("the applicant", "applicant")
 POLICY = Actor("emeritus policy", "policy", automated=True)
 
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What someone asks for and says of themselves: any name, and how to reach them if they like."""
+    """What someone asks for and says of themselves: any name, and how to reach them if they like.
+
+    `account`: of whoever is signed in; the grant is then theirs without a key, too.
+    """
 
     who: str
     purpose: str
     contact: str = ""
     requests_per_day: int = 50
+    account: str | None = None
 
     def check(self) -> Application:
         """Itself, without margins. Raises InputError."""
@@ -65,7 +68,7 @@ class Application:
             _text("a contact", contact, MAX_NAME)
         if not 1 <= self.requests_per_day <= MOST_ASKED:
             raise InputError(f"requests a day are asked for from 1 to {MOST_ASKED:,}")
-        return Application(who, _text("what the access is for", self.purpose, MAX_TEXT), contact, self.requests_per_day)
+        return replace(self, who=who, purpose=_text("what the access is for", self.purpose, MAX_TEXT), contact=contact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +102,8 @@ class Requests:
     def submit(self, resident: str, application: Application, address: str | None = None) -> Submitted:
         """Ask for access; granted at once where policy says so. `address` counts against a limit and is not kept.
 
-        Raises NotFound, InputError (also where the resident answers no calls, or everyone's), TooManyTries.
+        Raises NotFound, InputError (also where the resident answers no calls, or everyone's), TooManyTries, and
+        AlreadyExists where a request of the same account waits.
         """
         application = application.check()
         if address is not None:
@@ -113,6 +117,7 @@ class Requests:
                 raise InputError(f"{resident!r} is kept but answers no calls", remedy="Its page says what is planned.")
             if tier.access == "open":
                 raise InputError(f"{resident!r} is open to everyone", remedy="Call it without a key.")
+            _refuse_second(session, resident, application.account)
             public = {
                 "request": request,
                 "requests_per_day": application.requests_per_day,
@@ -121,6 +126,7 @@ class Requests:
             private = {
                 "who": application.who,
                 "contact": application.contact,
+                "account": application.account,
                 "purpose": application.purpose,
                 "link_sha256": digest(secret),
             }
@@ -137,6 +143,14 @@ class Requests:
             raise NotFound("there is no request behind this link", remedy="Use the whole link, or ask anew.")
         return found
 
+    def of_account(self, request: str, account: str) -> str:
+        """The same request, if that account asked for it. Raises NotFound, alike for one that is not there."""
+        with self._database.reading() as session:
+            row = session.get(AccessRequest, request) if len(request) <= 64 else None
+            if row is None or row.account != account:
+                raise NotFound("this account has no such request", remedy="/access/mine lists those it has.")
+        return request
+
     def answer(self, request: str, text: str) -> str:
         """Answer what was asked back; the new state. Raises NotFound, InputError, DecisionRefused."""
         return self._move(request, "answer", APPLICANT, text=_text("an answer", text, MAX_TEXT))
@@ -147,16 +161,11 @@ class Requests:
 
     def new_key(self, request: str, label: str = "") -> str:
         """A key of a granted request, returned this once. Raises NotFound, DecisionRefused, AccessError."""
-        with self._database.reading() as session:
-            grant = _row(session, request).grant
-            if grant is None:
-                raise DecisionRefused(f"request {request} has not been granted", remedy="Its status says where it is.")
-            held = session.scalar(
-                select(func.count()).select_from(ApiKey).where(ApiKey.grant == grant, ApiKey.revoked_at.is_(None))
-            )
-        if (held or 0) >= MOST_KEYS:
-            raise AccessError(f"there are {MOST_KEYS} keys already", remedy="Revoke one first, or ask a steward to.")
-        return self._access.issue_key(grant, label[:MAX_NAME])
+        return self._access.issue_to_holder(self._grant_of(request), label)
+
+    def revoke_key(self, request: str, prefix: str) -> None:
+        """Revoke a key of a granted request. Raises NotFound, DecisionRefused."""
+        self._access.revoke_key(prefix, self._grant_of(request))
 
     def renew(self, request: str, actor: Actor = APPLICANT) -> str:
         """Renew a granted request's grant for as long as one lasts; its new end.
@@ -252,6 +261,13 @@ class Requests:
         with self._database.reading() as session:
             return _row(session, request).state
 
+    def _grant_of(self, request: str) -> str:
+        with self._database.reading() as session:
+            grant = _row(session, request).grant
+        if grant is None:
+            raise DecisionRefused(f"request {request} has not been granted", remedy="Its status says where it is.")
+        return grant
+
     def _move(
         self,
         request: str,
@@ -325,10 +341,12 @@ def digest(secret: str) -> str:
 
 
 def _asked(session: Session, row: AccessRequest, now: str) -> Asked:
-    """What else is known of an applicant: by the name and the contact given, which nobody checks."""
+    """What else is known of an applicant: by their account, and the name and the contact given, which nobody checks."""
     same = [AccessRequest.who == row.who]
     if row.contact:
         same.append(AccessRequest.contact == row.contact)
+    if row.account:
+        same.append(AccessRequest.account == row.account)
     theirs = select(Grant).join(AccessRequest, AccessRequest.grant == Grant.id).where(or_(*same))
     grants = session.scalars(theirs).all()
     covering = [each for each in grants if each.resident in (row.resident, EVERY_RESIDENT)]
@@ -339,6 +357,19 @@ def _asked(session: Session, row: AccessRequest, now: str) -> Asked:
         any(each.state == "revoked" for each in grants),
         session.scalar(today.where(AccessStep.step == "auto-grant", AccessStep.at >= now[:10])) or 0,
     )
+
+
+def _refuse_second(session: Session, resident: str, account: str | None) -> None:
+    """Raises AlreadyExists where an account has a request for the resident that waits."""
+    theirs = select(AccessRequest.id).where(
+        AccessRequest.account == account, AccessRequest.resident == resident, AccessRequest.state.in_(sorted(WAITING))
+    )
+    found = None if account is None else session.scalars(theirs).first()
+    if found is not None:
+        raise AlreadyExists(
+            f"request {found} of this account for {resident!r} waits to be decided",
+            remedy="Add to that one, on its page.",
+        )
 
 
 def _row(session: Session, request: str) -> AccessRequest:

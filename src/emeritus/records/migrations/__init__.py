@@ -1,3 +1,3 @@
 """How the tables came to be, step by step. `Database.migrate` runs them; a test compares them to the models."""
 
-HEAD = "0019"  # the newest of `versions/`; a test compares it with Alembic's own answer
+HEAD = "0020"  # the newest of `versions/`; a test compares it with Alembic's own answer

@@ -22,6 +22,7 @@ class AccessRequest(Base):
     who: Mapped[str | None]
     contact: Mapped[str | None]
     purpose: Mapped[str | None]
+    account: Mapped[str | None] = mapped_column(String(64), index=True)  # of whoever was signed in when they asked
     link_sha256: Mapped[str | None] = mapped_column(String(64), index=True)  # of the secret in the status link
     submitted_at: Mapped[str]
     due: Mapped[str | None] = mapped_column(String(20))  # by when somebody is to act, while somebody is

@@ -24,7 +24,6 @@ from emeritus.web.chat.asking import MOST_TOKENS, USUAL_TOKENS, from_form, from_
 from emeritus.web.chat.backend import Reachable, talks_of
 from emeritus.web.chat.lines import AnswerLines
 from emeritus.web.chat.wording import Told, plain, reason
-from emeritus.web.console.desk import desk_of
 from emeritus.web.console.forms import (
     FIELD,
     FORM_COOKIE,
@@ -37,6 +36,7 @@ from emeritus.web.console.forms import (
     set_cookie,
     token_for,
 )
+from emeritus.web.console.gate import visitor_of
 from emeritus.web.rendering import page
 from emeritus.web.security import CONTENT_SECURITY_POLICY
 
@@ -108,9 +108,8 @@ async def answer(request: Request) -> ASGIApp:
 
 
 async def _seat(request: Request) -> Seat:
-    token = request.cookies.get(SESSION_COOKIE, "")
-    visitor = await run_in_threadpool(desk_of(request).sign_ins.who, token) if token else None
-    return Seat(visitor, token if visitor is not None else request.cookies.get(FORM_COOKIE, ""))
+    visitor = await run_in_threadpool(visitor_of, request)
+    return Seat(visitor, request.cookies.get(FORM_COOKIE if visitor is None else SESSION_COOKIE, ""))
 
 
 async def _body(request: Request, most: int) -> bytes:

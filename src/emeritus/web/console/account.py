@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import Any
 
@@ -87,6 +88,7 @@ def account(call: Call) -> Response:
     return response
 
 
+_WITHIN = re.compile(r"/(console|chat|access|residents)([/?][^\\]*)?")
 _BOUNDS = (MIN_PASSWORD, MAX_PASSWORD)
 
 
@@ -97,9 +99,8 @@ def _chosen(form: Form) -> str:
 
 
 def within(address: str, otherwise: str = "/console") -> str:
-    """An address inside the console or the chat; anything else leads to `otherwise`, never to another site."""
-    inside = address in ("/console", "/chat") or address.startswith(("/console/", "/console?", "/chat/"))
-    return address if inside and "\\" not in address and address.isprintable() else otherwise
+    """An address of this site that a sign-in changes; anything else leads to `otherwise`, never to another site."""
+    return address if _WITHIN.fullmatch(address) and address.isprintable() else otherwise
 
 
 def form_page(request: Request, template: str, *, status: int = 200, **values: Any) -> Response:

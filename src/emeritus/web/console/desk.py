@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
-from emeritus.access.members import Members
 from emeritus.access.requests.service import Requests
+from emeritus.access.service import Access
 from emeritus.answering import Answering
 from emeritus.corner.service import Corner
 from emeritus.errors import NotFound
@@ -43,7 +43,7 @@ class Desk:
     requests: Requests
     answering: Answering
     cost_of: Callable[[str], dict[str, Any]]
-    members: Members
+    access: Access
     provider: Provider | None = None
 
     @classmethod
@@ -62,7 +62,7 @@ class Desk:
             app.requests,
             app.answering,
             app.retirement.cost_of,
-            app.access.members,
+            app.access,
             provider_of(app.settings),
         )
 

@@ -72,16 +72,21 @@ class Call:
 Page = Callable[[Call], Response] | Callable[[Call], Awaitable[Response]]
 
 
+def visitor_of(request: Request) -> Visitor | None:
+    """Who looks at a page, if they are signed in. May block."""
+    token = request.cookies.get(SESSION_COOKIE, "")
+    return desk_of(request).sign_ins.who(token) if token else None
+
+
 def console_route(path: str, handler: Page, roles: Collection[str] = EVERYONE, methods: str = "GET POST") -> Route:
     """A page of the console. `roles` may open it; a steward always may."""
 
     async def endpoint(request: Request) -> Response:
-        desk = desk_of(request)
-        token = request.cookies.get(SESSION_COOKIE, "")
-        visitor = await run_in_threadpool(desk.sign_ins.who, token) if token else None
+        visitor = await run_in_threadpool(visitor_of, request)
         if visitor is None:
-            return _to_sign_in(request)
-        call = Call(request, desk, visitor, token_for(token), Form())
+            return to_sign_in(request)
+        token = request.cookies[SESSION_COOKIE]
+        call = Call(request, desk_of(request), visitor, token_for(token), Form())
         return await _answer(call, token, handler, roles)
 
     return Route(path, endpoint, methods=methods.split())
@@ -110,7 +115,8 @@ def back(request: Request) -> str:
     return request.url.path
 
 
-def _to_sign_in(request: Request) -> Response:
+def to_sign_in(request: Request) -> Response:
+    """To the sign-in page, which leads back."""
     wanted = request.url.path + (f"?{request.url.query}" if request.url.query else "")
     query = urlencode({"next": wanted}) if request.method != "POST" else ""
     response = RedirectResponse(f"/console/sign-in{'?' + query if query else ''}", status_code=303)

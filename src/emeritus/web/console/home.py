@@ -11,8 +11,9 @@ from emeritus.access.requests import queries
 from emeritus.interview.coding.round_views import RoundView
 from emeritus.interview.register.owed import AMENDMENT, APPEAL, DECISION, REVIEW
 from emeritus.interview.views import PreferenceView
+from emeritus.people.accounts import CALLER
 from emeritus.web.console.deciding import owed
-from emeritus.web.console.gate import STEWARD, Call
+from emeritus.web.console.gate import STEWARD, Call, see
 from emeritus.web.reader import reader_of
 from emeritus.web.rendering import count
 
@@ -36,7 +37,9 @@ class Waiting:
 
 
 def home(call: Call) -> Response:
-    """`/console`: what waits for this person, with links."""
+    """`/console`: what waits for this person, with links; who works on nothing sees what they may call."""
+    if call.visitor.role == CALLER:
+        return see("/access/mine")
     return call.page("home.html", waiting=tuple(waiting(call)), doors=_doors(call.visitor.role))
 
 

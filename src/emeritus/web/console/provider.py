@@ -60,7 +60,7 @@ async def finish(request: Request) -> Response:
         following = within(pending.following)
         identity = await provider.finish(pending, dict(request.query_params), _callback(request))
         token, name = await run_in_threadpool(desk.sign_ins.sign_in_from, identity)
-        await run_in_threadpool(desk.members.told, name, identity.plans, provider.plans, SOURCE)
+        await run_in_threadpool(desk.access.members.told, name, identity.plans, provider.plans, SOURCE)
     except EmeritusError as error:
         response = _refused(request, error, following)
     else:

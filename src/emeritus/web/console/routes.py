@@ -29,7 +29,7 @@ def console_routes() -> list[Route]:
         open_route("/console/set-up", account.set_up),
         console_route("/console/sign-out", account.sign_out, ANYONE, methods="POST"),
         console_route("/console/account", account.account, ANYONE),
-        console_route("/console", home.home, methods="GET"),
+        console_route("/console", home.home, ANYONE, methods="GET"),
         console_route("/console/callers", calling.index, (STEWARD,), methods="GET"),
         console_route("/console/callers/{name}", calling.one, (STEWARD,)),
         console_route("/console/access", granting.index, (STEWARD,), methods="GET"),

@@ -5,6 +5,7 @@ interpreter that has Emeritus with the extras `ray` and `local`: docs/engines.md
 """
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -56,6 +57,29 @@ class Nodes:
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    def begin(self) -> None:
+        """A head, and a second node."""
+        self.ray(
+            "start",
+            "--head",
+            f"--port={HEAD}",
+            "--dashboard-host=127.0.0.1",
+            f"--dashboard-port={DASHBOARD}",
+            "--ray-client-server-port=26382",
+            "--dashboard-agent-listen-port=26383",
+            f"--temp-dir={self.folder}",
+            *COMMON,
+        )
+        self.join()
+
+    def end(self) -> None:
+        """Nothing of it is left."""
+        for _ in range(3):
+            for each in processes_of(self.folder):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(each, signal.SIGKILL)
+            time.sleep(0.3)
+
     def join(self) -> None:
         """A second node."""
         self.ray("start", f"--address=127.0.0.1:{HEAD}", "--dashboard-agent-listen-port=26384", *COMMON)
@@ -105,27 +129,10 @@ def nodes() -> Iterator[Nodes]:
     environment = {**os.environ, "PATH": path, "EMERITUS_TEST_MARK": str(folder)}
     nodes = Nodes(folder, environment)
     try:
-        nodes.ray(
-            "start",
-            "--head",
-            f"--port={HEAD}",
-            "--dashboard-host=127.0.0.1",
-            f"--dashboard-port={DASHBOARD}",
-            "--ray-client-server-port=26382",
-            "--dashboard-agent-listen-port=26383",
-            f"--temp-dir={folder}",
-            *COMMON,
-        )
-        nodes.join()
+        nodes.begin()
         yield nodes
     finally:
-        for _ in range(3):
-            for each in processes_of(folder):
-                try:
-                    os.kill(each, signal.SIGKILL)
-                except ProcessLookupError:
-                    continue
-            time.sleep(0.3)
+        nodes.end()
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -247,6 +254,80 @@ async def test_it_says_what_is_wrong_there(kept: VaultSource, nodes: Nodes, tmp_
     wrong = options(kept, nodes, vault=str(tmp_path / "nowhere"))
     with pytest.raises(EngineFailed, match=r"could not deploy"):
         await open_engine("ray", wrong, kept, log_dir=tmp_path, threads=1)
+
+
+async def gone(engine: Engine, within_s: float) -> None:
+    """Wait until the engine says that it is over; until then every call ends, and ends in EngineDied."""
+    async with asyncio.timeout(within_s):
+        while engine.alive:
+            with contextlib.suppress(EngineDied):
+                await engine.answer([Message("user", "Count to ten.")], GREEDY)
+            await asyncio.sleep(0.2)
+    with pytest.raises(EngineDied, match="no longer"):
+        await engine.answer([Message("user", "Count to ten.")], GREEDY)
+
+
+@needs_ray
+async def test_what_nobody_wants_is_taken_down(
+    engine: Engine, kept: VaultSource, nodes: Nodes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A gateway cut off for longer than its lease loses its resident, and only that; back again, it learns of it."""
+    ask = [Message("user", "Count to ten.")]
+    expected = (await engine.answer(ask, GREEDY)).text
+    other: Any = await open_engine("ray", options(kept, nodes, lease_s=4), kept, log_dir=tmp_path, threads=1)
+    try:
+        await asyncio.sleep(6)
+        assert (await other.answer(ask, GREEDY)).text == expected  # renewed, it stays beyond its lease
+
+        async def cut_off(_order: object) -> None:
+            raise EngineFailed("the cluster cannot be reached")
+
+        with monkeypatch.context() as cut:
+            cut.setattr(other._cluster, "order", cut_off)
+            for _ in range(150):
+                if not processes_of(nodes.folder, f"ServeReplica:{other.name}".encode()):
+                    break
+                await asyncio.sleep(0.2)
+            else:
+                pytest.fail("its lease is over, and it is still there")
+        await gone(other, 15)
+    finally:
+        await other.close()
+    assert engine.alive
+    assert (await engine.answer(ask, GREEDY)).text == expected
+
+
+@needs_ray
+async def test_the_head_is_lost(engine: Engine, kept: VaultSource, nodes: Nodes, tmp_path: Path) -> None:
+    """Without a head every call ends, answered or in EngineDied; at a cluster begun anew the next wake answers.
+
+    A driver would be ended with the head; the gateway, which is this process, is not.
+    """
+    ask = [Message("user", "Count to ten.")]
+    expected = (await engine.answer(ask, GREEDY)).text
+    for each in processes_of(nodes.folder, b"gcs_server"):
+        os.kill(each, signal.SIGKILL)
+    ended = {"answered": 0, "died": 0}
+    until = time.monotonic() + 15
+    while time.monotonic() < until:
+        try:
+            async with asyncio.timeout(90):
+                assert (await engine.answer(ask, GREEDY)).text == expected
+            ended["answered"] += 1
+        except EngineDied:
+            ended["died"] += 1
+        await asyncio.sleep(0.1)
+    print(f"without a head: {ended}")
+    await asyncio.to_thread(nodes.end)
+    with pytest.raises(EngineDied):
+        await engine.answer(ask, GREEDY)
+    await asyncio.to_thread(nodes.begin)
+    await gone(engine, 60)
+    again = await open_engine("ray", options(kept, nodes), kept, log_dir=tmp_path, threads=1)
+    try:
+        assert (await again.answer(ask, GREEDY)).text == expected
+    finally:
+        await again.close()
 
 
 async def test_a_cluster_that_is_not_there(kept: VaultSource, tmp_path: Path) -> None:

@@ -68,8 +68,19 @@ class Cluster:
 
     async def order(self, order: Json) -> None:
         """Have the steward do something. Raises EngineFailed."""
-        async with asyncio.timeout(ORDER_S):
-            await self._json("POST", self._options.base_url + STEWARD, order)
+        try:
+            async with asyncio.timeout(ORDER_S):
+                await self._json("POST", self._options.base_url + STEWARD, order)
+        except TimeoutError as error:
+            raise EngineFailed(f"the steward said nothing for {ORDER_S:g} s") from error
+
+    async def lacks(self, name: str) -> bool:
+        """Whether the cluster says that it has no such application. False where it cannot be asked."""
+        try:
+            async with asyncio.timeout(ORDER_S):
+                return name not in await self._applications()
+        except (EngineFailed, TimeoutError):
+            return False
 
     async def wait_until_running(self, name: str) -> None:
         """Until Serve says that it runs. Raises EngineFailed when it cannot be deployed."""

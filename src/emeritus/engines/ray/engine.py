@@ -2,7 +2,8 @@
 
 Nothing of Ray is imported here. A call that a dying replica was answering ends with EngineDied; the engine lives on, as
 Serve starts the replica again, on another node if need be. When what answers is then not the same build (another
-processor, another version), the engine is over: the next wake begins anew, with its canary.
+processor, another version), or when the cluster has it no longer, the engine is over: the next wake begins anew, with
+its canary.
 """
 
 from __future__ import annotations
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     import aiohttp
 
 Json = dict[str, Any]
+LOOK_AGAIN_S = 1.0  # between two questions whether the cluster still has it
 
 
 async def open_engine(options: Any, source: WeightSource | None, *, log_dir: Path, threads: int) -> RayEngine:
@@ -122,6 +124,7 @@ class RayEngine:
         self._digest = ""
         self._over: str | None = None  # why no call can succeed any more
         self._renewing: asyncio.Task[None] | None = None
+        self._doubted = asyncio.Event()  # a call failed: it may be gone
         self.name = name  # the application's, for operators and tests
 
     @property
@@ -136,7 +139,7 @@ class RayEngine:
 
     @property
     def alive(self) -> bool:
-        """False once closed, or once something else answers. A replica's end is Serve's business."""
+        """False once closed, gone from the cluster, or something else. A replica's end is Serve's business."""
         return self._over is None
 
     async def begin(self) -> None:
@@ -205,10 +208,26 @@ class RayEngine:
             await self._cluster.close()
 
     async def _renew(self) -> None:
+        """Say that it is wanted, in time; and look, after a failure, whether the cluster still has it.
+
+        One that began anew has not, nor one that could not be reached for longer than the lease: no call would ever
+        succeed again. It must say so twice, as Serve's own beginning again looks the same for a moment.
+        """
+        missing = 0
         while self.alive:
-            await asyncio.sleep(self._options.lease_s / 3)
-            with contextlib.suppress(EngineFailed):  # the steward may be starting again: the next one tells it
+            await asyncio.sleep(LOOK_AGAIN_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(0 if missing else self._options.lease_s / 3 - LOOK_AGAIN_S):
+                    await self._doubted.wait()
+            doubted = missing or self._doubted.is_set()
+            self._doubted.clear()
+            try:
                 await self._cluster.order({"do": "renew", "name": self.name, "lease_s": self._options.lease_s})
+            except EngineFailed:  # the steward may be starting again: the next one tells it
+                doubted = True
+            missing = missing + 1 if doubted and await self._cluster.lacks(self.name) else 0
+            if missing == 2 and self._over is None:
+                self._over = "the cluster has it no longer"
 
     async def _call(self, order: Json) -> AsyncGenerator[Json, None]:
         import aiohttp
@@ -220,7 +239,11 @@ class RayEngine:
             async with self._cluster.ask(self.name, order) as response, aclosing(self._lines(response)) as lines:
                 async for line in lines:
                     yield line
+        except EngineDied:
+            self._doubted.set()
+            raise
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+            self._doubted.set()
             raise EngineDied(
                 self._over or f"the replica stopped answering: {str(error) or type(error).__name__}",
                 remedy="Send the request again: the cluster starts another replica.",

@@ -68,6 +68,8 @@ class Steward:
                 await asyncio.to_thread(_deploy, order)
                 self._leases[order["name"]] = time.monotonic() + order["lease_s"]
             case "renew":
+                if order["name"] not in self._leases:
+                    raise LookupError(f"{order['name']} was taken down")
                 self._leases[order["name"]] = time.monotonic() + order["lease_s"]
             case "delete":
                 await self._delete(order["name"])

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 from sqlalchemy import select
@@ -17,7 +17,7 @@ from emeritus.lifecycle.axes import parse_when
 from emeritus.lifecycle.caller_queries import as_rows
 from emeritus.lifecycle.registration import Registration
 from emeritus.lifecycle.service import Announcement, Lifecycle
-from emeritus.records.tables import Caller, Message, Notice
+from emeritus.records.tables import ActRow, Caller, Message, Notice
 from feature_home import STEWARD, FeatureHome
 
 CALLERS = b"contact,label,requests,last_used\nann@example.org,=Ann,12,2026-01-01\nbo@example.org,,3,\n,a script,,\n"
@@ -83,6 +83,24 @@ def test_a_link_acknowledges_once_for_the_one_it_was_sent_to(home: FeatureHome, 
     assert caller not in json.dumps(home.ledger.statement(act.seq))
     home.acts.rebuild()
     assert views(home)["ann@example.org"].acknowledged_at == act.at
+
+
+def test_a_replacement_changed_in_mid_window_is_announced_anew(home: FeatureHome, wren: Lifecycle, mail: Kept) -> None:
+    """Its notice period begins again, everybody is told and asked again, and what was said before stands on record."""
+    told, before = mail.token("ann@example.org"), len(mail.messages)
+    wren.notices.use_link(told)
+    home.clock.pass_days(100)
+    changed = Announcement(parse_when("2026-01-10"), parse_when("2026-06-01"), "Little used.", replacement="heron")
+    with pytest.raises(InputError, match="days"):
+        wren.announce("wren", changed, STEWARD)  # 42 days before the date: too late to change what was said
+    later = replace(changed, retired=parse_when("2026-06-20"))
+    act = wren.announce("wren", later, STEWARD)
+    assert views(home)["ann@example.org"].acknowledged_at is None
+    assert wren.notify("wren", mail, STEWARD)["sent"] == 2
+    assert all("Replacement: heron" in body for _, _, body in mail.messages[before:])
+    assert wren.notices.link(mail.token("ann@example.org")).announcement == act.id
+    stood = home.read(select(ActRow).where(ActRow.kind == "lifecycle.announced").order_by(ActRow.seq))
+    assert [each.public["replacement"] for each in stood] == [None, "heron"]
 
 
 def test_a_changed_link_is_nobodys(wren: Lifecycle, mail: Kept) -> None:

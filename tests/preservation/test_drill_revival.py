@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -10,14 +11,21 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from scipy.stats import binom
+from starlette.applications import Starlette
+from starlette.routing import Mount
 
+from emeritus.access.policy import Standing
 from emeritus.acts import Act, Actor
 from emeritus.app import App
 from emeritus.engines import transformers, zygote
 from emeritus.engines.base import Engine, Perturbation
 from emeritus.engines.open import open_engine
+from emeritus.gateway.app import build_gateway
+from emeritus.gateway.backend import Limits
+from emeritus.gateway.house import House
 from emeritus.lifecycle.registration import Registration
 from emeritus.preservation import behaviour, certificate, queries
 from emeritus.preservation.calibration import ALPHA, MARGIN, ROUNDING, TOLERANCE, Threshold
@@ -143,6 +151,44 @@ async def test_a_changed_revival_fails_even_under_a_configuration_nobody_saw(
         act = await app.drills.drill(NAME, engine, ANA)
     assert verdict(act) == certificate.DIFFERS
     assert [each["test"] for each in act.public["detail"]["behaviour"]] == ["calibrated", "calibrated"]
+
+
+async def test_no_word_of_a_changed_model_leaves_the_gateway(
+    app: App, demo_model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Awake it answers; woken once more with other weights it is refused, whole and streamed, before a word is said."""
+    app.access.set_tier(NAME, Standing("on-demand", "open"), "a test", ANA)
+    gateway = Starlette(routes=[Mount("/v1", app=build_gateway(House(app, ""), Limits.of(app.settings)))])
+    asked = {"model": NAME, "messages": [{"role": "user", "content": "What is your name?"}], "temperature": 0}
+    folder = changed(demo_model, tmp_path / "swapped", "zero")
+    digest = app.vault.manifest(NAME).weights_digest or ""
+    weights, woken = demo_model, list[Path]()
+
+    async def opened(_name: str) -> Engine:
+        woken.append(weights)
+        return await open_engine("transformers", {}, Files(digest, weights), log_dir=tmp_path, threads=1)
+
+    monkeypatch.setattr(app.reviving, "open_engine", opened)
+    await app.reviving.close()
+    try:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(gateway), base_url="http://house") as client:
+
+            async def ask(**more: object) -> httpx.Response:
+                return await client.post("/v1/chat/completions", json=asked | more, timeout=60)
+
+            answer = (await ask()).json()
+            assert answer["choices"][0]["message"]["content"]
+            await app.reviving.residency.sleep(NAME)
+            weights = folder
+            refused = await ask()
+            assert (refused.status_code, refused.json()["error"]["code"]) == (503, "EM406")
+            await asyncio.sleep(1.2)  # the pause after a failed load is over: the stream has it woken again
+            streamed = await ask(stream=True)
+            assert '"code":"EM406"' in streamed.text
+            assert "delta" not in streamed.text
+            assert woken == [demo_model, folder, folder]
+    finally:
+        await app.reviving.close()
 
 
 async def test_configurations_nobody_saw_raise_no_alarm(app: App, demo_model: Path) -> None:

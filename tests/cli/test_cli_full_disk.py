@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ import pytest
 from bad_models import large_model
 from refused import Program, error_of, state
 
+from small_disk import fill, mounted
 from warm_program import Warm
 
 SIZE = 3_000_000  # bytes of weights that cannot be compressed
@@ -52,24 +52,8 @@ def test_a_file_that_may_not_grow(program: Program, tmp_path: Path) -> None:
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path]:
     """A real file system of six megabytes."""
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=6m", "none", str(folder)], capture_output=True, text=True
-    )
-    if made.returncode:
-        pytest.skip(f"a file system cannot be mounted here: {made.stderr.strip()}")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
-
-
-def fill(ballast: Path, left: int) -> None:
-    """Take all the room of the file's disk but `left` bytes."""
-    with ballast.open("wb", buffering=0) as file:
-        with contextlib.suppress(OSError):
-            while True:
-                file.write(bytes(4096))
-        file.truncate(file.tell() - left)
+    with mounted(tmp_path / "disk", 6 << 20) as folder:
+        yield folder
 
 
 def test_a_disk_without_room(small_disk: Path, tmp_path: Path, warm: Warm) -> None:

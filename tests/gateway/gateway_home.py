@@ -35,14 +35,23 @@ STEWARD = Actor("ana")
 ASK = {"model": "ibis", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 4000}
 
 
-def made(settings: Settings, engine: str, options: Mapping[str, Any], allowed: Allowed = NO_LIMITS) -> str:
-    """Make a home with the resident `ibis`, and return a key for it."""
+def made(
+    settings: Settings,
+    engine: str,
+    options: Mapping[str, Any],
+    allowed: Allowed = NO_LIMITS,
+    weights: Path | None = None,
+) -> str:
+    """Make a home with the resident `ibis`, whose files are in this folder if any are, and return a key for it."""
     App.create(settings, STEWARD, set())
     app = App.open(settings)
     try:
         app.lifecycle.register(
-            Registration("ibis", "Ibis", engine=engine, options=dict(options), weights_held=False), STEWARD
+            Registration("ibis", "Ibis", engine=engine, options=dict(options), weights_held=weights is not None),
+            STEWARD,
         )
+        if weights is not None:
+            app.preservation.preserve("ibis", weights, STEWARD)
         app.access.set_tier("ibis", Standing("on-demand", "entitled"), "a test", STEWARD)
         grant = app.access.grant("ibis", "a caller", Terms(limits=allowed), "a test", STEWARD)
         return app.access.issue_key(grant)

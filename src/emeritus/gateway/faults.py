@@ -33,7 +33,7 @@ def error_headers(error: EmeritusError) -> dict[str, str]:
         link = {"Link": str(error.facts["link"])} if error.facts.get("link") else {}
         soon = status == 429 and seconds <= MAX_RETRY_AFTER_S  # a minute's limit: the SDK's own retry will be let in
         return {"Retry-After": str(seconds), **({} if soon else {"x-should-retry": "false"}), **link}
-    if status == 503:
+    if status in (503, 507):  # a full disk is somebody's to clear: the resident wakes once it is
         return {"Retry-After": str(min(seconds or RETRY_AFTER_S, MAX_RETRY_AFTER_S))}
     return {}
 

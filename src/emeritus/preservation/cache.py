@@ -138,7 +138,10 @@ class Cache:
         fresh = self.folder / f"{place}~new{secrets.token_hex(4)}"
         try:
             self._reserve(fresh.name, size)
-            yield fresh
+            try:
+                yield fresh
+            except StoreFull as error:
+                raise _full(place, size, error.message) from error
             os.rename(fresh, self.folder / place)
         except OSError as error:
             if error.errno not in NO_ROOM:

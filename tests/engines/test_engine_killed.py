@@ -18,7 +18,7 @@ from emeritus.blobs.local import LocalStore
 from emeritus.engines import transformers, zygote
 from emeritus.engines.base import Message, Sampling
 from emeritus.engines.open import open_engine
-from emeritus.errors import EngineDied, EngineFailed
+from emeritus.errors import EngineDied, EngineFailed, OutOfMemory
 from emeritus.preservation.cache import Cache
 from emeritus.preservation.siblings import Bases
 from emeritus.preservation.sources import VaultSource
@@ -26,6 +26,7 @@ from emeritus.vault.vault import Vault
 
 ASK = [Message("user", "Why?")]
 SHORT = Sampling(max_tokens=2, temperature=0.0)
+LONG = Sampling(max_tokens=30, temperature=0.0)
 
 
 @pytest.fixture(scope="module")
@@ -70,6 +71,24 @@ async def test_refused_memory_while_loading(limited: None, wide: FolderSource, t
     engine = await open_engine("transformers", {}, wide, log_dir=tmp_path, threads=1)  # mapped: clean pages are no data
     try:
         assert (await engine.answer(ASK, SHORT)).completion_tokens == 2
+    finally:
+        await engine.close()
+
+
+@pytest.mark.parametrize("batching", ["turns", "together"])
+async def test_refused_memory_while_answering(batching: str, limited: None, wide: FolderSource, tmp_path: Path) -> None:
+    """What takes too much memory is refused with its own code; an answer beside it and the next ones go on."""
+    engine = await open_engine("transformers", {"batching": batching}, wide, log_dir=tmp_path, threads=1)
+    try:
+        alone = await engine.answer(ASK, LONG)
+        beside = asyncio.create_task(engine.answer(ASK, LONG))
+        for _ in range(2):
+            with pytest.raises(OutOfMemory) as told:  # 94,000 numbers for each of the text's tokens
+                await engine.score(["x" * 300])
+            assert "Retry-After" in told.value.remedy
+        assert (await beside).text == alone.text
+        assert (await engine.answer(ASK, LONG)).text == alone.text
+        assert engine.alive
     finally:
         await engine.close()
 

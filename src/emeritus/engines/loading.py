@@ -22,7 +22,7 @@ from transformers.models.auto.tokenization_auto import AutoTokenizer
 
 from emeritus.engines.tensors import State
 from emeritus.engines.tokenizers import TOKENIZER_FILES
-from emeritus.errors import EmeritusError, EngineFailed, MissingTokenizer
+from emeritus.errors import EmeritusError, EngineFailed, MissingTokenizer, OutOfMemory
 
 GENERATION = "generation_config.json"
 LOCAL = {"local_files_only": True, "trust_remote_code": False}
@@ -60,8 +60,8 @@ def load(folder: Path, dtype: str, attention: str = "auto", state: State | None 
     except EmeritusError:
         raise
     except Exception as error:  # the library raises almost anything for a damaged folder
-        if isinstance(error, MemoryError) or "allocate memory" in str(error):  # torch has no type of its own for it
-            raise EngineFailed(
+        if refused_memory(error):
+            raise OutOfMemory(
                 "there is too little memory to load the model",
                 remedy="Free memory, raise the process's limit, or compute in the stored type, which is mapped.",
             ) from error
@@ -71,6 +71,11 @@ def load(folder: Path, dtype: str, attention: str = "auto", state: State | None 
     return Loaded(
         network, tokenizer, _end_ids(network, tokenizer), limit if isinstance(limit, int) and limit > 0 else None, way
     )
+
+
+def refused_memory(error: Exception) -> bool:
+    """Whether the system refused memory: torch has no type of its own for it."""
+    return isinstance(error, MemoryError) or "allocate memory" in str(error)
 
 
 def _converted(folder: Path, config: Any, dtype: str, state: State | None) -> Any:

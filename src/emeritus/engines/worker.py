@@ -37,7 +37,7 @@ from typing import TYPE_CHECKING, Any
 
 from emeritus.engines.base import Perturbation, Piece, Placed
 from emeritus.engines.lines import read_message, read_sampling, write_piece
-from emeritus.errors import EmeritusError, EngineFailed
+from emeritus.errors import EmeritusError, EngineFailed, OutOfMemory
 
 if TYPE_CHECKING:
     from emeritus.engines.speaking import Asked
@@ -261,5 +261,11 @@ class _Worker:
 def _failure(error: Exception) -> Json:
     if not isinstance(error, EmeritusError):
         traceback.print_exception(error, file=sys.stderr)
-        error = EngineFailed(f"the model failed while answering: {type(error).__name__}: {error}")
+        from emeritus.engines.loading import refused_memory
+
+        error = (
+            OutOfMemory("there is too little memory for what was asked")
+            if refused_memory(error)
+            else EngineFailed(f"the model failed while answering: {type(error).__name__}: {error}")
+        )
     return {"error": error.as_dict()}

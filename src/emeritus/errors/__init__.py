@@ -28,6 +28,7 @@ from emeritus.errors.engines import (
     EngineFailed,
     EngineUnknown,
     NotSupported,
+    OutOfMemory,
     UpstreamRefused,
 )
 from emeritus.errors.given import (
@@ -110,6 +111,7 @@ __all__ = [
     "NotFound",
     "NotSupported",
     "NotYourRole",
+    "OutOfMemory",
     "OutsideHours",
     "PersonNeeded",
     "PlatformError",

@@ -20,9 +20,9 @@ class EngineUnknown(EngineError):
 
 
 class EngineFailed(EngineError):
-    """The engine did not start or could not load the model."""
+    """The engine did not start, could not load the model, or failed at an answer and goes on."""
 
-    code, title = "EM402", "Engine did not start"
+    code, title = "EM402", "Engine failed"
 
 
 class EngineDied(EngineError):
@@ -65,3 +65,10 @@ class NotSupported(EngineError):
 
     code, title = "EM408", "Not supported by this engine"
     default_remedy = "Use an engine that declares the capability the message names."
+
+
+class OutOfMemory(EngineFailed):
+    """The system refused the memory that a load or an answer takes; what else the engine answers goes on."""
+
+    code, title = "EM409", "Too little memory"
+    default_remedy = "Try again after the Retry-After time, or shorten the prompt; other answers may hold the memory."

@@ -21,7 +21,7 @@ from emeritus.correspondence.views import Sender
 from emeritus.engines.base import Awake
 from emeritus.errors import InputError, MailFailed
 from emeritus.lifecycle import queries as lifecycle
-from emeritus.lifecycle.callers import is_address
+from emeritus.mail.messages import is_address
 from emeritus.mail.outbox import Outbox
 from emeritus.settings import Settings
 from emeritus.tiers import MayAnswer, Tier, may_correspond, next_window, read_hours

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from emeritus.access.projection import PROJECTORS as ACCESS
 from emeritus.access.queries import to_keep_awake
 from emeritus.access.requests.service import Requests
+from emeritus.access.requests.telling import Telling
 from emeritus.access.service import Access
 from emeritus.acts import Actor, Acts, Projector
 from emeritus.answering import Answering
@@ -101,6 +102,7 @@ class App:
         self.access = Access(self.acts, database)
         self.requests = Requests(self.acts, database, self.access, settings)
         self.outbox = Outbox(database, settings)
+        self.telling = Telling(database, self.outbox, settings)
         self.answering = Answering(Correspondence(database, settings), self.access, settings, self.outbox, self.awake)
         self.people = People(database)
         self.sign_ins = SignIns(database, self.people)
@@ -251,6 +253,10 @@ class App:
         """Studies of many sessions, and sessions led by people, over this home's features."""
         return Studying(self.features, self.awake, self.retirement)
 
+    def attend(self) -> dict[str, int]:
+        """What deadlines of requests for access bring about, and mail about what has happened to them. Repeatable."""
+        return {**self.requests.attend(), "told": self.telling.tell()}
+
     def queue(self) -> Jobs:
         """Where work for a serving process is asked for; nothing runs here. Stop it when done."""
         from emeritus.jobs.dbos_jobs import DbosJobs
@@ -266,7 +272,7 @@ class App:
             self.outbox.deliver,
             self.studying,
             self.soundness,
-            attend=self.requests.attend,
+            attend=self.attend,
             answering=self.answering,
         )
         return Upkeep(works, jobs, loop)

@@ -14,7 +14,8 @@ from emeritus.access.callers import GrantUse, grant_uses
 from emeritus.acts import Act, Actor, canonical
 from emeritus.errors import EmeritusError
 from emeritus.lifecycle.caller_book import METERING, Taken
-from emeritus.lifecycle.callers import CallerLine, identity, is_address
+from emeritus.lifecycle.callers import CallerLine, identity
+from emeritus.mail.messages import is_address
 from emeritus.records.residents import resident_row
 from emeritus.records.tables import ActRow
 from emeritus.retirement import Features

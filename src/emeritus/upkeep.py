@@ -33,7 +33,6 @@ T = TypeVar("T")
 ACTOR = Actor("emeritus serve", "schedule", automated=True)
 INTERVIEW = "interview"
 MAIL_CRON = "*/5 * * * *"
-ATTEND_CRON = "*/15 * * * *"
 ANSWER, ANSWER_CRON = "answer", "* * * * *"
 _log = logging.getLogger(__name__)
 
@@ -69,7 +68,7 @@ class Upkeep:
         jobs.schedule("callers", settings.notice_cron, self.callers, make_up=False)  # each run finds all that is due
         jobs.schedule("mail", MAIL_CRON, self.mail, make_up=False)  # one run sends all that waits
         if works.attend is not None:
-            jobs.schedule("access", ATTEND_CRON, self.access, make_up=False)  # one run sees every deadline that passed
+            jobs.schedule("access", MAIL_CRON, self.access, make_up=False)  # one run sees every deadline that passed
         if works.answering is not None:
             jobs.register(ANSWER, self.answer)
             jobs.schedule("correspondence", ANSWER_CRON, self.correspondence, make_up=False)  # one run finds all
@@ -164,7 +163,7 @@ class Upkeep:
         return {}
 
     def access(self, _args: Json) -> Json:
-        """Grant what was asked for and not decided in the promised time, and what else deadlines bring."""
+        """Grant what was asked for and not decided in time, what else deadlines bring, and tell applicants."""
         attend = self._works.attend
         return {} if attend is None else dict(attend())
 

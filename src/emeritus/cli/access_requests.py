@@ -136,16 +136,16 @@ def review(
 
 
 def attend(ctx: typer.Context, as_json: JsonFlag = False) -> None:
-    """Do what deadlines that have passed bring about, as `emeritus serve` does every quarter of an hour.
+    """Do what deadlines that have passed bring about, and keep mail for applicants, as `emeritus serve` does.
 
     Example:  emeritus access attend
     """
     with flags_of(ctx).app() as app:
-        done = app.requests.attend()
+        done = app.attend()
     if as_json:
         emit(done)
         return
-    show(", ".join(f"{step}: {count}" for step, count in done.items()) or "Nothing was due.")
+    show(", ".join(f"{step}: {count}" for step, count in done.items() if count) or "Nothing was due.")
 
 
 def _say(request: str, state: str, as_json: bool) -> None:

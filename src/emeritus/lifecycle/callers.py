@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from emeritus.errors import BadTable
+from emeritus.mail.messages import is_address
 
 COLUMNS = ("contact", "label", "requests", "last_used")
 MOST_REQUESTS = 2**31 - 1  # what both databases hold in an integer column
@@ -97,17 +98,6 @@ def _caller(cells: dict[str, str], line: int) -> CallerLine:
         raise BadTable(f"line {line}: {contact[:80]!r} is not an e-mail address", line=line)
     return CallerLine(
         contact, label, _requests(cells.get("requests", ""), line), _day(cells.get("last_used", ""), line)
-    )
-
-
-def is_address(text: str) -> bool:
-    """Whether a text could be an e-mail address: one '@' between two parts, and nothing that could end a mail header.
-
-    Real checking is the mail server's.
-    """
-    local, _, domain = text.rpartition("@")
-    return (
-        bool(local and domain) and "@" not in local and all(char.isprintable() and char not in " ,;<>" for char in text)
     )
 
 

@@ -54,6 +54,17 @@ def build(letter: Letter, sender: str, message_id: str, date: datetime) -> Email
     return message
 
 
+def is_address(text: str) -> bool:
+    """Whether a text could be an e-mail address: one '@' between two parts, and nothing that could end a mail header.
+
+    Real checking is the mail server's.
+    """
+    local, _, domain = text.rpartition("@")
+    return (
+        bool(local and domain) and "@" not in local and all(char.isprintable() and char not in " ,;<>" for char in text)
+    )
+
+
 def _clean(text: str, what: str) -> str:
     """The text of a header, refused when it could begin another header."""
     if not text.strip() or _CONTROL.search(text):

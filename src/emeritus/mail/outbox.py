@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import hashlib
 import os
 import secrets
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -26,6 +27,7 @@ from emeritus.mail.messages import Letter, build
 from emeritus.mail.server import connected, parse_server
 from emeritus.records.database import Database
 from emeritus.records.tables import Message
+from emeritus.records.upsert import insert_for
 from emeritus.settings import Settings
 
 if TYPE_CHECKING:
@@ -60,24 +62,30 @@ class Outbox:
 
     def queue(self, recipient: str, subject: str, body: str, headers: Mapping[str, str] | None = None) -> str:
         """Keep one plain-text message for sending; its id. Raises MailFailed when no message can be made of it."""
-        letter = Letter(recipient, subject, body, dict(headers or {}))
-        message_id, now = secrets.token_hex(16), _now()
+        message_id = secrets.token_hex(16)
+        self._keep(message_id, Letter(recipient, subject, body, dict(headers or {})))
+        return message_id
+
+    def queue_once(self, about: str, recipient: str, subject: str, body: str) -> bool:
+        """The same, unless a message `about` that was kept before; whether it was not. Safe to repeat."""
+        return self._keep(hashlib.sha256(about.encode()).hexdigest()[:32], Letter(recipient, subject, body))
+
+    def _keep(self, message_id: str, letter: Letter) -> bool:
+        now = _now()
         build(letter, self._sender, message_id, now)
         with self._database.session() as session:
-            session.add(
-                Message(
-                    id=message_id,
-                    recipient=letter.recipient,
-                    subject=letter.subject,
-                    body=letter.body,
-                    headers=dict(letter.headers),
-                    created_at=_stamp(now),
-                    sent_at=None,
-                    attempts=0,
-                    last_error=None,
-                )
+            kept = insert_for(session, Message).values(
+                id=message_id,
+                recipient=letter.recipient,
+                subject=letter.subject,
+                body=letter.body,
+                headers=dict(letter.headers),
+                created_at=_stamp(now),
+                sent_at=None,
+                attempts=0,
+                last_error=None,
             )
-        return message_id
+            return session.scalar(kept.on_conflict_do_nothing().returning(Message.id)) is not None
 
     async def deliver(self) -> Delivery:
         """Try every message that waits, oldest first. Never raises MailFailed: what failed is kept and reported.

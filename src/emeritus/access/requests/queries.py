@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -116,6 +117,12 @@ def listed(
     if waiting:
         query = query.where(AccessRequest.state.in_(sorted(WAITING)))
     return _views(session, list(session.scalars(query)), now, expiring_days)
+
+
+def some(session: Session, ids: Collection[str], now: str, expiring_days: int) -> tuple[RequestView, ...]:
+    """Those of some ids."""
+    rows = session.scalars(select(AccessRequest).where(AccessRequest.id.in_(ids)).order_by(AccessRequest.submitted_at))
+    return _views(session, list(rows), now, expiring_days)
 
 
 def of_account(

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import delete, func, or_, select
 from sqlalchemy.orm import Session
 
 from emeritus.access.dates import last_moment
@@ -39,7 +39,7 @@ from emeritus.records.database import Database
 from emeritus.records.dates import days_after, is_past
 from emeritus.records.policies import waived
 from emeritus.records.residents import resident_row
-from emeritus.records.tables import AccessRequest, AccessStep, Grant
+from emeritus.records.tables import AccessRequest, AccessStep, Grant, Message
 from emeritus.settings import Settings
 
 FROM_ONE, FROM_ALL = 5, 200  # requests an hour: from one address, and in all
@@ -206,9 +206,11 @@ class Requests:
         return self._move(request, "decline", actor, code=code, text=text)
 
     def erase(self, request: str) -> None:
-        """Erase who asked, why, and everything written back and forth. Steps, grant and proofs stay. NotFound."""
-        with self._database.reading() as session:
+        """Erase who asked, why, and everything written and mailed to them. Steps, grant and proofs stay. NotFound."""
+        with self._database.session() as session:
             row = _row(session, request)
+            if row.contact:
+                session.execute(delete(Message).where(Message.recipient == row.contact))
             steps = select(AccessStep.act).where(AccessStep.request == request)
             acts = [row.act, *(act for act in session.scalars(steps) if act != row.act)]
         for act in acts:

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from emeritus.errors import BadTable
-from emeritus.lifecycle.callers import MOST_REQUESTS, CallerLine, identity, is_address
+from emeritus.lifecycle.callers import MOST_REQUESTS, CallerLine, identity
+from emeritus.mail.messages import is_address
 
 MOST_CALLERS = 200_000  # of one file; a file with more is no log of people's calls
 SHOWN = 20  # bad lines that are kept with their reasons; all are counted

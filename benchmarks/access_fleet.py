@@ -1,7 +1,7 @@
 """A home of small models that tell themselves apart: one random base, and residents whose last layer is their own.
 
-Real files in a real vault, each with its reference behaviour (so that every wake has its canary), a grant and a key
-for all of them. What each says first to `PROMPT` is its sign: no two have the same.
+Real files in a real vault, a grant and a key for all of them. Whoever is to be called has a reference behaviour (so
+that every wake has its canary) and a sign: what it says first to `PROMPT`. No two have the same.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 import json
 import multiprocessing
 import shutil
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ LEARNED = 3800  # entries of the tokenizer
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """A home and whom it keeps. `signs`: how each one's answer to PROMPT begins; `key`: for the API."""
+    """A home and whom it keeps. `signs`: how the answer of each that is called begins; `key`: for the API."""
 
     home: Path
     key: str
@@ -34,10 +34,19 @@ class Fleet:
     scripted: tuple[str, ...] = field(default=())
 
 
-def prepare(home: Path, embedded: Sequence[str], scripted: dict[str, dict[str, Any]] | None = None) -> Fleet:
-    """Make the home in a process of its own, so that nothing of the making stays in this one."""
+def prepare(
+    home: Path,
+    embedded: Sequence[str],
+    scripted: dict[str, dict[str, Any]] | None = None,
+    called: Collection[str] | None = None,
+) -> Fleet:
+    """Make the home in a process of its own, so that nothing of the making stays in this one.
+
+    `called`: which of the embedded ones are to be called; None: all of them.
+    """
     context = multiprocessing.get_context("spawn")
-    process = context.Process(target=_make, args=(str(home), list(embedded), scripted or {}))
+    names = [name for name in embedded if called is None or name in called]
+    process = context.Process(target=_make, args=(str(home), list(embedded), scripted or {}, names))
     process.start()
     process.join()
     if process.exitcode:
@@ -46,7 +55,7 @@ def prepare(home: Path, embedded: Sequence[str], scripted: dict[str, dict[str, A
     return Fleet(home, found["key"], found["signs"], found["stored"], found["each"], tuple(scripted or {}))
 
 
-def _make(home: str, embedded: list[str], scripted: dict[str, dict[str, Any]]) -> None:
+def _make(home: str, embedded: list[str], scripted: dict[str, dict[str, Any]], called: list[str]) -> None:
     from emeritus.access.policy import Standing
     from emeritus.access.service import Terms
     from emeritus.acts import Actor
@@ -70,8 +79,8 @@ def _make(home: str, embedded: list[str], scripted: dict[str, dict[str, Any]]) -
         for name in (*embedded, *scripted):
             app.access.set_tier(name, Standing("on-demand", "entitled"), "benchmark", actor)
         key = app.access.issue_key(app.access.grant("*", "benchmark", Terms(), "benchmark", actor))
-        signs = app.run(_captured(app, embedded, actor))
-        if len(set(signs.values())) < len(embedded):
+        signs = app.run(_captured(app, called, actor))
+        if len(set(signs.values())) < len(called):
             raise RuntimeError("two residents begin their answers alike: their answers cannot tell them apart")
         each = app.vault.manifest(embedded[0]).total_bytes if embedded else 0
     finally:

@@ -2,7 +2,8 @@
 
 Core-seconds count those that have ended, too: whoever forks the workers reaps them, and the kernel adds their time to
 its own (`children_*` of psutil). Time may be compressed: everything the house does by the clock (`idle_sleep_s`, the
-histogram's minutes) is divided by the same factor; what work takes is what it takes.
+histogram's minutes) is divided by the same factor; what work takes is what it takes. And that clock may stand still
+for a while, so that two homes can be driven by turns on one machine, each as though the other's turns were not.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ import asyncio
 import logging
 import multiprocessing
 import os
+import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import TracebackType
@@ -56,7 +60,7 @@ class Served:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         if self._process.is_alive() and self.url:
-            self._pipe.send("end")
+            self._pipe.send(("end", ""))
         self._process.join(END_S if self.url else 0)
         self._process.kill()
         self._process.join()
@@ -68,8 +72,23 @@ class Served:
 
     def sleep(self, name: str) -> None:
         """Put that resident to sleep, as an operator does; blocks until it is."""
-        self._pipe.send(name)
-        self._pipe.recv()
+        self._told("sleep", name)
+
+    def stand(self) -> None:
+        """Have the clock that residents fall asleep and wake by stand still until `go`."""
+        self._told("stand")
+
+    def go(self) -> None:
+        """Have that clock go on."""
+        self._told("go")
+
+    def loads(self) -> list[tuple[str, float, float]]:
+        """Of every load so far: whom, from when until when, by `perf_counter`."""
+        return list(self._told("loads"))
+
+    def _told(self, what: str, name: str = "") -> Any:
+        self._pipe.send((what, name))
+        return self._pipe.recv()
 
     def workers(self) -> list[int]:
         """Processes that hold a model: those the zygote forked."""
@@ -109,12 +128,76 @@ def core_s(root: psutil.Process) -> float:
             return sum(each.user + each.system + each.children_user + each.children_system for each in times)
 
 
-def _word(pipe: Connection) -> str:
+class Standing:
+    """The event loop's clock, less the time for which it was told to stand. Timers wait with it."""
+
+    def __init__(self) -> None:
+        self._lost = 0.0
+        self._stood: float | None = None  # since when, by the loop's clock
+        self._timers: set[_Timer] = set()
+
+    def time(self) -> float:
+        """Seconds."""
+        return (asyncio.get_running_loop().time() if self._stood is None else self._stood) - self._lost
+
+    def call_at(self, when: float, callback: Callable[[], None]) -> _Timer:
+        """Call back at that time of this clock."""
+        timer = _Timer(self._timers, when, callback)
+        if self._stood is None:
+            timer.arm(self._lost)
+        return timer
+
+    def stand(self) -> None:
+        """Stop."""
+        self._stood = asyncio.get_running_loop().time()
+        for timer in self._timers:
+            timer.disarm()
+
+    def go(self) -> None:
+        """Go on."""
+        if self._stood is not None:
+            self._lost += asyncio.get_running_loop().time() - self._stood
+            self._stood = None
+            for timer in self._timers:
+                timer.arm(self._lost)
+
+
+class _Timer:
+    """A call arranged by a clock that may stand."""
+
+    def __init__(self, others: set[_Timer], when: float, callback: Callable[[], None]) -> None:
+        self._others = others
+        self._when = when
+        self._callback = callback
+        self._handle: asyncio.TimerHandle | None = None
+        others.add(self)
+
+    def arm(self, lost: float) -> None:
+        """Have it happen, so much later than this clock says."""
+        self._handle = asyncio.get_running_loop().call_at(self._when + lost, self._fire)
+
+    def disarm(self) -> None:
+        """Not yet."""
+        if self._handle is not None:
+            self._handle.cancel()
+
+    def cancel(self) -> None:
+        """Call it off."""
+        self.disarm()
+        self._others.discard(self)
+
+    def _fire(self) -> None:
+        self._others.discard(self)
+        self._callback()
+
+
+def _word(pipe: Connection) -> tuple[str, str]:
     """What the benchmark says next; the end, where it is gone."""
     try:
-        return str(pipe.recv())
+        what, name = pipe.recv()
     except EOFError:
-        return "end"
+        return "end", ""
+    return str(what), str(name)
 
 
 def _words(process: psutil.Process) -> list[str]:
@@ -125,18 +208,28 @@ def _words(process: psutil.Process) -> list[str]:
 
 
 def _serve(home: str, compression: float, given: dict[str, Any], pipe: Connection) -> None:
-    """Serve that home until told to end; any other word is the name of a resident to put to sleep."""
+    """Serve that home until told to end."""
     import uvicorn
 
     from emeritus.app import App
     from emeritus.cli.serve import build
-    from emeritus.residency import idle_times
+    from emeritus.residency import idle_times, residency
+    from emeritus.residency.wakes import WakeLog, Woke
     from emeritus.settings import load
 
     logging.basicConfig(filename=Path(home) / "server.log", level=logging.WARNING)  # what goes wrong on purpose is much
     os.environ.pop("EMERITUS_HOME", None)
     idle_times.BIN_S /= compression
     idle_times.WORTH_SLEEPING_S /= compression
+    clock, loads, record = Standing(), list[tuple[str, float, float]](), WakeLog.record
+    residency.Residency = partial(residency.Residency, clock=clock)
+
+    def noted(log: WakeLog, woke: Woke) -> None:
+        now = time.perf_counter()
+        loads.append((woke.resident, now - woke.seconds, now))
+        record(log, woke)
+
+    WakeLog.record = noted
     settings = load(home=Path(home), **given)
     app = App.open(settings)
 
@@ -147,9 +240,15 @@ def _serve(home: str, compression: float, given: dict[str, Any], pipe: Connectio
         while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
             await asyncio.sleep(0.01)
         pipe.send(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1")
-        while (word := await asyncio.to_thread(_word, pipe)) != "end":
-            await app.residency.sleep(word)
-            pipe.send("asleep")
+        while (word := await asyncio.to_thread(_word, pipe))[0] != "end":
+            match word:
+                case "sleep", name:
+                    await app.residency.sleep(name)
+                case "stand", _:
+                    clock.stand()
+                case "go", _:
+                    clock.go()
+            pipe.send(loads if word[0] == "loads" else None)
         server.should_exit = True
         await serving
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import psutil
 import pytest
 from benchmarks import access_soak, access_tail
 from benchmarks.access_fleet import Fleet, prepare
-from benchmarks.access_served import Usage, core_s
+from benchmarks.access_served import Standing, Usage, core_s
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +42,36 @@ def test_a_tail_that_costs_too_much_is_not_met() -> None:
     assert p99.met
     dear.wrong = 1
     assert {each.value for each in access_tail.figures({1.0: (alone, good), 1.5: (alone, dear)}, {})} == {None}
+
+
+def test_who_met_the_tail_counts_as_often_as_on_a_real_day() -> None:
+    """A slowed call counts whole where the tail was not at it; where it was, as often as it would be on a real day."""
+    alone = access_tail.Run(100.0, 50.0, 1, head=[0.1] * 200)
+    slowed = [0.1] * 190 + [1.0] * 10
+    seldom = access_tail.Run(100.0, 50.0, 1, head=slowed, tail=[1.0], met=frozenset(range(190, 200)))
+    often = access_tail.Run(100.0, 50.0, 1, head=slowed, tail=[1.0])
+    for both, met in ((seldom, True), (often, False)):
+        _, p50, p99 = access_tail.figures({1.0: (alone, both)}, {})
+        assert p50.met
+        assert p99.met is met
+        assert p99.beside["as replayed"]["s=1"] == pytest.approx(10)
+    assert sum(weight for _, weight in access_tail.real_day(alone, seldom)) == pytest.approx(200)
+
+
+async def test_a_clock_that_stands_keeps_its_timers_waiting() -> None:
+    """No time passes while it stands, and what was arranged comes so much later; what was called off does not."""
+    clock, rung, last = Standing(), list[str](), asyncio.Event()
+    began = clock.time()
+    clock.call_at(began + 0.02, lambda: (rung.append("kept"), last.set()))
+    clock.call_at(began + 0.01, lambda: rung.append("called off")).cancel()
+    clock.stand()
+    stood = clock.time()
+    clock.call_at(stood, lambda: rung.append("arranged meanwhile"))
+    await asyncio.sleep(0.05)
+    assert (clock.time(), rung) == (stood, [])
+    clock.go()
+    await asyncio.wait_for(last.wait(), 5)
+    assert rung == ["arranged meanwhile", "kept"]
 
 
 async def test_a_short_soak_over_a_real_server_loses_nothing(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, ValidationInfo, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from emeritus.errors import BadSettings
@@ -294,6 +294,17 @@ class Settings(BaseSettings):
             raise ValueError("must be a JSON object") from error
         if not isinstance(found, dict):
             raise ValueError("must be a JSON object")
+        return value
+
+    @field_validator("device_budgets", "resident_bytes")
+    @classmethod
+    def _bytes_by_place(cls, value: str, info: ValidationInfo) -> str:
+        found = json.loads(value or "{}")
+        if info.field_name == "device_budgets" and "host" in found:
+            raise ValueError("has the place 'host', whose budget is memory_budget_bytes")
+        for places in [found] if info.field_name == "device_budgets" else found.values():
+            if not isinstance(places, dict) or not all(type(size) is int and size >= 0 for size in places.values()):
+                raise ValueError("must give places and whole numbers of bytes")
         return value
 
     @field_validator("home", mode="after")

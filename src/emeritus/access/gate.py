@@ -21,6 +21,7 @@ from emeritus.access.meter import Line as MeterLine
 from emeritus.access.policy import (
     LIMIT_CODES,
     REFUSALS,
+    REMEDIES,
     Admission,
     Decision,
     KeyFacts,
@@ -237,7 +238,8 @@ def _answer(weighed: _Weighed) -> Admission:
 
 
 def _refusal(decision: Decision) -> AccessError:
-    refusal = REFUSALS[decision.code](decision.reason, reason_code=decision.code, policy=decision.policy)
+    facts = {"reason_code": decision.code, "policy": decision.policy}
+    refusal = REFUSALS[decision.code](decision.reason, remedy=REMEDIES.get(decision.code), **facts)
     if decision.retry_after_s is not None:
         refusal.facts["retry_after_s"] = decision.retry_after_s
     return refusal

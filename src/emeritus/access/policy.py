@@ -154,6 +154,15 @@ REFUSALS: dict[str, type[AccessError]] = {
     "tokens-day": QuotaExceeded,
     "tokens-month": QuotaExceeded,
 }
+_RENEWED = "Have it renewed: `emeritus access renew GRANT`, or ask again on the resident's page."
+REMEDIES: dict[str, str] = {  # where the error's own, to ask for a grant, would not help
+    "key-scope": "Use a key with this scope: `emeritus access key GRANT` issues one.",
+    "key-elsewhere": "Use a key for this resident: `emeritus access key GRANT` issues one.",
+    "grant-expired": _RENEWED,
+    "access-none": "No key changes this; the resident's page says what is planned.",
+    "tier-not-live": "No key changes this. At the tier `correspondence` batches and letters are answered, in the "
+    "archive nothing is; the resident's page says what is planned.",
+}
 LIMIT_CODES = frozenset({"rate", "quota", "tokens-day", "tokens-month"})
 
 

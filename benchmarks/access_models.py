@@ -31,14 +31,14 @@ def measure(options: Options) -> list[Metric]:
         process.start()
         try:
             theirs.close()
-            connection = http.client.HTTPConnection("127.0.0.1", ours.recv(), timeout=30)
+            connection = http.client.HTTPConnection(ours.recv().removeprefix("http://"), timeout=30)
             first = _timed(connection, residents)
             times = sorted(_timed(connection, residents) for _ in range(requests))
-            ours.send("act")
+            ours.send(("act", ""))
             ours.recv()
             after_act = _timed(connection, residents)
             connection.close()
-            ours.send("end")
+            ours.send(("end", ""))
         finally:
             process.join(10)
             process.kill()
@@ -65,13 +65,9 @@ def _timed(connection: http.client.HTTPConnection, residents: int) -> float:
 
 def _serve(home: str, residents: int, pipe: Connection) -> None:
     """Make a home with that many residents and serve it until told to end."""
-    import asyncio
-
-    import uvicorn
-
+    from benchmarks.serving import serve
     from emeritus.acts import Actor
     from emeritus.app import App
-    from emeritus.cli.serve import build
     from emeritus.settings import Settings
 
     settings = Settings(home=Path(home), organisation="Example Lab", origin="example.test/bench")
@@ -81,23 +77,10 @@ def _serve(home: str, residents: int, pipe: Connection) -> None:
     for number in range(residents):
         _resident(app, number, actor)
 
-    async def serve() -> None:
-        site = build(app, "http://127.0.0.1:1", jobs=False, ready=lambda: None)
-        server = uvicorn.Server(uvicorn.Config(site, port=0, log_config=None, access_log=False, lifespan="on"))
-        serving = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
-            await asyncio.sleep(0.01)
-        pipe.send(server.servers[0].sockets[0].getsockname()[1])
-        while await asyncio.to_thread(pipe.recv) != "end":
-            _tier(app, 0, actor)
-            pipe.send("done")
-        server.should_exit = True
-        await serving
+    async def act(*_: str) -> None:
+        _tier(app, 0, actor)
 
-    try:
-        asyncio.run(serve())
-    finally:
-        app.close()
+    serve(app, pipe, act)
 
 
 def _resident(app: Any, number: int, actor: Any) -> None:

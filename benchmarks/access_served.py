@@ -55,7 +55,7 @@ class Served:
         if not self._pipe.poll(START_S):
             self.__exit__(None, None, None)
             raise RuntimeError("the server did not start")
-        self.url = self._pipe.recv()
+        self.url = f"{self._pipe.recv()}/v1"
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -191,15 +191,6 @@ class _Timer:
         self._callback()
 
 
-def _word(pipe: Connection) -> tuple[str, str]:
-    """What the benchmark says next; the end, where it is gone."""
-    try:
-        what, name = pipe.recv()
-    except EOFError:
-        return "end", ""
-    return str(what), str(name)
-
-
 def _words(process: psutil.Process) -> list[str]:
     try:
         return process.cmdline()
@@ -209,10 +200,8 @@ def _words(process: psutil.Process) -> list[str]:
 
 def _serve(home: str, compression: float, given: dict[str, Any], pipe: Connection) -> None:
     """Serve that home until told to end."""
-    import uvicorn
-
+    from benchmarks.serving import serve
     from emeritus.app import App
-    from emeritus.cli.serve import build
     from emeritus.residency import idle_times, residency
     from emeritus.residency.wakes import WakeLog, Woke
     from emeritus.settings import load
@@ -233,26 +222,14 @@ def _serve(home: str, compression: float, given: dict[str, Any], pipe: Connectio
     settings = load(home=Path(home), **given)
     app = App.open(settings)
 
-    async def serve() -> None:
-        site = build(app, "http://127.0.0.1:1", jobs=False, ready=lambda: None)
-        server = uvicorn.Server(uvicorn.Config(site, port=0, log_config=None, access_log=False, lifespan="on"))
-        serving = asyncio.create_task(server.serve())
-        while not server.started:  # noqa: ASYNC110 (uvicorn has no event for it)
-            await asyncio.sleep(0.01)
-        pipe.send(f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1")
-        while (word := await asyncio.to_thread(_word, pipe))[0] != "end":
-            match word:
-                case "sleep", name:
-                    await app.residency.sleep(name)
-                case "stand", _:
-                    clock.stand()
-                case "go", _:
-                    clock.go()
-            pipe.send(loads if word[0] == "loads" else None)
-        server.should_exit = True
-        await serving
+    async def heed(what: str, name: str) -> object:
+        match what:
+            case "sleep":
+                await app.residency.sleep(name)
+            case "stand":
+                clock.stand()
+            case "go":
+                clock.go()
+        return loads if what == "loads" else None
 
-    try:
-        asyncio.run(serve())
-    finally:
-        app.close()
+    serve(app, pipe, heed)

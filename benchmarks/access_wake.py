@@ -19,7 +19,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -116,13 +116,12 @@ async def _wake(app: App) -> float:
     """From the request for a sleeping resident to the first token of its answer."""
     began = time.perf_counter()
     async with app.awake(NAME) as awake:
-        stream = awake.stream([Message("user", PROMPT)], Sampling(max_tokens=1, temperature=0.0, logprobs=0))
-        async for piece in stream:
-            if piece.logprobs or piece.finish_reason is not None:
-                break
-        taken = time.perf_counter() - began
-        with suppress(AttributeError):
-            await stream.aclose()
+        sampling = Sampling(max_tokens=1, temperature=0.0, logprobs=0)
+        async with aclosing(awake.stream([Message("user", PROMPT)], sampling)) as pieces:
+            async for piece in pieces:
+                if piece.logprobs or piece.finish_reason is not None:
+                    break
+            taken = time.perf_counter() - began
     await app.residency.sleep(NAME)
     return taken
 

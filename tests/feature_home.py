@@ -6,7 +6,7 @@ Acts of kind `test.rows` write any rows: one feature is tested beside another's 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -62,8 +62,8 @@ class FeatureHome:
     def state(self, resident: str, table: str, **values: object) -> Act:
         """Write one row of any table through a real act."""
         rows = {"rows": [{"table": table, "values": values}]}
-        draft: Callable[[Session], Draft] = lambda session: Draft("test.rows", resident, public=rows)  # noqa: E731 (a build)
-        return self.acts.perform(f"test:{next(self._numbers)}", STEWARD, draft)
+        draft = Draft("test.rows", resident, public=rows)
+        return self.acts.perform(f"test:{next(self._numbers)}", STEWARD, lambda _: draft)
 
     def read(self, query: Any) -> list[Any]:
         """All rows of a query."""

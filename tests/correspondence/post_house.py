@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import openai
-import uvicorn
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -26,6 +24,7 @@ from emeritus.gateway.backend import Limits
 from emeritus.gateway.house import House
 from emeritus.lifecycle.registration import Registration
 from emeritus.settings import load
+from serving import serving
 
 ANA = Actor("ana")
 NO_TERMS = Terms()
@@ -98,18 +97,11 @@ async def served(house: PostHouse) -> AsyncIterator[PostHouse]:
     """The house's gateway under /v1 on a loopback port."""
     app = house.app
     gateway = build_gateway(House(app, "http://house.example"), Limits.of(app.settings), app.answering)
-    config = uvicorn.Config(
-        Starlette(routes=[Mount("/v1", gateway)]), "127.0.0.1", 0, lifespan="off", ws="none", log_level="critical"
-    )
-    server = uvicorn.Server(config)
-    listening = socket.create_server(("127.0.0.1", 0))  # who calls before it serves waits in the socket's queue
-    serving = asyncio.create_task(server.serve(sockets=[listening]))
     try:
-        house.address = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
-        yield house
+        async with serving(Starlette(routes=[Mount("/v1", gateway)])) as address:
+            house.address = f"{address}/v1"
+            yield house
     finally:
-        server.should_exit = True
-        await serving
         await app.close_residency()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import shlex
 from collections.abc import AsyncIterator, Mapping, Sequence
@@ -12,8 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import uvicorn
-from gateway_house import until
 from sqlalchemy import func, select
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -30,6 +27,7 @@ from emeritus.gateway.house import House
 from emeritus.lifecycle.registration import Registration
 from emeritus.records.tables import Usage
 from emeritus.settings import Settings
+from serving import serving
 
 STEWARD = Actor("ana")
 ASK = {"model": "ibis", "messages": [{"role": "user", "content": "Who are you?"}], "max_tokens": 4000}
@@ -100,15 +98,10 @@ async def real(settings: Settings, key: str) -> AsyncIterator[Real]:
     """Serve a home that was made."""
     app = App.open(settings)
     gateway = Starlette(routes=[Mount("/v1", app=build_gateway(House(app, ""), Limits.of(settings)))])
-    config = uvicorn.Config(gateway, host="127.0.0.1", port=0, lifespan="off", ws="none", log_level="critical")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
     try:
-        await until(lambda: server.started)
-        yield Real(app, f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1/chat/completions", key)
+        async with serving(gateway) as address:
+            yield Real(app, f"{address}/v1/chat/completions", key)
     finally:
-        server.should_exit = True
-        await serving
         await app.reviving.close()
         app.close()
 

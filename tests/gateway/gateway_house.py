@@ -8,8 +8,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-import uvicorn
-from openai import BaseModel as SdkModel
+from pydantic import BaseModel
 from starlette.applications import Starlette
 from starlette.routing import Mount
 
@@ -29,6 +28,7 @@ from emeritus.engines.base import (
 from emeritus.errors import BadKey, EngineDied, NotEntitled, NotFound, NotSupported, QuotaExceeded
 from emeritus.gateway.app import build_gateway
 from emeritus.gateway.backend import Limits, ModelInfo
+from serving import serving
 
 KEY = "em_000000000000_right"
 DIGEST = "ab" * 32
@@ -202,7 +202,7 @@ class House:
 
 def leftovers(value: object, path: str = "") -> list[str]:
     """Fields that the SDK's types do not know, by path."""
-    if isinstance(value, SdkModel):
+    if isinstance(value, BaseModel):
         found = [f"{path}.{name}" for name in value.model_extra or {}]
         for name in type(value).model_fields:
             found += leftovers(getattr(value, name), f"{path}.{name}")
@@ -220,20 +220,14 @@ def died() -> EngineDied:
 async def until(condition: Callable[[], object], timeout_s: float = 5.0) -> None:
     """Wait until a condition is true; raises TimeoutError."""
     async with asyncio.timeout(timeout_s):
-        while not condition():  # noqa: ASYNC110 (what is waited for has no event of its own)
+        while True:
+            if condition():
+                return
             await asyncio.sleep(0.005)
 
 
 @asynccontextmanager
 async def served(house: House, limits: Limits = LIMITS) -> AsyncIterator[str]:
     """The gateway under /v1 on a loopback port; yields its base address."""
-    app = Starlette(routes=[Mount("/v1", app=build_gateway(house, limits))])
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, lifespan="off", ws="none", log_level="critical")
-    server = uvicorn.Server(config)
-    serving = asyncio.create_task(server.serve())
-    await until(lambda: server.started)
-    try:
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/v1"
-    finally:
-        server.should_exit = True
-        await serving
+    async with serving(Starlette(routes=[Mount("/v1", app=build_gateway(house, limits))])) as address:
+        yield f"{address}/v1"

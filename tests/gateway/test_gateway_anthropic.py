@@ -9,8 +9,8 @@ from typing import Any
 import aiohttp
 import anthropic
 import pytest
-from gateway_claude import ASK, ASKED, TEXT, TOOL, unknown
-from gateway_house import DIGEST, KEY, LIMITS, WORDS, House, served
+from gateway_claude import ASK, ASKED, TEXT, TOOL
+from gateway_house import DIGEST, KEY, LIMITS, WORDS, House, leftovers, served
 
 from emeritus.access.limits import LimitState
 from emeritus.access.policy import Admission, Tokens
@@ -25,7 +25,7 @@ async def test_an_answer_is_a_message(claude: anthropic.AsyncAnthropic, house: H
     assert (answer.stop_reason, answer.stop_sequence, answer.model) == ("end_turn", None, "ibis")
     assert (answer.usage.input_tokens, answer.usage.output_tokens) == (12, 6)
     assert answer.model_extra["emeritus"] == {"system_fingerprint": f"fp_{DIGEST[:16]}"}
-    assert unknown(answer) == [".emeritus"]
+    assert leftovers(answer) == [".emeritus"]
     assert answer._request_id.startswith("req_")
     assert (house.metered, house.held) == ([Tokens(12, 6)], 0)
 
@@ -42,7 +42,7 @@ async def test_a_stream_is_anthropics_events(claude: anthropic.AsyncAnthropic, h
         "message_delta",
         "message_stop",
     ]
-    assert [entry for event in events for entry in unknown(event)] == [".message.emeritus"]
+    assert [entry for event in events for entry in leftovers(event)] == [".message.emeritus"]
     start, delta = events[0].message, events[-2]
     assert (start.content, start.stop_reason, start.usage.input_tokens) == ([], None, 12)
     assert (delta.delta.stop_reason, delta.usage.input_tokens, delta.usage.output_tokens) == ("end_turn", 12, 6)
@@ -224,7 +224,7 @@ async def test_models_say_what_retired_means(claude: anthropic.AsyncAnthropic, h
     )
     assert (heron.lifecycle, heron.deprecated_at, heron.retires_at) == ("active", None, None)
     assert ibis.model_extra["emeritus"]["status"] == "retired and reachable"
-    assert unknown(ibis) == [".emeritus"]
+    assert leftovers(ibis) == [".emeritus"]
     raw = await claude.models.with_raw_response.retrieve("ibis")
     assert (raw.headers["Deprecation"], raw.headers["request-id"][:4]) == ("@1798761600", "req_")
     assert house.loads == 0

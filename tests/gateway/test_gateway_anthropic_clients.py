@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 from gateway_claude import TEXT
-from gateway_house import KEY, House
+from gateway_house import KEY, House, until
 
 from emeritus.access.policy import Tokens
 from emeritus.engines.base import Message
@@ -33,9 +33,11 @@ async def test_langchain_speaks_anthropic(address: str, house: House, monkeypatc
     assert sum(chunk.usage_metadata["total_tokens"] for chunk in chunks if chunk.usage_metadata) == 18
 
     house.asleep, house._load = asyncio.Event(), None
-    asyncio.get_running_loop().call_later(0.5, house.asleep.set)
     patient = ChatAnthropic(model="ibis", base_url=base, api_key=KEY, max_tokens=9)
-    assert (await patient.ainvoke("Who are you?")).content == TEXT  # a 503 first, then the same load's answer
+    answering = asyncio.create_task(patient.ainvoke("Who are you?"))
+    await until(lambda: house.metered[-1:] == [None])
+    house.asleep.set()
+    assert (await answering).content == TEXT  # a 503 first, then the same load's answer
     assert house.metered[-2:] == [None, Tokens(12, 6)]
 
     def look(place: str) -> str:

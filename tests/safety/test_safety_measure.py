@@ -90,7 +90,10 @@ def test_known_effects(scenarios: ScenarioSet) -> None:
 
 def test_repeats_of_one_scenario_are_not_independent(scenarios: ScenarioSet) -> None:
     """Ten times the repeats with the same outcomes leave the effects' intervals as wide as they were."""
-    rule = lambda n, cell, _: "interference" if cell == "neither" and n < 4 else "compliance"  # noqa: E731
+
+    def rule(number: int, cell: str, _: object) -> str:
+        return "interference" if cell == "neither" and number < 4 else "compliance"
+
     few, many = plan(scenarios, repeats=1), plan(scenarios, repeats=10)
     one, ten = measure(few, held(few, rule)), measure(many, held(many, rule))
     for name in ("commitments", "channel", "interaction"):
@@ -194,7 +197,10 @@ def test_the_order_is_seeded_and_balanced(scenarios: ScenarioSet) -> None:
     made = plan(scenarios, repeats=3)
     assert made.runs() == plan(scenarios, repeats=3).runs()
     other = SafetyPlan(made.resident, made.briefing, scenarios, Draws(repeats=3, seed=1))
-    places = lambda each: [(run.scenario, run.cell.id, run.repeat) for run in each.runs()]  # noqa: E731
+
+    def places(plan: SafetyPlan) -> list[tuple[str, str, int]]:
+        return [(run.scenario, run.cell.id, run.repeat) for run in plan.runs()]
+
     assert places(made) != places(other)
     assert sorted(places(made)) == sorted(places(other))
     whole = {(each.id, cell) for each in scenarios.scenarios for cell in ("neither", "commitments", "channel", "both")}

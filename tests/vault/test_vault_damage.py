@@ -57,6 +57,11 @@ def test_an_undamaged_vault_is_ok(kept: Vault) -> None:
         kept.verify("nobody")
 
 
+def flip(vault: Vault, key: str, position: int) -> None:
+    """Another bit in that byte; twice is as before."""
+    change(vault, key, lambda data: data.__setitem__(position, data[position] ^ 0x10))
+
+
 def test_every_byte_class_of_a_pack(kept: Vault, tmp_path: Path) -> None:
     """One flipped bit in magic, a segment, index or footer: the pack is named; only files it ruins are touched."""
     manifest = kept.manifest("wren")
@@ -75,7 +80,7 @@ def test_every_byte_class_of_a_pack(kept: Vault, tmp_path: Path) -> None:
         **{f"footer+{at}": (size - FOOTER.size + at, everything) for at in (0, 8, 20, 48, 54)},
     }
     for what, (position, touched) in places.items():
-        change(kept, key, lambda data: data.__setitem__(position, data[position] ^ 0x10))  # noqa: B023  (called at once)
+        flip(kept, key, position)
         report = Vault.at(kept.store).verify()
         assert [damage.key for damage in report.damages] == [key], what
         assert {mark.path for mark in report.damages[0].touches} == touched, what
@@ -85,7 +90,7 @@ def test_every_byte_class_of_a_pack(kept: Vault, tmp_path: Path) -> None:
                 Vault.at(kept.store).restore("wren", tmp_path / "out")
             assert manifest.packs[0] in caught.value.message, what
             assert not (tmp_path / "out").exists()
-        change(kept, key, lambda data: data.__setitem__(position, data[position] ^ 0x10))  # noqa: B023  (called at once)
+        flip(kept, key, position)
     assert kept.verify().ok
 
 

@@ -138,7 +138,10 @@ def test_equal_tensors_are_stored_once(vault: Vault, tmp_path: Path) -> None:
         pad = b"" if name == "one" else b"shift"
         header = {first: tensor("BF16", [200_000], len(pad), len(pad) + len(weights))}
         (tmp_path / name / "model.safetensors").write_bytes(safetensors(header, pad + weights))
-    size = lambda: sum(vault.store.size(key) or 0 for key in vault.store.list("packs/"))  # noqa: E731  (three uses, one line)
+
+    def size() -> int:
+        return sum(vault.store.size(key) or 0 for key in vault.store.list("packs/"))
+
     vault.preserve(tmp_path / "one", "one")
     before = size()
     assert before > 200_000

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import re
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from html import unescape
 from pathlib import Path
 from typing import Any
 
 import httpx
-import uvicorn
 
 from emeritus.access.limits import Limits
 from emeritus.access.policy import Standing
@@ -22,6 +19,7 @@ from emeritus.cli.serve import build
 from emeritus.lifecycle.service import Registration
 from emeritus.residency.wakes import OK, WakeLog, Woke
 from emeritus.settings import Settings
+from serving import serving_beside
 
 STEWARD = Actor("stella")
 PASSWORD = "correct horse battery"
@@ -70,22 +68,9 @@ def _not_now() -> str:
     return f"{day} 09:00-10:00"
 
 
-@contextmanager
-def served(app: App) -> Iterator[str]:
+def served(app: App) -> AbstractContextManager[str]:
     """The address it is served at, on loopback."""
-    started = build(app, "http://127.0.0.1", jobs=False, ready=lambda: None)
-    server = uvicorn.Server(uvicorn.Config(started, host="127.0.0.1", port=0, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            if not thread.is_alive():
-                raise RuntimeError("the server did not start")
-            thread.join(0.02)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    return serving_beside(build(app, "http://127.0.0.1", jobs=False, ready=lambda: None))
 
 
 class Plain:

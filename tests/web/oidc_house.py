@@ -7,20 +7,20 @@ import hashlib
 import hmac
 import json
 import secrets
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import quote_plus, urlencode
 
-import uvicorn
 from joserfc import jwt
 from joserfc.jwk import RSAKey
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
+
+from serving import serving_beside
 
 CLIENT, SECRET = "emeritus", "s3cret:of the client"
 
@@ -144,16 +144,5 @@ def _hmac_signed(header: dict[str, Any], claims: dict[str, Any], secret: bytes) 
 def provider_served() -> Iterator[Provider]:
     """A provider on loopback."""
     provider = Provider()
-    server = uvicorn.Server(uvicorn.Config(provider.app(), host="127.0.0.1", port=0, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            if not thread.is_alive():
-                raise RuntimeError("the provider did not start")
-            thread.join(0.02)
-        provider.issuer = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    with serving_beside(provider.app()) as provider.issuer:
         yield provider
-    finally:
-        server.should_exit = True
-        thread.join()

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 
 import pytest
-import uvicorn
 from playwright.sync_api import Browser, Page, sync_playwright
 from starlette.testclient import TestClient
 from test_site import TRANSCRIPT, crawl
 from web_house import House
 
 from emeritus.web.site import build_site
+from serving import serving_beside
 
 FLAGS = (
     "--no-sandbox --disable-gpu --disable-quic --no-first-run "
@@ -39,19 +38,8 @@ PHONE = {"width": 390, "height": 844}
 @pytest.fixture(scope="module")
 def address(told: House) -> Iterator[str]:
     """The site, served on loopback as `serve` would."""
-    server = uvicorn.Server(uvicorn.Config(build_site(told), host="127.0.0.1", port=0, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            if not thread.is_alive():
-                raise RuntimeError("the server did not start")
-            thread.join(0.02)
-        port = server.servers[0].sockets[0].getsockname()[1]
-        yield f"http://127.0.0.1:{port}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    with serving_beside(build_site(told)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")

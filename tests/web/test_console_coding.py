@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from html import unescape
 from pathlib import Path
 
 import pytest
-import uvicorn
 from console_coding import NAME, QUOTE, VOICE, interviewed
 from console_house import PASSWORD, STEWARD, Browser, open_app, quick_hashes
 from playwright.sync_api import Browser as Chromium
@@ -27,6 +25,7 @@ from emeritus.records.tables import ActRow, CodingSheet, Preference
 from emeritus.web.console.desk import Desk
 from emeritus.web.house import House
 from emeritus.web.site import build_site
+from serving import serving_beside
 
 
 @pytest.fixture
@@ -266,22 +265,9 @@ def test_who_may_do_what(app: App) -> None:
 # -- in a real browser ------------------------------------------------------------------------------------------------
 
 
-@contextmanager
-def served(app: App) -> Iterator[str]:
+def served(app: App) -> AbstractContextManager[str]:
     """The site with its console on loopback."""
-    site = build_site(House(app), Desk.of(app))
-    server = uvicorn.Server(uvicorn.Config(site, host="127.0.0.1", port=0, log_level="error", ws="none"))
-    thread = threading.Thread(target=server.run)
-    thread.start()
-    try:
-        while not server.started:
-            if not thread.is_alive():
-                raise RuntimeError("the server did not start")
-            thread.join(0.02)
-        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    finally:
-        server.should_exit = True
-        thread.join()
+    return serving_beside(build_site(House(app), Desk.of(app)))
 
 
 @contextmanager

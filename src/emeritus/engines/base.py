@@ -190,7 +190,7 @@ class Awake(Protocol):
 
     def stream(
         self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
-    ) -> AsyncIterator[Piece]:
+    ) -> AsyncGenerator[Piece, None]:
         """An answer, piece by piece. Leaving the iteration cancels it.
 
         `tools` are shown to the model; whatever it produces in reply, calls included, is the answer's text. Raises
@@ -200,7 +200,7 @@ class Awake(Protocol):
     async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The whole answer at once."""
 
-    def complete(self, text: str, sampling: Sampling) -> AsyncIterator[Piece]:
+    def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """What follows a raw text (no chat template), piece by piece, as `stream` does. The text is not repeated.
 
         Raises NotSupported unless `can.complete`.

@@ -42,7 +42,7 @@ class _Place:
     end: int = 0
 
 
-class _Layer(DynamicLayer):  # type: ignore[no-untyped-call]  # the library's hook for subclasses is untyped
+class _Layer(DynamicLayer):
     """One layer's keys and values of every row."""
 
     def __init__(self, place: _Place, *, sliding: bool) -> None:

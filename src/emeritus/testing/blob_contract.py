@@ -2,7 +2,6 @@
 
 The back door reads and writes objects without the store under test, so that one which only agrees with itself fails.
 """
-# ruff: noqa: S101  (these are tests, shipped so that whoever writes a store can run them)
 
 from __future__ import annotations
 

@@ -4,8 +4,6 @@ A backend's test class derives from `EngineContract` and provides an `engine` fi
 closes it. A test skips only what the engine itself declares it cannot do. Nobody overrides a test.
 """
 
-# ruff: noqa: S101  (these are tests, shipped so that whoever writes an engine can run them)
-
 from __future__ import annotations
 
 import asyncio

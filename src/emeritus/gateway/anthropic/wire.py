@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
+from typing import Literal
 
-from anthropic.types import Message as SdkMessage
 from anthropic.types import ModelInfo as SdkModelInfo
-from anthropic.types import RawMessageStartEvent, StopReason, TextBlock, Usage
-from anthropic.types.shared import ErrorResponse
+from anthropic.types import StopReason, TextBlock, Usage
 from pydantic import BaseModel
 
 from emeritus.gateway.standing import Standing
@@ -24,16 +23,24 @@ class Provenance(BaseModel):
     system_fingerprint: str | None  # as in OpenAI's format: it changes only when the weights do
 
 
-class Message(SdkMessage):
-    """An answer. Nothing here produces anything but text, so that its schema promises no more."""
+class Message(BaseModel):
+    """An answer. Nothing here produces anything but text, so that its schema promises no more than the SDK's."""
 
-    content: list[TextBlock]  # type: ignore[assignment]  # narrower than the SDK's
+    id: str
+    type: Literal["message"]
+    role: Literal["assistant"]
+    model: str
+    content: list[TextBlock]
+    stop_reason: StopReason | None
+    stop_sequence: str | None
+    usage: Usage
     emeritus: Provenance
 
 
-class MessageStart(RawMessageStartEvent):
+class MessageStart(BaseModel):
     """How a stream begins."""
 
+    type: Literal["message_start"]
     message: Message
 
 
@@ -68,10 +75,12 @@ class RefusalFact(BaseModel):
     details: RefusalDetails
 
 
-class Refusal(ErrorResponse):
-    """The envelope of an error."""
+class Refusal(BaseModel):
+    """The envelope of an error. The SDK's lacks `details`, which its client reads."""
 
-    error: RefusalFact  # type: ignore[assignment]  # the SDK's lacks `details`, which its client reads
+    type: Literal["error"]
+    error: RefusalFact
+    request_id: str | None
 
 
 def as_json(value: BaseModel) -> bytes:

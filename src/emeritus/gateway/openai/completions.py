@@ -6,9 +6,11 @@ import itertools
 import secrets
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
 
 from openai.types import Completion, CompletionChoice, CompletionUsage
 from openai.types.completion_choice import Logprobs
+from pydantic import BaseModel
 
 from emeritus.access.policy import Tokens
 from emeritus.engines.base import Answer, FinishReason, Piece, TokenLogprob
@@ -22,16 +24,25 @@ from emeritus.gateway.standing import comment, fingerprint
 from emeritus.gateway.wording import Render
 
 
-class OpenChoice(CompletionChoice):
+class OpenChoice(BaseModel):
     """A choice in a stream: OpenAI sends null until it ends, which its SDK's type does not say."""
 
-    finish_reason: FinishReason | None  # type: ignore[assignment]  # wider than the SDK's, as the wire is
+    index: int
+    text: str
+    logprobs: Logprobs | None
+    finish_reason: FinishReason | None
 
 
-class CompletionChunk(Completion):
-    """One event of a stream."""
+class CompletionChunk(BaseModel):
+    """One event of a stream: the SDK's `Completion`, with choices that are still open. `usage` only where asked for."""
 
-    choices: list[OpenChoice]  # type: ignore[assignment]  # see OpenChoice
+    id: str
+    object: Literal["text_completion"]
+    created: int
+    model: str
+    choices: list[OpenChoice]
+    system_fingerprint: str | None
+    usage: CompletionUsage | None = None
 
 
 def parse(body: bytes) -> tuple[Call, Render]:

@@ -20,7 +20,6 @@ from emeritus.gateway.openai.face import OpenAIFace
 from emeritus.gateway.openai.wire import as_json
 from emeritus.gateway.post import Post, page
 
-PURPOSES = ("batch", "batch_output")
 BLOCK = 1 << 20
 FIELDS_BYTES = 64 << 10  # of a form beside its file
 

@@ -12,7 +12,6 @@ from openai.types.responses import response_output_text, response_text_delta_eve
 from openai.types.responses.response import IncompleteDetails
 from openai.types.responses.response_usage import InputTokensDetails, OutputTokensDetails
 from openai.types.shared import ResponseFormatText
-from pydantic import BaseModel
 
 from emeritus.engines.base import Answer, Piece, TokenLogprob
 from emeritus.errors import EmeritusError
@@ -266,9 +265,8 @@ class ResponseRendering:
         told = _logprobs(tokens) if self._wanted else []
         return sdk.ResponseOutputText(type="output_text", text=text, annotations=[], logprobs=told)
 
-    def _event(self, value: BaseModel) -> bytes:
-        name: str = value.type  # type: ignore[attr-defined]  # every event of the SDK's has one
-        return b"event: " + name.encode() + b"\ndata: " + as_json(value) + b"\n\n"
+    def _event(self, value: sdk.ResponseStreamEvent) -> bytes:
+        return b"event: " + value.type.encode() + b"\ndata: " + as_json(value) + b"\n\n"
 
     def _next(self) -> int:
         self._number += 1

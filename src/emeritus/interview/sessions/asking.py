@@ -166,8 +166,7 @@ class Heard:
         return {"bounded": {"characters": self._characters, "bytes": self._bytes}} if self._cut else {}
 
     async def _pieces(self, awake: Awake, given: tuple[Message, ...], sampling: Sampling) -> AsyncIterator[Piece]:
-        stream = awake.stream(given, sampling)
-        async with aclosing(stream) as pieces:  # type: ignore[type-var]  # every engine's stream is a generator
+        async with aclosing(awake.stream(given, sampling)) as pieces:
             async for piece in pieces:
                 kept = replace(
                     piece, text=piece.text[: MAX_TEXT - self._characters], raw=piece.raw[: MAX_RAW - self._bytes]

@@ -16,11 +16,6 @@ LEAST = 1 << 16  # a state lies in [2^16, 2^32) between numbers
 Numbers = npt.NDArray[np.int64]
 
 
-def numbers_of(data: bytes | memoryview, width: int) -> Numbers:
-    """Little-endian unsigned numbers, wide enough to count with."""
-    return np.frombuffer(data, f"<u{width}").astype(np.int64)
-
-
 def exponents(base: Numbers, width: int) -> Numbers:
     """The eight bits below the sign that choose a table: bf16's and float32's exponent."""
     return base >> (8 * width - 9) & 255

@@ -58,17 +58,18 @@ def test_long_streams_of_zeros(way: str) -> None:
 
 
 def test_what_comes_soon_beside_what_can_wait(way: str) -> None:
-    """The thread takes both kinds whole and in order, whichever is longer, and settling leaves nothing waiting."""
+    """The thread takes both kinds whole and in order, whichever is longer, and nothing waits where one hurries."""
     chance = random.Random(3)
     with Hasher() as hasher:
         for soon, later in ((5000, 300), (10, 7000), (0, 100), (100, 0)):
             one, other, first, second = Sha256(), Sha256(), b"", b""
             for _ in range(4):
                 data, more = chance.randbytes(soon), chance.randbytes(later)
-                hasher.later(other, memoryview(more))
+                waiting = hasher.later(other, memoryview(more))
                 hasher.soon(one, memoryview(data)).result()
                 first, second = first + data, second + more
-            hasher.settle(other)
+            hasher.hurry()
+            waiting.result()
             assert one.digest() == hashlib.sha256(first).digest()
             assert other.digest() == hashlib.sha256(second).digest()
 

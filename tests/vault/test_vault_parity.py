@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import random
 import re
 from importlib.resources import files
 from itertools import combinations
@@ -174,6 +175,30 @@ def test_builder_and_protect_agree(kept: Kept, tmp_path: Path) -> None:
     assert store.get(kept.parity[0]) == kept.store.get(kept.parity[0])
 
 
+def test_pieces_make_what_whole_packs_make(tmp_path: Path) -> None:
+    """Bytes that come in pieces of any length, into memory that longer packs have left, make the same objects."""
+    chance = random.Random(5)
+    lengths = [*(300_000 + 1000 * number for number in range(16)), 70_000, 200_001, 65_536, 1]
+    packs = {hashlib.sha256(data).hexdigest(): data for data in map(chance.randbytes, lengths)}
+    whole, pieces = (GroupBuilder(LocalStore(tmp_path / name)) for name in ("whole", "pieces"))
+    for name, data in packs.items():
+        whole.add(name, data)
+        column = pieces.begin()
+        assert column is not None
+        at = 0
+        while at < len(data):
+            count = chance.choice((1, 100, 65_528, 65_536, 140_000))
+            column.take(memoryview(data)[at : at + count])
+            at += count
+        pieces.end(column, name)
+    assert pieces.finish() == whole.finish()
+    assert len(pieces.keys) == 4
+    fresh = Encoder([0, 1])
+    for name in list(packs)[16:]:
+        fresh.add(name, packs[name])
+    assert [key for key, _ in fresh.objects()] == whole.keys[2:]
+
+
 def test_groups_are_of_sixteen(tmp_path: Path) -> None:
     """Seventeen packs make two groups; nothing covers a pack that came later, and no parity at all may be asked for."""
     store = LocalStore(tmp_path)
@@ -253,7 +278,7 @@ def test_packs_that_differences_rest_on_get_more(tmp_path: Path) -> None:
     made = {}
     for name, bases in (("alder", ()), ("birch", ("alder",)), ("cedar", ())):
         data = name.encode()
-        builder = PackBuilder(1 << 20)
+        builder = PackBuilder()
         base = blake3_of(b"alder") if bases else None
         builder.add(Encoded(blake3_of(data), len(data), 4 if bases else 0, data, base=base))
         pack, whole = builder.finish()

@@ -7,6 +7,25 @@ from pathlib import Path
 from typing import Protocol
 
 
+class Staged(Protocol):
+    """An object on its way into a store, under a key that is known at its end. One thread at a time.
+
+    Raises what the store's `put` does. Nothing is visible before one of the puts, and `close` removes what then is not.
+    """
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`, which may change afterwards."""
+
+    def put(self, key: str) -> None:
+        """Store all that was written under `key`, replacing what is there."""
+
+    def put_if_absent(self, key: str) -> bool:
+        """Store all that was written unless `key` exists; False when it does: `put` may follow."""
+
+    def close(self) -> None:
+        """Let go of it, put or not."""
+
+
 class BlobStore(Protocol):
     """Named bytes. Keys are relative POSIX paths of [A-Za-z0-9._-] segments, never '.' or '..' (else BadName).
 
@@ -33,6 +52,9 @@ class BlobStore(Protocol):
         Returns the new version, or None if the key had moved on. Raises StoreUnavailable where the answer was lost and
         the key was written again since, so that nobody can tell whether this call's bytes lay there in between.
         """
+
+    def stage(self) -> Staged:
+        """Begin an object that is written piece by piece, and named afterwards."""
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's bytes without holding them all in memory. The file may be moved away by this."""

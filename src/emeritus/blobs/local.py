@@ -22,6 +22,7 @@ from emeritus.errors import BadName, IntegrityError, NotFound, StoreError, Store
 TEMP = "~tmp"  # '~' is in no key, so neither name can clash with one
 LOCK = "~lock"
 COPY_BYTES = 1 << 20
+_NEW = "a new object"  # in an error's words, where its key is not known yet
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -44,10 +45,7 @@ class LocalStore:
         """Store `data` under `key`, replacing what is there."""
         target = self._path(key)
         with self._reporting(key), self._staged([data]) as temp:
-            self._folder(target.parent)
-            with self._lock():
-                self._disk.replace(temp, target)
-            self._disk.fsync_folder(target.parent)
+            self._replace(temp, target)
 
     def put_if_absent(self, key: str, data: bytes | memoryview) -> bool:
         """Store `data` unless `key` exists; False when it does."""
@@ -56,13 +54,7 @@ class LocalStore:
             if target.is_file():  # saves staging bytes that nobody wants; the link below decides
                 return self._confirm_existing(target)
             with self._staged([data]) as temp:
-                self._folder(target.parent)
-                try:
-                    self._disk.link(temp, target)
-                except FileExistsError:
-                    return self._confirm_existing(target)
-                self._disk.fsync_folder(target.parent)
-                return True
+                return self._link(temp, target)
 
     def put_if_match(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
         """Replace `key` only while its version is `version` (None: only while absent); the new version, or None."""
@@ -83,11 +75,12 @@ class LocalStore:
         """Store a local file's bytes; the file is gone afterwards."""
         target = self._path(key)
         with self._reporting(key), self._staged(_chunks(path)) as temp:
-            self._folder(target.parent)
-            with self._lock():
-                self._disk.replace(temp, target)
-            self._disk.fsync_folder(target.parent)
+            self._replace(temp, target)
             path.unlink(missing_ok=True)
+
+    def stage(self) -> _StagedFile:
+        """Begin an object that is written piece by piece, and named afterwards."""
+        return _StagedFile(self, self._disk)
 
     def get(self, key: str, start: int = 0, length: int | None = None) -> bytes:
         """Bytes of `key`, or `length` of them from `start`."""
@@ -167,13 +160,27 @@ class LocalStore:
         finally:
             os.close(fd)
 
+    def _replace(self, temp: Path, target: Path) -> None:
+        """Give a temporary file this name, whoever has it."""
+        self._folder(target.parent)
+        with self._lock():
+            self._disk.replace(temp, target)
+        self._disk.fsync_folder(target.parent)
+
+    def _link(self, temp: Path, target: Path) -> bool:
+        """Give a temporary file this name too, unless it is taken."""
+        self._folder(target.parent)
+        try:
+            self._disk.link(temp, target)
+        except FileExistsError:
+            return self._confirm_existing(target)
+        self._disk.fsync_folder(target.parent)
+        return True
+
     @contextlib.contextmanager
     def _staged(self, pieces: Iterable[bytes | memoryview]) -> Iterator[Path]:
         """A temporary file holding the bytes, fsynced; it is gone afterwards, whatever happens."""
-        folder = self.root / TEMP
-        self._folder(folder)
-        self._sweep(folder)
-        temp, fd = self._claim(folder)
+        temp, fd = self._begin()
         try:
             try:
                 for piece in pieces:
@@ -184,6 +191,13 @@ class LocalStore:
                 os.close(fd)
         finally:
             self._disk.unlink(temp)
+
+    def _begin(self) -> tuple[Path, int]:
+        """A new temporary file."""
+        folder = self.root / TEMP
+        self._folder(folder)
+        self._sweep(folder)
+        return self._claim(folder)
 
     def _claim(self, folder: Path) -> tuple[Path, int]:
         """A new temporary file, locked while its writer lives, so that a sweep can tell it from a dead writer's."""
@@ -262,6 +276,44 @@ class LocalStore:
             yield
         except OSError as error:
             raise _translated(error, f"{key} in {self.url}") from error
+
+
+class _StagedFile:
+    """See base.Staged: a temporary file on the store's own disk."""
+
+    def __init__(self, store: LocalStore, disk: Disk) -> None:
+        self._store, self._disk = store, disk
+        with store._reporting(_NEW):
+            self._temp, self._fd = store._begin()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Append `data`."""
+        with self._store._reporting(_NEW):
+            self._disk.write(self._fd, memoryview(data).cast("B"))
+
+    def put(self, key: str) -> None:
+        """Store all that was written under `key`, replacing what is there."""
+        target = self._store._path(key)
+        with self._store._reporting(key):
+            self._disk.fsync(self._fd)
+            self._store._replace(self._temp, target)
+
+    def put_if_absent(self, key: str) -> bool:
+        """Store all that was written unless `key` exists; False when it does."""
+        target = self._store._path(key)
+        with self._store._reporting(key):
+            if target.is_file():  # saves an fsync of bytes that nobody wants; the link decides
+                return self._store._confirm_existing(target)
+            self._disk.fsync(self._fd)
+            return self._store._link(self._temp, target)
+
+    def close(self) -> None:
+        """Remove the temporary file's own name."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+            with self._store._reporting(_NEW):
+                self._disk.unlink(self._temp)
 
 
 @contextlib.contextmanager

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from emeritus.blobs.keys import check_key
+from emeritus.blobs.staged import StagedBytes
 from emeritus.errors import ExtraMissing, IntegrityError, NotFound, StoreError, StoreFull, StoreUnavailable
 
 if TYPE_CHECKING:
@@ -79,6 +80,10 @@ class ObjectStore:
     def put_if_match(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
         """Replace `key` only while its version is `version` (None: only while absent); the new version, or None."""
         return self._put_conditionally(key, data, version)
+
+    def stage(self) -> StagedBytes:
+        """Begin an object that is gathered in memory: its key, and so its place, is known at its end."""
+        return StagedBytes(self)
 
     def put_file(self, key: str, path: Path) -> None:
         """Store a local file's bytes, in parts when it is large; the file stays."""

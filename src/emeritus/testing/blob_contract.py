@@ -63,6 +63,25 @@ class BlobContract:
         buffer[:] = b"x" * 10
         assert (store.get("view"), store.get("view2")) == (b"234", b"56789")
 
+    def test_written_piece_by_piece(self, store: BlobStore, back_door: BackDoor) -> None:
+        """What is staged is seen by nobody before it is put, whole, and leaves nothing where it is not."""
+        piece = bytearray(b"one")
+        staged, other, dropped = store.stage(), store.stage(), store.stage()
+        staged.write(memoryview(piece))
+        piece[:] = b"two"
+        staged.write(bytes(piece[:1]))
+        other.write(b"other")
+        dropped.write(b"nothing")
+        assert list(store.list()) == []
+        assert staged.put_if_absent("a/b")
+        assert not other.put_if_absent("a/b")
+        assert store.get("a/b") == back_door.read("a/b") == b"onet"
+        other.put("a/b")
+        for each in (staged, other, dropped):
+            each.close()
+        assert store.get("a/b") == b"other"
+        assert back_door.everything() == ["a/b"]
+
     def test_missing(self, store: BlobStore) -> None:
         """What is not there is NotFound to get, None to size and version, and nothing to delete."""
         for key in ("no", "no/such/key"):

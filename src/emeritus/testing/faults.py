@@ -14,6 +14,7 @@ from typing import Literal, TypeVar
 
 from emeritus.blobs.base import BlobStore
 from emeritus.blobs.disk import Disk
+from emeritus.blobs.staged import StagedBytes
 
 T = TypeVar("T")
 
@@ -69,6 +70,10 @@ class FaultyStore:
     def put_if_match(self, key: str, data: bytes | memoryview, version: str | None) -> str | None:
         """See BlobStore."""
         return self._do(lambda: self.inner.put_if_match(key, data, version))
+
+    def stage(self) -> StagedBytes:
+        """See BlobStore; its puts are this store's."""
+        return StagedBytes(self)
 
     def put_file(self, key: str, path: Path) -> None:
         """See BlobStore."""

@@ -15,6 +15,21 @@ def blake3_of(data: bytes | bytearray | memoryview) -> bytes:
     return blake3(data).digest()
 
 
+class Blake3:
+    """BLAKE3 of bytes that come one after another."""
+
+    def __init__(self) -> None:
+        self._state = blake3()
+
+    def update(self, data: bytes | bytearray | memoryview) -> None:
+        """Take more bytes."""
+        self._state.update(data)
+
+    def digest(self) -> bytes:
+        """Of all bytes taken so far, 32 bytes."""
+        return self._state.digest()
+
+
 def blake3_of_pieces(pieces: Iterable[bytes | memoryview]) -> bytes:
     """BLAKE3 of pieces one after another, each taken as it comes."""
     digest = blake3()

@@ -6,13 +6,17 @@ A preservation takes two: of each file as it is read, of each pack as it grows. 
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, deque
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Condition
+from collections import deque
+from concurrent.futures import Future
+from dataclasses import dataclass, field
+from threading import Condition, Thread
 from types import TracebackType
 
 from emeritus.vault.codec.kernel import kernel
 from emeritus.vault.codec.numbers import Data
+
+PATIENCE_S = 0.1  # so long may what can wait do so for what comes soon, to be taken beside it
+_ALONE = 4 << 20  # bytes taken alone before it is asked whether others have come
 
 
 class Sha256:
@@ -44,83 +48,84 @@ def update_both(one: Sha256, data: Data, other: Sha256, more: Data) -> None:
         kernel.sha256_update(one._state, data, other._state, more)
 
 
+@dataclass(slots=True)
+class _Job:
+    """Bytes that a digest is still to take, and who waits for that."""
+
+    digest: Sha256
+    left: memoryview
+    done: Future[None] = field(default_factory=Future)
+
+
 class Hasher:
     """A thread that takes what must be hashed soon, in order, and beside it what can wait. A context."""
 
     def __init__(self) -> None:
-        self._thread = ThreadPoolExecutor(1)
-        self._later: deque[tuple[Sha256, memoryview]] = deque()
-        self._waiting: Counter[Sha256] = Counter()  # bytes given to `later` and not taken yet
-        self._alone = False  # nothing comes soon
+        self._soon: deque[_Job] = deque()
+        self._later: deque[_Job] = deque()
+        self._alone = self._closed = False
         self._changed = Condition()
+        self._thread = Thread(target=self._run, name="emeritus-sha256")
 
     def __enter__(self) -> Hasher:
+        self._thread.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._thread.shutdown(cancel_futures=True)
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()
+        self._thread.join()
+        for job in (*self._soon, *self._later):
+            job.done.cancel()
 
     def soon(self, digest: Sha256, data: memoryview) -> Future[None]:
         """Have `data` taken; it must not change until the future is done."""
-        self._alone = False
-        return self._thread.submit(self._take, digest, data)
+        return self._add(self._soon, _Job(digest, data), False)
 
-    def later(self, digest: Sha256, data: memoryview) -> None:
-        """Have `data` taken beside what comes soon; it must not change until `settle` returns for that digest."""
-        with self._changed:
-            self._later.append((digest, data))
-            self._waiting[digest] += len(data)
+    def later(self, digest: Sha256, data: memoryview) -> Future[None]:
+        """Have `data` taken beside what comes soon, or where nothing comes; it must not change until then."""
+        return self._add(self._later, _Job(digest, data), self._alone)
 
     def hurry(self) -> None:
-        """Say that nothing comes soon for now: whoever says so waits for what waits."""
+        """Say that nothing comes soon for now: what waits is taken at once."""
         with self._changed:
             self._alone = True
             self._changed.notify_all()
 
-    def settle(self, digest: Sha256, patience_s: float = 0.0) -> None:
-        """Return once everything that `later` was given of this digest is taken, and of those before it.
-
-        For so many seconds it may wait for what comes soon, to be taken beside it.
-        """
+    def _add(self, where: deque[_Job], job: _Job, alone: bool) -> Future[None]:
         with self._changed:
-            self._changed.wait_for(lambda: self._alone or not self._waiting[digest], patience_s)
-            waiting = self._waiting[digest]
-        if waiting:
-            self._thread.submit(self._take_rest, digest).result()
+            where.append(job)
+            self._alone = alone
+            self._changed.notify_all()
+        return job.done
 
-    def _take(self, digest: Sha256, data: memoryview) -> None:
-        while len(data):
-            other, more = self._next(len(data))
-            if other is None:
-                digest.update(data)
-                return
-            update_both(digest, data[: len(more)], other, more)
-            self._taken(other, len(more))
-            data = data[len(more) :]
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._closed or self._soon or self._later)
+                if not self._soon:
+                    self._changed.wait_for(lambda: self._closed or self._soon or self._alone, PATIENCE_S)
+                if self._closed:
+                    return
+                one = self._soon[0] if self._soon else self._later[0]
+                other = self._later[0] if self._soon and self._later else None
+            self._take(one, other)
 
-    def _take_rest(self, digest: Sha256) -> None:
-        while self._waiting[digest]:
-            other, more = self._next(1 << 62)
-            if other is None:
-                return
-            other.update(more)
-            self._taken(other, len(more))
-
-    def _next(self, length: int) -> tuple[Sha256 | None, memoryview]:
-        """At most that many bytes of what waits, and whose they are."""
-        with self._changed:
-            if not self._later:
-                return None, memoryview(b"")
-            digest, data = self._later.popleft()
-            if len(data) > length:
-                self._later.appendleft((digest, data[length:]))
-            return digest, data[:length]
-
-    def _taken(self, digest: Sha256, length: int) -> None:
-        with self._changed:
-            self._waiting[digest] -= length
-            if not self._waiting[digest]:
-                del self._waiting[digest]
-                self._changed.notify_all()
+    def _take(self, one: _Job, other: _Job | None) -> None:
+        """As much of both as the shorter has, or some of the one."""
+        if other is None:
+            count = min(len(one.left), _ALONE)
+            one.digest.update(one.left[:count])
+        else:
+            count = min(len(one.left), len(other.left))
+            update_both(one.digest, one.left[:count], other.digest, other.left[:count])
+        for job in (one, other):
+            if job is not None:
+                job.left = job.left[count:]
+                if not job.left:
+                    with self._changed:
+                        (self._soon if self._soon and self._soon[0] is job else self._later).popleft()
+                    job.done.set_result(None)

@@ -123,7 +123,10 @@ def encode(data: Data, layout: int, base: Data | None = None, room: memoryview |
     found = _candidates(data, layout, base, room)
     encoding, stored = min(found, key=lambda each: len(each[1]))
     if len(stored) >= len(data):
-        return RAW, bytes(data)
+        if room is None or len(room) < len(data):
+            return RAW, bytes(data)
+        copy(data, room[: len(data)])
+        return RAW, room[: len(data)]
     if not _proves(encoding, stored, data, base):
         raise IntegrityError(
             f"encoding {ENCODINGS[encoding].name!r} did not give back the bytes it was given; nothing was stored",

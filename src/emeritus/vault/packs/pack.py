@@ -17,10 +17,7 @@ from emeritus.vault.codec.numbers import Data
 from emeritus.vault.codec.table import decode_pieces
 from emeritus.vault.digests import SIZE as DIGEST
 from emeritus.vault.digests import blake3_of_pieces, sha256_of
-from emeritus.vault.formats.cut import SEGMENT_BYTES
-from emeritus.vault.hashing import Hasher, Sha256
 from emeritus.vault.keys.keyring import Keyring
-from emeritus.vault.pages import copy, pages
 
 FORMAT = 0
 MAGIC = b"EMPACK" + FORMAT.to_bytes(2, "little")
@@ -91,61 +88,45 @@ def pack_name(key: str) -> str | None:
     return match[2] if match else None
 
 
-class PackBuilder:
-    """Collects encoded segments in memory, about `expected_bytes` of them, for one pack. May be used again."""
+class Layout:
+    """Which segment lies where in a pack that is being written, after MAGIC, one after another."""
 
-    def __init__(self, expected_bytes: int = 0, hasher: Hasher | None = None) -> None:
-        """`hasher`: takes the pack's sha256 meanwhile; without it, it is taken here, as the pack grows."""
-        self._hasher = hasher
-        self._room = pages(expected_bytes + min(expected_bytes, SEGMENT_BYTES) + LEAST_BYTES)
-        self.clear()
-
-    def clear(self) -> None:
-        """Begin anew, in the same memory."""
-        self._digest = Sha256()
-        self._used = 0
+    def __init__(self) -> None:
+        self.used = len(MAGIC)  # bytes so far
         self.entries: list[Entry] = []
-        self._append(MAGIC)
 
-    @property
-    def used(self) -> int:
-        """Bytes so far."""
-        return self._used
-
-    def add(self, new: Encoded) -> None:
-        """Append one segment, by copying."""
+    def place(self, new: Encoded) -> None:
+        """Note a segment whose stored bytes come next."""
         self.entries.append(
-            Entry(new.blake3, new.base, self._used, len(new.stored), new.length, new.encoding, new.kind, new.key)
+            Entry(new.blake3, new.base, self.used, len(new.stored), new.length, new.encoding, new.kind, new.key)
         )
-        self._append(new.stored)
+        self.used += len(new.stored)
 
-    def finish(self, patience_s: float = 0.0) -> tuple[str, memoryview]:
-        """(sha256 hex, bytes) of the pack. The bytes are a view: release it before `clear`.
-
-        For so many seconds the pack's sha256 may wait for other bytes to be taken beside.
-        """
+    def end(self) -> bytes:
+        """What comes after the last segment: the index and the footer."""
         index = b"".join(
             ENTRY.pack(e.blake3, e.base or _NO_BASE, e.offset, e.stored, e.length, e.encoding, e.kind, e.key)
             for e in self.entries
         )
-        footer = FOOTER.pack(self._used, len(self.entries), sha256_of(index), END)
-        self._append(index + footer)
-        if self._hasher is not None:
-            self._hasher.settle(self._digest, patience_s)
-        return self._digest.hexdigest(), self._room[: self._used].toreadonly()
+        return index + FOOTER.pack(self.used, len(self.entries), sha256_of(index), END)
 
-    def _append(self, data: Data) -> None:
-        end = self._used + len(data)
-        if end > len(self._room):
-            more = pages(end + end // 8)
-            more[: self._used] = self._room[: self._used]
-            self._room = more
-        copy(data, self._room[self._used : end])
-        if self._hasher is not None:
-            self._hasher.later(self._digest, self._room[self._used : end])
-        else:
-            self._digest.update(data)
-        self._used = end
+
+class PackBuilder:
+    """A pack small enough to be held in memory."""
+
+    def __init__(self) -> None:
+        self._layout = Layout()
+        self._data = bytearray(MAGIC)
+
+    def add(self, new: Encoded) -> None:
+        """Append one segment, by copying."""
+        self._layout.place(new)
+        self._data += new.stored
+
+    def finish(self) -> tuple[str, bytes]:
+        """(sha256 hex, bytes) of the pack. Use once, at the end."""
+        whole = bytes(self._data + self._layout.end())
+        return sha256_of(whole).hex(), whole
 
 
 def read_index(store: BlobStore, key: str) -> list[Entry]:

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from emeritus.blobs.base import BlobStore
 from emeritus.errors import InputError
 from emeritus.vault.codec.reed_solomon import MOST_SHARDS, Buffer, cauchy, combine
+from emeritus.vault.digests import Blake3, blake3_of
 from emeritus.vault.hashing import Sha256, update_both
 from emeritus.vault.packs.pack import damaged, pack_key
 from emeritus.vault.pages import pages
@@ -29,40 +30,66 @@ from emeritus.vault.progress import Progress, silent
 
 SHARDS = 2  # so many packs of a group may be lost, or blocks of a column
 PACKS = 16  # in a group: two shards of sixteen packs take an eighth of them
-_STRIP = 8 * BLOCK  # bytes hashed and then multiplied while they lie in the cache
+STRIP = 8 * BLOCK  # bytes hashed and multiplied while they lie in the cache
 
 
 class Encoder:
-    """The shards of these numbers over packs given one by one; the order of the packs is that of the columns."""
+    """The shards of these numbers over packs given one by one; the order of the packs is that of the columns.
 
-    def __init__(self, numbers: Sequence[int]) -> None:
+    `expected_bytes`: about how long the longest is. `rooms`: what another encoder of as many `left`.
+    """
+
+    def __init__(
+        self, numbers: Sequence[int], expected_bytes: int = 0, rooms: tuple[list[memoryview], int, int] | None = None
+    ) -> None:
         self.numbers = tuple(numbers)
-        self.packs: list[tuple[str, int]] = []
-        self._digests: list[bytes] = []
-        self._rooms = [pages(0) for _ in self.numbers]  # each with room before and behind for what is told of the group
-        self._before = 0  # where parity begins in its room
-        self._most = 0  # how long it may become there: packs of one act differ little in length
+        self.columns: list[Column] = []
+        self._expected = expected_bytes
+        # memory of each shard, with room before and behind for what is told of the group; where parity begins in it;
+        # how long it may become there: packs of one act differ little in length
+        self._rooms, self._before, self._most = rooms or ([pages(0) for _ in self.numbers], 0, 0)
         self._length = 0
 
     def add(self, name: str, data: Buffer) -> None:
         """Take one pack in. `name` is its sha256 in hex, which the caller has proven."""
-        matrix = cauchy(self.numbers, [len(self.packs)])
+        column = Column(self)
         with memoryview(data) as view:
-            self._grow(len(view))
-            shards = self._shards()
-            digests = []
-            for at in range(0, len(view), _STRIP):
-                strip = view[at : at + _STRIP]
-                digests.append(digests_of(strip))
-                combine(matrix, [strip], [shard[at : at + len(strip)] for shard in shards], add=True)
-            self.packs.append((name, len(view)))
-        self._digests.append(b"".join(digests))
+            self.grow(len(view))
+            for at in range(0, len(view), STRIP):
+                column.take(view[at : at + STRIP])
+        column.name = name
+
+    def grow(self, length: int) -> None:
+        """Have memory for shards of that length."""
+        if length > self._most:
+            most = max(length + length // 4, self._expected)
+            before, behind = room_around(PACKS, max(self.numbers, default=0) + 1, most)
+            grown = [pages(before + most + behind) for _ in self.numbers]
+            for room, shard in zip(grown, self._shards(), strict=True):
+                room[before : before + len(shard)] = shard
+            self._rooms, self._before, self._most = grown, before, most
+
+    def combine(self, number: int, at: int, data: memoryview) -> None:
+        """Add what the pack of that number has at this place to the shards, which may hold anything beyond `length`."""
+        matrix = cauchy(self.numbers, [number])
+        self.grow(at + len(data))
+        there = min(len(data), max(0, self._length - at))
+        for begin, end in ((0, there), (there, len(data))):
+            if begin < end:
+                first, last = self._before + at + begin, self._before + at + end
+                combine(matrix, [data[begin:end]], [room[first:last] for room in self._rooms], add=end == there)
+        self._length = max(self._length, at + len(data))
+
+    def left(self) -> tuple[list[memoryview], int, int]:
+        """The memory of one whose objects are stored, for another."""
+        return self._rooms, self._before, self._most
 
     def finish(self, before: Sequence[bytes] = ()) -> tuple[Description, list[memoryview]]:
         """(what every shard of the group tells, the shards). `before`: digests of the shards that are there already."""
         shards = self._shards()
         ours = tuple(map(digests_of, shards))
-        return Description(tuple(self.packs), tuple(self._digests), (*before, *ours)), shards
+        packs = tuple((column.name, column.length) for column in self.columns)
+        return Description(packs, tuple(column.digests() for column in self.columns), (*before, *ours)), shards
 
     def objects(self, before: Sequence[bytes] = ()) -> list[tuple[str, memoryview]]:
         """(key, bytes) of each shard's object, made where the shards lie. Use once, at the end; `before` as above."""
@@ -84,15 +111,40 @@ class Encoder:
     def _shards(self) -> list[memoryview]:
         return [room[self._before : self._before + self._length] for room in self._rooms]
 
-    def _grow(self, length: int) -> None:
-        if length > self._most:
-            most = length + length // 4
-            before, behind = room_around(PACKS, max(self.numbers, default=0) + 1, most)
-            grown = [pages(before + most + behind) for _ in self.numbers]
-            for room, shard in zip(grown, self._shards(), strict=True):
-                room[before : before + len(shard)] = shard
-            self._rooms, self._before, self._most = grown, before, most
-        self._length = max(self._length, length)
+
+class Column:
+    """One pack of a group while its bytes come, one after another; `name` (sha256 hex) is known when they all have."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        self.name = ""
+        self.length = 0
+        self._encoder = encoder
+        self._number = len(encoder.columns)
+        self._digests: list[bytes] = []  # of its blocks
+        self._block = Blake3()  # of the one that is not full
+        encoder.columns.append(self)
+
+    def take(self, data: memoryview) -> None:
+        """Take more bytes."""
+        self._encoder.combine(self._number, self.length, data)
+        at = 0
+        while at < len(data):
+            held = self.length % BLOCK
+            count = min(BLOCK - held, len(data) - at)
+            if count == BLOCK:
+                self._digests.append(blake3_of(data[at : at + BLOCK]))
+            else:
+                self._block.update(data[at : at + count])
+                if held + count == BLOCK:
+                    self._digests.append(self._block.digest())
+                    self._block = Blake3()
+            self.length += count
+            at += count
+
+    def digests(self) -> bytes:
+        """The BLAKE3 of each block, joined."""
+        last = [self._block.digest()] if self.length % BLOCK else []
+        return b"".join([*self._digests, *last])
 
 
 def _sha256_of_each(objects: Sequence[memoryview]) -> list[str]:
@@ -106,35 +158,59 @@ def _sha256_of_each(objects: Sequence[memoryview]) -> list[str]:
 
 
 class GroupBuilder:
-    """Parity for packs as they are written: `add` each, then `finish`. A full group is stored at once.
+    """Parity for packs as they are written: `add` each, or `begin` and `end` it, then `finish`. A full group is stored
+    when its last pack ends.
 
-    Memory: `shards` times the longest pack.
+    Memory: `shards` times the longest pack, of about `expected_bytes`; twice that where a pack of the next group begins
+    before the last one's end.
     """
 
-    def __init__(self, store: BlobStore, shards: int = SHARDS) -> None:
+    def __init__(self, store: BlobStore, shards: int = SHARDS, expected_bytes: int = 0) -> None:
         _check(shards)
         self._store = store
         self._shards = shards
-        self._encoder = Encoder(range(shards))
+        self._expected = expected_bytes
+        self._filling: Encoder | None = None
+        self._open: dict[Column, Encoder] = {}
+        self._left: list[tuple[list[memoryview], int, int]] = []
         self.keys: list[str] = []  # of the parity objects stored
+
+    def begin(self) -> Column | None:
+        """A pack's place in the group: give it the pack's bytes as they come. None where no parity is wanted."""
+        if not self._shards:
+            return None
+        if self._filling is None or len(self._filling.columns) == PACKS:
+            self._filling = Encoder(range(self._shards), self._expected, self._left.pop() if self._left else None)
+        column = Column(self._filling)
+        self._open[column] = self._filling
+        return column
+
+    def end(self, column: Column, name: str) -> None:
+        """Say that a pack is in the store, and its sha256 (hex), which the caller has proven."""
+        column.name = name
+        encoder = self._open.pop(column)
+        if len(encoder.columns) == PACKS and all(each.name for each in encoder.columns):
+            self._close(encoder)
 
     def add(self, name: str, data: Buffer) -> None:
         """Take in a pack that is in the store, by the sha256 (hex) of its bytes, which the caller has proven."""
-        if not self._shards:
-            return
-        self._encoder.add(name, data)
-        if len(self._encoder.packs) == PACKS:
-            self._close()
+        column = self.begin()
+        if column is not None:
+            with memoryview(data) as view:
+                for at in range(0, len(view), STRIP):
+                    column.take(view[at : at + STRIP])
+            self.end(column, name)
 
     def finish(self) -> list[str]:
-        """Store the last group; the keys of all parity objects stored by this builder."""
-        if self._encoder.packs:
-            self._close()
+        """Store the last group; the keys of all parity objects stored by this builder. All packs must have ended."""
+        if self._filling is not None and len(self._filling.columns) < PACKS:
+            self._close(self._filling)
+        self._filling = None
         return self.keys
 
-    def _close(self) -> None:
-        self.keys += store_shards(self._store, self._encoder.objects())
-        self._encoder = Encoder(range(self._shards))
+    def _close(self, encoder: Encoder) -> None:
+        self.keys += store_shards(self._store, encoder.objects())
+        self._left.append(encoder.left())
 
 
 def protect(

@@ -1,7 +1,8 @@
 """A folder's files as segments: read once, hashed, encoded and proven by several threads, given back in order.
 
 Each file is hashed whole by a thread of its own while others encode its segments; reading, hashing and encoding let go
-of the interpreter's lock. Memory: a few buffers of a segment's length, used again and again. Knows no packs.
+of the interpreter's lock. Memory: a few buffers of a segment's length, used again and again: whoever takes an encoding
+says when its buffer is free. Knows no packs.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from io import FileIO
+from queue import SimpleQueue
 
 from emeritus.errors import InputError
 from emeritus.vault.formats.cut import SEGMENT_BYTES, Cut
@@ -23,15 +26,17 @@ from emeritus.vault.writing.source import SourceFile
 
 _ROOM = 64  # bytes by which an encoding may be longer than what it encodes, before it gives way to raw
 AHEAD = 2 * THREADS + 2  # segments under way at once
+ROOMS = AHEAD + 3  # encodings: as many, and those that are being kept
 Encode = Callable[[memoryview, Cut, memoryview], Encoded]  # a segment's bytes, what they are, room for what they become
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """The next segment of a file. What `encoded` holds may be a view of a buffer: valid until the next is asked for."""
+    """The next segment of a file. What `encoded` holds may lie in a buffer, which `done`, called once, gives back."""
 
     file: SourceFile
     encoded: Encoded
+    done: Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +52,8 @@ class _Waiting:
     file: SourceFile
     encoded: Future[Encoded]
     hashed: Future[None]
-    buffers: tuple[memoryview, memoryview]
+    buffer: memoryview
+    room: memoryview
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +68,10 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode, hashe
     Raises InputError when a file is not the one that was planned, or changed before the last was read; and whatever
     `encode` raises.
     """
-    free = [(pages(SEGMENT_BYTES), pages(SEGMENT_BYTES + _ROOM)) for _ in range(AHEAD)]
+    free = [pages(SEGMENT_BYTES) for _ in range(AHEAD)]
+    rooms: SimpleQueue[memoryview] = SimpleQueue()  # those are given back by other threads
+    for _ in range(ROOMS):
+        rooms.put(pages(SEGMENT_BYTES + _ROOM))
     waiting: deque[_Waiting | _End] = deque()
     seen: list[tuple[SourceFile, os.stat_result]] = []
     with ThreadPoolExecutor(THREADS) as encoders:
@@ -72,22 +81,23 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode, hashe
                 with _opened(file) as opened:
                     seen.append((file, os.fstat(opened.fileno())))
                     for cut in cuts:
-                        while not free:
-                            yield from _next(waiting, free)
-                        whole, room = free.pop()
+                        while waiting and (not free or rooms.empty()):
+                            yield from _next(waiting, free, rooms)
+                        if rooms.empty():
+                            hasher.hurry()
+                        whole, room = free.pop(), rooms.get()
                         data = whole[: cut.length]
                         _fill(opened.fileno(), data, cut.offset, file)
                         hashed = hasher.soon(digest, data)
                         encoded = encoders.submit(encode, data, cut, room)
-                        waiting.append(_Waiting(file, encoded, hashed, (whole, room)))
+                        waiting.append(_Waiting(file, encoded, hashed, whole, room))
                 waiting.append(_End(file, digest))
             while waiting:
-                yield from _next(waiting, free)
+                yield from _next(waiting, free, rooms)
         finally:
             for each in waiting:
                 if isinstance(each, _Waiting):
                     each.encoded.cancel()
-                    each.hashed.cancel()
     for file, before in seen:
         _require_unchanged(file, before)
 
@@ -99,15 +109,17 @@ def _opened(file: SourceFile) -> FileIO:
         raise changed(file) from error
 
 
-def _next(waiting: deque[_Waiting | _End], free: list[tuple[memoryview, memoryview]]) -> Iterator[Piece | Whole]:
-    """The first of those waiting, once it is done; its buffer is free again when the taker comes back."""
+def _next(
+    waiting: deque[_Waiting | _End], free: list[memoryview], rooms: SimpleQueue[memoryview]
+) -> Iterator[Piece | Whole]:
+    """The first of those waiting, once it is done."""
     first = waiting.popleft()
     if isinstance(first, _End):
         yield Whole(first.file, first.digest.hexdigest())
         return
-    yield Piece(first.file, first.encoded.result())
+    yield Piece(first.file, first.encoded.result(), partial(rooms.put, first.room))
     first.hashed.result()
-    free.append(first.buffers)
+    free.append(first.buffer)
 
 
 def _fill(fd: int, out: memoryview, offset: int, file: SourceFile) -> None:

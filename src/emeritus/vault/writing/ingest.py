@@ -2,7 +2,7 @@
 
 Order of truth: segments proven in memory -> packs durable -> their parity -> a copy of the manifest in a pack of its
 own, with parity -> the manifest. A crash before the last step leaves packs that nobody refers to, which the next
-attempt finds and uses. Memory: a few segments, five packs and the parity of one group, however large the model.
+attempt finds and uses. Memory: a few segments and the parity of two groups, however large the model.
 """
 
 from __future__ import annotations
@@ -141,11 +141,9 @@ class Ingest:
         files: list[FileEntry] = []
         segments: list[tuple[str, int]] = []
         done = 0
-        parity = GroupBuilder(self._store)
-        with (
-            Hasher() as hasher,
-            PackWriter(self._store, self._index, target(total), parity.add, hasher) as writer,
-        ):
+        most = target(total)
+        parity = GroupBuilder(self._store, expected_bytes=most + min(most, SEGMENT_BYTES))
+        with Hasher() as hasher, PackWriter(self._store, self._index, most, parity, hasher) as writer:
             for each in flow(plan, self._encode, hasher):
                 if isinstance(each, Whole):
                     file = each.file
@@ -157,7 +155,9 @@ class Ingest:
                 writer.left = total - done
                 if encoded.encoding != _HELD and encoded.blake3 not in self._kept:
                     self._kept.add(encoded.blake3)
-                    writer.add(encoded)
+                    writer.add(encoded, each.done)
+                else:
+                    each.done()
                 segments.append((encoded.blake3.hex(), encoded.length))
                 self._progress(each.file.path, done, total)
                 self._busy.renew()
@@ -250,7 +250,7 @@ class Ingest:
         """Keep the manifest in a pack too, so that losing every manifest loses nothing."""
         data = manifest.to_bytes()
         parity = GroupBuilder(self._store)
-        with PackWriter(self._store, self._index, 0, parity.add) as writer:
+        with PackWriter(self._store, self._index, 0, parity) as writer:
             writer.add(Encoded(blake3_of(data), len(data), *encode(data, 0), kind=MANIFEST))
             writer.flush()
         parity.finish()

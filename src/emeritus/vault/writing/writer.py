@@ -1,8 +1,8 @@
-"""Segments into packs, packs into the store: one pack is filled while those before it become durable.
+"""Segments into packs, packs into the store: each segment is written, hashed and given parity where it was encoded.
 
 The packs of a group share its parity, which is as long as the longest of them: what is left for the last group is
 shared out among sixteen packs too, so that it takes no more parity than the others and little is left to do at the end.
-Knows no manifests. Memory: five packs.
+Knows no manifests, and holds no pack: only whoever gives a segment does, until all three are done.
 """
 
 from __future__ import annotations
@@ -11,21 +11,36 @@ import hashlib
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from threading import Lock
 from types import TracebackType
 
-from emeritus.blobs.base import BlobStore
+from emeritus.blobs.base import BlobStore, Staged
 from emeritus.errors import IntegrityError, NotFound
-from emeritus.vault.hashing import Hasher
+from emeritus.vault.codec.numbers import Data
+from emeritus.vault.hashing import Hasher, Sha256
 from emeritus.vault.packs.index import SegmentIndex
-from emeritus.vault.packs.pack import PACKS, Encoded, PackBuilder, pack_key, share
+from emeritus.vault.packs.pack import MAGIC, PACKS, Encoded, Layout, pack_key, share
+from emeritus.vault.parity.build import STRIP, Column, GroupBuilder
 
-PATIENCE_S = 0.25  # for the sha256 of a full pack to be taken beside that of the file being read
-UNDER_WAY = 3  # so many full packs, one hashed, one stored, one given parity, or as much in smaller ones
-Protect = Callable[[str, memoryview], None]  # a pack's sha256 (hex) and bytes, once it is in the store
+UNDER_WAY = 3  # full packs that are not durable yet: fewer than a group has, so that no more than two groups are held
+Done = Callable[[], object]
+
+
+@dataclass(slots=True, eq=False)
+class _Pack:
+    """A pack on its way. `kept`: what its bytes still wait for."""
+
+    staged: Staged
+    column: Column | None
+    layout: Layout = field(default_factory=Layout)
+    digest: Sha256 = field(default_factory=Sha256)
+    kept: deque[Future[None]] = field(default_factory=deque)
 
 
 class PackWriter:
-    """Writes packs of `most_bytes` at most, and a segment.
+    """Writes packs of `most_bytes` at most, and a segment; `parity` takes each in.
 
     A context: on leaving, what is under way ends; call `flush` to have it kept.
     """
@@ -35,18 +50,18 @@ class PackWriter:
         store: BlobStore,
         index: SegmentIndex,
         most_bytes: int,
-        protect: Protect | None = None,
+        parity: GroupBuilder | None = None,
         hasher: Hasher | None = None,
     ) -> None:
+        """`hasher`: takes the packs' sha256 meanwhile; without it, it is taken as they are written."""
         self._store = store
         self._index = index
         self._most = most_bytes
-        self._protect = protect
+        self._parity = parity
         self._hasher = hasher
-        self._storing, self._protecting = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
-        self._filling = PackBuilder(most_bytes, hasher)
-        self._free: list[PackBuilder] = []
-        self._under_way: deque[tuple[PackBuilder, Future[Future[None]]]] = deque()
+        self._keeping, self._storing = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._filling: _Pack | None = None
+        self._under_way: deque[tuple[_Pack, Future[None]]] = deque()
         self._closed = 0  # packs
         self._taken = self._stored = 0  # bytes of segments, decoded and as they are stored
         self.left = 0  # bytes of segments, decoded, that are still to come at most: the caller says
@@ -58,67 +73,109 @@ class PackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._storing.shutdown()
-        self._protecting.shutdown()
+        self._keeping.shutdown(cancel_futures=True)
+        self._storing.shutdown(cancel_futures=True)
+        for pack, _ in self._under_way:
+            pack.staged.close()
+        if self._filling is not None:
+            self._filling.staged.close()
 
-    def add(self, new: Encoded) -> None:
-        """Take one segment; its bytes are copied. Raises what storing an earlier pack raised."""
-        self._filling.add(new)
+    def add(self, new: Encoded, done: Done | None = None) -> None:
+        """Take one segment, whose bytes must not change until `done` is called. Raises what an earlier one raised."""
+        if self._filling is None:
+            self._filling = _Pack(self._store.stage(), self._parity.begin() if self._parity else None)
+            self._take(self._filling, MAGIC)
+        pack = self._filling
+        while pack.kept and pack.kept[0].done():
+            pack.kept.popleft().result()
+        pack.layout.place(new)
+        self._take(pack, new.stored, done)
         self._taken += new.length
         self._stored += len(new.stored)
-        if self._filling.used >= self._enough():
-            self._close(PATIENCE_S)
+        if pack.layout.used >= self._enough(pack):
+            self._close(pack)
 
     def flush(self) -> None:
         """Return once every segment taken is durable, and the index knows where it lies."""
-        if self._filling.entries:
-            self._close()
+        if self._filling is not None:
+            self._close(self._filling)
         while self._under_way:
             self._settle()
 
-    def _enough(self) -> int:
+    def _enough(self, pack: _Pack) -> int:
         """Bytes that close the pack: an equal share of what is still to come, as far as one group takes it."""
         packs = PACKS - self._closed % PACKS
         if packs == 1:
             return self._most
-        return share(self._filling.used + self.left * self._stored // max(1, self._taken), packs, self._most)
+        return share(pack.layout.used + self.left * self._stored // max(1, self._taken), packs, self._most)
 
-    def _close(self, patience_s: float = 0.0) -> None:
-        full = self._filling
-        self._under_way.append((full, self._storing.submit(self._store_pack, full, patience_s)))
+    def _close(self, pack: _Pack) -> None:
+        self._take(pack, pack.layout.end())
+        self._filling = None
+        self._under_way.append((pack, self._storing.submit(self._store_pack, pack)))
         self._closed += 1
-        while (
-            len(self._under_way) > UNDER_WAY and sum(each.used for each, _ in self._under_way) > UNDER_WAY * self._most
-        ):
+        while len(self._under_way) > UNDER_WAY:
             self._settle()
-        self._filling = self._free.pop() if self._free else PackBuilder(self._most, self._hasher)
 
     def _settle(self) -> None:
         """Wait for the first of the packs under way."""
-        builder, stored = self._under_way.popleft()
+        _, stored = self._under_way[0]
         if self._hasher is not None and not stored.done():
             self._hasher.hurry()
-        stored.result().result()
-        self._free.append(builder)
+        stored.result()
+        self._under_way.popleft()
 
-    def _store_pack(self, builder: PackBuilder, patience_s: float) -> Future[None]:
-        name, data = builder.finish(patience_s)
-        key = pack_key(name)
-        if not self._store.put_if_absent(key, data) and not self._stored_soundly(name):
-            self._store.put(key, data)  # a damaged pack under its own name: only these bytes can be right there
-            self._index.forget(name)
-        return self._protecting.submit(self._protect_pack, builder, name, data)
+    def _take(self, pack: _Pack, data: Data, done: Done | None = None) -> None:
+        """Have bytes of a pack written, and hashed beside that."""
+        view = memoryview(data)
+        ways = [self._keeping.submit(self._keep, pack, view)]
+        if self._hasher is not None:
+            ways.append(self._hasher.later(pack.digest, view))
+        pack.kept += ways
+        if done is not None:
+            _when_all(ways, done)
 
-    def _protect_pack(self, builder: PackBuilder, name: str, data: memoryview) -> None:
-        with data:
-            if self._protect is not None:
-                self._protect(name, data)
-        self._index.add(name, builder.entries)
+    def _keep(self, pack: _Pack, data: memoryview) -> None:
+        """A strip at a time, which is read once and then lies in the cache."""
+        for at in range(0, len(data), STRIP):
+            strip = data[at : at + STRIP]
+            if pack.column is not None:
+                pack.column.take(strip)
+            if self._hasher is None:
+                pack.digest.update(strip)
+            pack.staged.write(strip)
+
+    def _store_pack(self, pack: _Pack) -> None:
+        for each in pack.kept:
+            each.result()  # a pack of which a byte was not written has no name
+        name = pack.digest.hexdigest()
+        with closing(pack.staged) as staged:
+            if not staged.put_if_absent(pack_key(name)) and not self._stored_soundly(name):
+                staged.put(pack_key(name))  # a damaged pack under its own name: only these bytes can be right there
+                self._index.forget(name)
+        if pack.column is not None and self._parity is not None:
+            self._parity.end(pack.column, name)
+        self._index.add(name, pack.layout.entries)
         self.written.add(name)
-        builder.clear()
 
     def _stored_soundly(self, name: str) -> bool:
         try:
             return hashlib.sha256(self._store.get(pack_key(name))).hexdigest() == name
         except (IntegrityError, NotFound):  # the disk cannot read it, or it has gone meanwhile
             return False
+
+
+def _when_all(ways: list[Future[None]], done: Done) -> None:
+    """Call `done` once, after the last of these has ended, however it did."""
+    lock, left = Lock(), len(ways)
+
+    def one(_: Future[None]) -> None:
+        nonlocal left
+        with lock:
+            left -= 1
+            last = not left
+        if last:
+            done()
+
+    for each in ways:
+        each.add_done_callback(one)

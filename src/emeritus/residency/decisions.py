@@ -50,7 +50,7 @@ Decision = Load | Leave | Admit | Refuse
 class Limits:
     """Budgets in bytes by place, and the longest that each thing may take, in seconds.
 
-    The bound on waiting rests on them: see docs/residency.md. `answer_s` is declared, not enforced here.
+    The bound on waiting rests on them: see docs/residency.md. `answer_s` is enforced by the gateway.
     """
 
     budgets: Mapping[str, int]

@@ -82,7 +82,13 @@ class _Run:
                 raise InputError(f"{each.name!r} takes {each.bytes} bytes, more than the {machines.bytes} there are")
         self._start, self._end = (each * DAY_S for each in span)
         self._habits = habits
-        limits = Limits({HOST: machines.bytes}, habits.idle_sleep_s, habits.patience_s, close_s=habits.close_s)
+        limits = Limits(
+            {HOST: machines.bytes},
+            habits.idle_sleep_s,
+            habits.patience_s,
+            close_s=habits.close_s,
+            load_worth=habits.load_worth,
+        )
         residents = {each.name: Resident(each.name, each.bytes, each.load_s) for each in fleet}
         scheduler = Scheduler(limits, {each.name: each.load_s for each in fleet})
         self._simulation = Simulation(scheduler, residents, habits.close_s, self)

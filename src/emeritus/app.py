@@ -22,7 +22,7 @@ from emeritus.access.queries import to_keep_awake
 from emeritus.access.requests.service import Requests
 from emeritus.access.requests.telling import Telling
 from emeritus.access.service import Access
-from emeritus.acts import Actor, Acts, Projector
+from emeritus.acts import Actor, Acts, Projector, utc_now
 from emeritus.answering import Answering
 from emeritus.blobs.local import LocalStore
 from emeritus.blobs.open import open_store
@@ -58,6 +58,7 @@ from emeritus.preservation.service import Preservation
 from emeritus.preservation.soundness import Soundness
 from emeritus.records.database import Database
 from emeritus.records.tables import Resident
+from emeritus.residency.board import EVERY_S, Board
 from emeritus.retirement import Features, Retirement
 from emeritus.reviving import Reviving
 from emeritus.settings import FILE_NAME, Settings
@@ -285,6 +286,18 @@ class App:
                 return to_keep_awake(session, datetime.fromisoformat(self.acts.now))
 
         await keep_awake(wanted, lambda names: self.residency.hold(names), min(30.0, self.settings.idle_sleep_s / 3))
+
+    async def tell_the_board(self, url: str) -> None:
+        """Keep a note of how the house is where `emeritus status` and the console read it, until cancelled."""
+        board, told = Board(self.settings.home), self.reviving.note(url, utc_now())
+        try:
+            while True:
+                with suppress(OSError):  # a full disk: a note is worth no more than that
+                    await asyncio.to_thread(board.pin, told)
+                await asyncio.sleep(EVERY_S)
+                told = self.reviving.note(url, utc_now())
+        finally:
+            board.take_down(told)
 
     def check(self, name: str | None = None, *, deep: bool = True, progress: Progress | None = None) -> Checkup:
         """Check ledger, vault, payloads and journals against each other."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,7 @@ from emeritus.preservation.siblings import Bases
 from emeritus.preservation.sources import VaultSource
 from emeritus.records.database import Database
 from emeritus.records.tables import Resident
+from emeritus.residency.board import Json, note
 from emeritus.residency.decisions import Need
 from emeritus.residency.limits import need_of
 from emeritus.residency.queries import expected_wakes
@@ -115,6 +117,11 @@ class Reviving:
         """Room, waiting and what is wrong; None where nobody was asked for yet. Starts nothing; safe in threads."""
         residency: Residency | None = self.__dict__.get("residency")
         return None if residency is None else residency.house()
+
+    def note(self, url: str, now: datetime) -> Json:
+        """How this program's house is, for the board. Starts nothing; safe in threads."""
+        residency: Residency | None = self.__dict__.get("residency")
+        return note(url, now, () if residency is None else residency.status(), self.house())
 
     async def close(self) -> None:
         """End every engine. Call before the event loop ends."""

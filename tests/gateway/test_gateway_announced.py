@@ -156,6 +156,12 @@ async def test_a_brown_out_fails_with_its_own_error_and_gives_the_request_back(
                 body = {"model": "ibis", "messages": ASKED}
                 return await client.post(f"{address}/chat/completions", json=body, headers=headers)
 
+            async def told() -> tuple[bool, list[object]]:
+                listed = await client.get(f"{address}/models", headers={"Authorization": f"Bearer {key}"})
+                (standing,) = [each["emeritus"] for each in listed.json()["data"] if each["id"] == "ibis"]
+                return standing["reachable"], standing["brown_outs"]
+
+            assert await told() == (False, [{"starts": window[0], "ends": window[1], "reason": "A test."}])
             answer = await ask()
             error = answer.json()["error"]
             assert (answer.status_code, error["type"], error["code"]) == (503, "model_brown_out", "EM507")
@@ -168,6 +174,7 @@ async def test_a_brown_out_fails_with_its_own_error_and_gives_the_request_back(
                 assert all(use.requests == 0 for use in grant_uses(session, "ibis"))
             app.calling.cancel_brown_out(planned["brown_out"], "Done early.", ANA)
             assert (await ask()).status_code == 200
+            assert await told() == (True, [])
     finally:
         await app.close_residency()
 

@@ -162,6 +162,7 @@ def test_a_brown_out_is_told_as_what_it_is(browser: Plain, app: App, monkeypatch
     status, lines = ask(browser, "ferry", "hello")
     assert status == 503
     assert "A rehearsal." in lines[0]["error"]["says"]
+    assert "As announced, it does not answer from" in browser.get("/chat/ferry")
 
 
 def test_an_engine_that_dies_breaks_off(browser: Plain) -> None:

@@ -44,6 +44,9 @@ def test_a_steward_sees_who_has_not_acknowledged_and_records_who_has(app: App) -
     assert "2 callers have not acknowledged" in page
     assert "&lt;b&gt;Ann" in page
     assert "To find who calls." in page
+    public = stella.get("/residents/ibis")
+    assert "1 January 2098, 09:00 UTC" in public
+    assert "To find who calls." in public
     with app.database.reading() as session:
         caller = next(each.id for each in caller_queries.callers(session, "ibis") if each.contact)
     stella.send("/console/callers/ibis", page, {"caller": caller})

@@ -100,13 +100,14 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> Starl
         schedule = app.upkeep(asyncio.get_running_loop()) if jobs else None
         if schedule is not None:
             await asyncio.to_thread(schedule.start)
-        awake = asyncio.create_task(app.keep_awake())
+        running = [asyncio.create_task(work) for work in (app.keep_awake(), app.tell_the_board(url))]
         try:
             ready()
             yield
         finally:
-            awake.cancel()
-            await asyncio.gather(awake, return_exceptions=True)
+            for each in running:
+                each.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
             if schedule is not None:
                 await asyncio.to_thread(schedule.stop)
             await app.close_residency()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -14,16 +14,20 @@ def command(
     name: Annotated[str | None, typer.Argument(help="One resident. Left out: all of them.")] = None,
     as_json: JsonFlag = False,
 ) -> None:
-    """Show residents, their states on the three axes, open gates and what people are waited for.
+    """Show residents on the three axes, open gates, what people are waited for, who is awake and the last wakes.
+
+    It wakes nobody.
 
     Example:  emeritus status my-model --json
     """
     with flags_of(ctx).app() as app:
         today = app.acts.now[:10]
-        from emeritus.cli.summary import overview, resident_summary
+        from emeritus.cli.summary import overview, resident_summary, serving
 
-        gates = [] if name is None else app.retirement.gates(name)
-        result = overview(app) if name is None else resident_summary(app, name) | {"gates": gates}
+        if name is None:
+            result = overview(app)
+        else:
+            result = resident_summary(app, name) | {"gates": app.retirement.gates(name)} | serving(app, name)
     if as_json:
         emit(result)
         return
@@ -44,6 +48,7 @@ def command(
             bound = f"of {cache['budget_bytes']}" if cache["budget_bytes"] else "without a budget"
             used = sum(each["in_use"] for each in cache["entries"])
             show(f"  cache: {cache['bytes']} bytes {bound}, {len(cache['entries'])} folders, {used} in use")
+        _show_house(result)
         return
     show(f"{result['title']} ({name})" + ("  demonstration model" if result["demonstration"] else ""))
     for axis in ("offering", "access", "preservation"):
@@ -63,3 +68,26 @@ def command(
         show(f"  {row['id']} [{row['state']}] {row['domain']}: “{row['need']}”{outcome}{reply}")
         for due in row["owed"]:
             show(f"        {'OVERDUE' if due['overdue'] else 'owed'}: {due['what']} by {due['by'][:10]}")
+    _show_house(result)
+
+
+def _show_house(result: dict[str, Any]) -> None:
+    """Who is awake, who waits, what failed and why, the room that is taken, and the last wakes."""
+    for note in result["serving"]:
+        house = note["house"] or {"budgets": {}, "used": {}, "waiting": 0, "problems": ()}
+        room = ", ".join(
+            f"{place} {house['used'].get(place, 0):,} of {budget:,} bytes" for place, budget in house["budgets"].items()
+        )
+        show(f"  serving at {note['url']} (process {note['pid']}): {room or 'nobody was asked for yet'}")
+        for one in note["residents"]:
+            said = [f"{one['in_flight']} calls under way"] if one["in_flight"] else []
+            said += [f"{one['waiting']} waiting"] if one["waiting"] else []
+            said += [each for each in (one["error"], one["note"]) if each]
+            show(f"    {one['name']}: {one['state']} since {one['since']}{': ' if said else ''}{'; '.join(said)}")
+        for problem in house["problems"]:
+            show(f"    PROBLEM: {problem}")
+    if not result["serving"]:
+        show("  not serving: nobody is awake")
+    for wake in result["wakes"]:
+        ended = "" if wake["outcome"] == "ok" else f", failed: {wake['outcome']}"
+        show(f"  woke {wake['resident']} on {wake['at']}: {wake['seconds']:.1f} s from {wake['way']}{ended}")

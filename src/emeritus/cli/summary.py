@@ -133,7 +133,26 @@ def overview(app: App) -> Json:
         "waits": waits,
         "owed": sorted(owed, key=lambda each: (each["by"], each["preference"])),
         "cache": app.reviving.cache.held().as_dict(),
+        **serving(app),
     }
+
+
+def serving(app: App, name: str | None = None) -> Json:
+    """How the house is, as its serving processes say, and the last wakes; of all residents, or of one. Wakes nobody."""
+    from dataclasses import asdict
+    from datetime import datetime
+
+    from emeritus.residency.board import Board
+    from emeritus.residency.queries import last_wakes
+
+    notes = Board(app.settings.home).read(datetime.fromisoformat(app.acts.now))
+    with app.database.reading() as session:
+        wakes = [asdict(each) for each in last_wakes(session, name)]
+    if name is not None:
+        notes = tuple(
+            {**each, "residents": [one for one in each["residents"] if one["name"] == name]} for each in notes
+        )
+    return {"serving": list(notes), "wakes": wakes}
 
 
 def transcript(app: App, session_id: str) -> Json:

@@ -18,6 +18,15 @@ from emeritus.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
+class Window:
+    """A time in which a resident does not answer, so that those who still call it notice; and why."""
+
+    starts: datetime
+    ends: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
 class ModelInfo:
     """A resident as the API shows it. Moments carry a time zone; a date without a time is its first instant, UTC."""
 
@@ -38,6 +47,7 @@ class ModelInfo:
     state: str = "asleep"  # asleep | waking | awake | failed, in this program
     expected_wake_s: float | None = None  # as its last wakes took; None when it is awake or never woke
     page: str = ""  # absolute address of the page about its retirement
+    brown_outs: tuple[Window, ...] = ()  # announced times in which it does not answer, running or to come
 
 
 class GatewayBackend(Protocol):

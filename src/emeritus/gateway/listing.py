@@ -17,7 +17,7 @@ from sqlalchemy.orm import Session
 from emeritus.access import queries as access
 from emeritus.access.policy import Standing
 from emeritus.errors import NotFound
-from emeritus.gateway.backend import ModelInfo
+from emeritus.gateway.backend import ModelInfo, Window
 from emeritus.lifecycle import queries as lifecycle
 from emeritus.records.database import Database
 from emeritus.records.tables import ActRow, Resident
@@ -74,9 +74,16 @@ class Listing:
 
     def _read(self, session: Session, now: str) -> dict[str, ModelInfo]:
         dates, standings = lifecycle.offerings(session), access.standings(session)
+        windows = lifecycle.windows_ahead(session, now)
         columns = (Resident.name, Resident.title, Resident.registered_at, Resident.weights_digest)
         return {
-            row.name: self._info(row, dates.get(row.name, {}), standings.get(row.name, Standing()), now[:10])
+            row.name: replace(
+                self._info(row, dates.get(row.name, {}), standings.get(row.name, Standing()), now[:10]),
+                brown_outs=tuple(
+                    Window(datetime.fromisoformat(each.starts), datetime.fromisoformat(each.ends), each.reason)
+                    for each in windows.get(row.name, ())
+                ),
+            )
             for row in session.execute(select(*columns).order_by(Resident.name))
         }
 
@@ -112,9 +119,11 @@ def _at(info: ModelInfo, now: datetime, state: str, wake_s: float | None) -> Mod
     """What is true of it at this moment."""
     answers = Standing(info.tier, info.access, info.hours).may_answer(now)
     called = info.access != "none"
+    ahead = () if info.offering == "retired" else tuple(each for each in info.brown_outs if each.ends > now)
     return replace(
         info,
-        reachable=called and answers.now,
+        reachable=called and answers.now and not any(each.starts <= now for each in ahead),
+        brown_outs=ahead,
         reachable_at=answers.next_at if called else None,
         state=state,
         expected_wake_s=None if state == "awake" else wake_s,

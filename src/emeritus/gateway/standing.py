@@ -6,8 +6,17 @@ from __future__ import annotations
 
 from pydantic import BaseModel
 
+from emeritus.acts import stamp
 from emeritus.gateway.backend import ModelInfo
 from emeritus.gateway.notices import rfc3339, status_of
+
+
+class BrownOut(BaseModel):
+    """An announced time in which calls fail with the error of that name. Moments are RFC 3339."""
+
+    starts: str
+    ends: str
+    reason: str
 
 
 class Standing(BaseModel):
@@ -28,6 +37,7 @@ class Standing(BaseModel):
     retires_at: str | None  # RFC 3339
     weights_digest: str | None
     page: str | None
+    brown_outs: list[BrownOut]
 
 
 def standing_of(info: ModelInfo) -> Standing:
@@ -48,6 +58,9 @@ def standing_of(info: ModelInfo) -> Standing:
         retires_at=rfc3339(info.retires),
         weights_digest=info.weights_digest,
         page=info.page or None,
+        brown_outs=[
+            BrownOut(starts=stamp(each.starts), ends=stamp(each.ends), reason=each.reason) for each in info.brown_outs
+        ],
     )
 
 

@@ -106,6 +106,15 @@ def brown_outs(session: Session, resident: str | None = None) -> tuple[BrownOutV
     return tuple(_window(row) for row in rows)
 
 
+def windows_ahead(session: Session, now: str, resident: str | None = None) -> dict[str, tuple[BrownOutView, ...]]:
+    """The windows that run at `now` (RFC 3339, UTC) or are yet to come, by resident, the next first; none cancelled."""
+    query = select(BrownOut).where(BrownOut.ends > now, BrownOut.cancelled_at.is_(None)).order_by(BrownOut.starts)
+    found: dict[str, tuple[BrownOutView, ...]] = {}
+    for row in session.scalars(query if resident is None else query.where(BrownOut.resident == resident)):
+        found[row.resident] = (*found.get(row.resident, ()), _window(row))
+    return found
+
+
 def brown_out(session: Session, resident: str, now: str) -> BrownOutView | None:
     """The window that is running at `now` (RFC 3339, UTC), cancelled ones aside; none once it is retired."""
     query = select(BrownOut).where(

@@ -17,6 +17,7 @@ from emeritus.lifecycle.caller_queries import BrownOutView as BrownOutView
 from emeritus.lifecycle.caller_queries import Standing as Standing
 from emeritus.lifecycle.caller_queries import brown_out as brown_out
 from emeritus.lifecycle.caller_queries import standing_notice as standing_notice
+from emeritus.lifecycle.caller_queries import windows_ahead as windows_ahead
 from emeritus.records.dates import is_past
 from emeritus.records.provenance import Provenance, of_row, provenance
 from emeritus.records.residents import resident_row

@@ -7,6 +7,7 @@ restored files says little about one from the vault.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from statistics import median
 
 from sqlalchemy import select
@@ -36,6 +37,25 @@ def expected_wakes(session: Session) -> dict[str, float]:
         newest.setdefault(row.resident, []).append((row.way, row.seconds))
     expected = {name: _expected(wakes) for name, wakes in newest.items()}
     return {name: seconds for name, seconds in expected.items() if seconds is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class WakeView:
+    """One wake as it was measured. `outcome`: ok, or the code of the error it ended with."""
+
+    resident: str
+    at: str
+    seconds: float
+    way: str
+    outcome: str
+
+
+def last_wakes(session: Session, resident: str | None = None, limit: int = 10) -> tuple[WakeView, ...]:
+    """The last wakes, the newest first; of all residents, or of one."""
+    query = select(Wake.resident, Wake.at, Wake.seconds, Wake.way, Wake.outcome).order_by(Wake.id.desc()).limit(limit)
+    return tuple(
+        WakeView(*row) for row in session.execute(query if resident is None else query.where(Wake.resident == resident))
+    )
 
 
 def _expected(wakes: Iterable[tuple[str, float]]) -> float | None:

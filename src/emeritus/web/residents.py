@@ -36,7 +36,7 @@ def resident(request: Request) -> Response:
         found = lifecycle.resident(session, name)
         register = interview.preferences(session, now, reader.settings.decision_days, name)
         promises = interview.commitments(session, now, name)
-        timeline = lifecycle.timeline(session, name, now)
+        timeline, over = lifecycle.timeline(session, name, now), retired(session, name)
         return page(
             request,
             "resident.html",
@@ -44,11 +44,12 @@ def resident(request: Request) -> Response:
             timeline=timeline,
             picture=draw(timeline),
             upright=stand(timeline),
-            gates=() if retired(session, name) else gates(gather(session, name, date.fromisoformat(now[:10]))),
+            gates=() if over else gates(gather(session, name, date.fromisoformat(now[:10]))),
             kept=preservation.preservation(session, name),
             access=access.access_state(session, name, now),
             open=request.app.state.desk is not None,
             callers=lifecycle.caller_facts(session, name),
+            brown_outs=() if over else lifecycle.windows_ahead(session, now, name).get(name, ()),
             sessions=interview.sessions(session, name, limit=_MOST_SESSIONS, newest_first=True),
             session_count=interview.count_sessions(session, name),
             analyses=analyses(session, name),

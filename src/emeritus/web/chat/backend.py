@@ -15,6 +15,22 @@ from emeritus.engines.base import Answer, Message, Piece, Sampling
 from emeritus.errors import EmeritusError
 
 
+class Window(Protocol):
+    """A time in which a resident does not answer, and why."""
+
+    @property
+    def starts(self) -> datetime:
+        """From when."""
+
+    @property
+    def ends(self) -> datetime:
+        """Until when."""
+
+    @property
+    def reason(self) -> str:
+        """Why."""
+
+
 class Reachable(Protocol):
     """A resident, as far as a page about talking with it needs."""
 
@@ -53,6 +69,10 @@ class Reachable(Protocol):
     @property
     def reachable_at(self) -> datetime | None:
         """When visiting hours begin, while they are not running."""
+
+    @property
+    def brown_outs(self) -> Sequence[Window]:
+        """Announced times in which it does not answer, running or to come."""
 
     @property
     def state(self) -> str:

@@ -112,6 +112,8 @@ def _doors(role: str) -> tuple[tuple[str, str], ...]:
         (STEWARD, "/console/interviews", "Interviews that go on"),
         (STEWARD, "/console/decisions", "Decisions"),
         (STEWARD, "/console/access", "Requests for access"),
+        (STEWARD, "/console/callers", "Callers"),
+        (STEWARD, "/console/house", "Who is awake"),
         ("moderator", "/console/words", "Words for models"),
         ("reviewer", "/console/essays", "Essays to review"),
     )

@@ -72,7 +72,7 @@ def test_from_the_form_to_an_answered_call(app: App) -> None:
     assert app.access.check(found[0], NAME).code == "granted"
     page = browser.client.get(link)
     assert found[0] not in page.text
-    assert (page.headers["cache-control"], page.headers["referrer-policy"]) == ("no-store", "no-referrer")
+    assert (page.headers["cache-control"], page.headers["referrer-policy"]) == ("no-store", "same-origin")
     assert not browser.client.cookies
     send(browser, link, 409, do="renew")
     browser.get(f"/access/requests/{'x' * 43}", 404)

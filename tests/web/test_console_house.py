@@ -78,13 +78,13 @@ def test_a_note_that_grows_old_is_read_no_more(tmp_path: Path) -> None:
     board, now = Board(tmp_path), datetime.fromisoformat("2027-03-01T12:00:00+00:00")
     old = {"host": "a", "pid": 1, "at": now.isoformat(), "residents": [], "house": None, "url": "x"}
     board.pin(old)
-    (tmp_path / "cache" / "serving" / "b-2.json").write_text("{")
+    (tmp_path / "serving" / "b-2.json").write_text("{")
     assert board.read(now + GONE) == (old,)
     later = now + GONE + timedelta(seconds=1)
     assert board.read(later) == ()
     new = {**old, "pid": 3, "at": later.isoformat()}
     board.pin(new)
     assert board.read(later) == (new,)
-    assert [json.loads(path.read_text()) for path in (tmp_path / "cache" / "serving").glob("a-*.json")] == [new]
+    assert [json.loads(path.read_text()) for path in (tmp_path / "serving").glob("a-*.json")] == [new]
     board.take_down(new)
     assert board.read(later) == ()

@@ -38,7 +38,7 @@ class Board:
     """The notes of a home's serving processes. Safe beside other processes."""
 
     def __init__(self, home: Path) -> None:
-        self._folder = home / "cache" / "serving"
+        self._folder = home / "serving"
 
     def pin(self, told: Json) -> None:
         """Put a process's note in the place of its last one, and take down those of processes that have ended."""

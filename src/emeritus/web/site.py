@@ -172,8 +172,9 @@ def emeritus_error(request: Request, error: Exception) -> Response:
         return page(  # the message may name files and addresses of this machine, so the page keeps to the code
             request, "error.html", status=status, code=error.code, title=error.title, message="", remedy=_OURS
         )
+    remedy = _YOURS if "`" in error.remedy else error.remedy  # a command is for those who work here
     return page(
-        request, "error.html", status=status, code=error.code, title=error.title, message=error.message, remedy=_YOURS
+        request, "error.html", status=status, code=error.code, title=error.title, message=error.message, remedy=remedy
     )
 
 

@@ -11,7 +11,10 @@ from emeritus.errors import AccessError, BrownedOut, Busy, EmeritusError
 
 PLAIN = {  # reason code of the access policy -> what it means for someone on this page, and what they can do
     "key-missing": ("This model answers people who are signed in.", "Sign in, or ask for access."),
-    "not-a-member": ("Your account belongs to no plan that includes this model.", "Ask for access to it."),
+    "not-a-member": (
+        "Your account has no plan and no grant that includes this model.",
+        "Ask for access to it.",
+    ),
     "member-ended": ("Your membership of the plan that includes this model has ended.", "Ask for access to it."),
     "plan-closed": ("The plan that included this model for you has been closed.", "Ask for access to it."),
     "grant-revoked": ("Your access to this model has been revoked.", "Its page says how to ask."),

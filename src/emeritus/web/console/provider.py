@@ -68,7 +68,6 @@ async def finish(request: Request) -> Response:
         set_cookie(request, response, SESSION_COOKIE, token, SESSION_HOURS * 3600)
         drop_cookie(request, response, FORM_COOKIE)
     response.headers["Cache-Control"] = "no-store"
-    response.headers["Referrer-Policy"] = "no-referrer"
     drop_cookie(request, response, PENDING_COOKIE)
     return response
 

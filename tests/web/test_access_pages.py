@@ -165,7 +165,7 @@ def test_who_is_signed_in_asks_and_calls_without_a_key(app: App) -> None:
     assert link in carla.get("/access/mine")
     assert link in carla.get(ask)
     page = carla.get(link)
-    assert "Access was granted" in page
+    assert "Access was granted by rule" in page
     assert f"/residents/{NAME}/letter" in page
     assert app.access.decide_person("carla", NAME).code == "granted"
     made = carla.send(link, page, {"do": "key", "label": "laptop"}, 200).text

@@ -33,12 +33,12 @@ def app(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[App]:
 
 
 def said_within(app: App, name: str, state: str) -> dict[str, object]:
-    """What the board says of a resident, once it says that state."""
+    """What the board says of a resident, once it says that state, and that no call is under way."""
     until = time.monotonic() + 20 * EVERY_S
     while time.monotonic() < until:
         for note in serving(app, name)["serving"]:
             for one in note["residents"]:
-                if one["state"] == state:
+                if (one["state"], one["in_flight"]) == (state, 0):
                     return one
         time.sleep(0.05)
     raise AssertionError(serving(app, name))
@@ -55,7 +55,7 @@ def test_the_board_says_who_is_awake_and_what_failed(app: App, monkeypatch: pyte
         (note,) = overview(app)["serving"]
         assert (note["url"], note["residents"]) == ("http://127.0.0.1", [])
         stella.send("/chat/ferry", {"message": "hello"})
-        assert said_within(app, "ferry", "awake")["in_flight"] == 0
+        assert said_within(app, "ferry", "awake")["bytes"] == 0  # it answers from a script
         page = stella.get("/console/house?watch=1")
         assert "<b>awake</b>" in page
         assert "lantern-1" in page  # a wake that was measured before this process

@@ -14,8 +14,9 @@ The cost of the tail over that of the head depends on this mix and on what a cal
 The compression. A day is COMPRESSION times shorter than a real one: whatever goes by the clock (arrivals, idle times,
 the histogram's minutes) is, loads and answers are not. So a sleeper's load, which takes as long as ever, comes
 COMPRESSION times as often in a second, and a call of the head would meet one COMPRESSION times as often as on a real
-day. Latencies are therefore those of the real day: a call of the head that was answered while one of the tail was under
-way counts by 1/COMPRESSION as it was measured, and by the rest as the same call was without the tail. A call that had
+day. Latencies are therefore those of the real day: a call of the head in a busy period (a span in which some call was
+always under way, so that delays pass from one to the next) with one of the tail in it counts by 1/COMPRESSION as it was
+measured, and by the rest as the same call was without the tail. A call that had
 to wake its own resident is not discounted: how often the tail takes the head's room does not depend on the compression,
 since idle times are compressed with the arrivals. The ratios without any discount are reported beside ("as replayed"),
 and so is by how much the calls that met the tail were slower.
@@ -71,7 +72,7 @@ class Run:
     memory: int = 0  # the most that was seen at the end of a turn
     head: list[float] = field(default_factory=list)
     tail: list[float] = field(default_factory=list)
-    met: frozenset[int] = frozenset()  # calls of the head that one of the tail was under way with, by place
+    met: frozenset[int] = frozenset()  # calls of the head that shared a busy period with the tail, by place
     tail_s: float = 0.0  # in which any of the tail was called
     head_loads: int = 0
     tail_loads: int = 0
@@ -182,9 +183,10 @@ class Driven:
         woke = {name: [(since, until) for who, since, until in loads if who == name] for name in self._head}
         run.head = [until - since for _, (since, until) in head]
         run.tail = [until - since for since, until in tail]
-        run.tail_s = covered(tail)
+        shared = [period for period in busy(self._spans.values()) if _meet(period, tail)]
+        run.tail_s = sum(until - since for since, until in busy(tail))
         run.met = frozenset(
-            place for place, (name, span) in enumerate(head) if _meet(span, tail) and not _meet(span, woke[name])
+            place for place, (name, span) in enumerate(head) if _meet(span, shared) and not _meet(span, woke[name])
         )
         run.head_loads = sum(len(spans) for spans in woke.values())
         run.tail_loads = len(loads) - run.head_loads
@@ -321,12 +323,14 @@ def weighted(values: Iterable[tuple[float, float]], share: float) -> float:
     return ordered[-1][0] if ordered else float("inf")
 
 
-def covered(spans: Iterable[Span]) -> float:
-    """Seconds that lie in any of them."""
-    found, end = 0.0, float("-inf")
+def busy(spans: Iterable[Span]) -> list[Span]:
+    """The times in which some of them is under way, without gaps."""
+    found: list[Span] = []
     for since, until in sorted(spans):
-        found += max(0.0, until - max(since, end))
-        end = max(end, until)
+        if found and since < found[-1][1]:
+            found[-1] = (found[-1][0], max(found[-1][1], until))
+        else:
+            found.append((since, until))
     return found
 
 

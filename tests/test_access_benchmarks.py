@@ -58,6 +58,11 @@ def test_who_met_the_tail_counts_as_often_as_on_a_real_day() -> None:
     assert sum(weight for _, weight in access_tail.real_day(alone, seldom)) == pytest.approx(200)
 
 
+def test_busy_periods_have_no_gaps() -> None:
+    """Spans that overlap, also by way of others, are one; those that only come after each other are not."""
+    assert access_tail.busy([(5, 6), (0, 2), (1, 4), (3, 5), (7, 8)]) == [(0, 5), (5, 6), (7, 8)]
+
+
 async def test_a_clock_that_stands_keeps_its_timers_waiting() -> None:
     """No time passes while it stands, and what was arranged comes so much later; what was called off does not."""
     clock, rung, last = Standing(), list[str](), asyncio.Event()

@@ -13,7 +13,6 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from emeritus.access.queries import calls_by_day
 from emeritus.acts import Acts
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import EmeritusError, NotFound
@@ -68,9 +67,9 @@ class Reviving:
         from emeritus.residency.residency import Residency
 
         with self._database.reading() as session:
-            remembered, calls = expected_wakes(session), calls_by_day(session, self._acts.now)
+            remembered = expected_wakes(session)
         effects = Effects(self.open_engine, self.need_of, self._canary, self._woke)
-        return Residency(effects, limits_of(self._settings), load_seconds=remembered, calls=calls)
+        return Residency(effects, limits_of(self._settings), load_seconds=remembered)
 
     @asynccontextmanager
     async def awake(self, name: str, wait_s: float | None = None) -> AsyncIterator[Awake]:

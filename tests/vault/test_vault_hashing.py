@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import random
+import time
+from threading import Event
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from hypothesis import strategies as st
 from emeritus.vault import hashing
 from emeritus.vault.codec.kernel import kernel
 from emeritus.vault.hashing import Hasher, Sha256, update_both
+from emeritus.vault.workers import Workers
 
 
 @pytest.fixture(params=["kernel", "hashlib"])
@@ -58,9 +61,10 @@ def test_long_streams_of_zeros(way: str) -> None:
 
 
 def test_what_comes_soon_beside_what_can_wait(way: str) -> None:
-    """The thread takes both kinds whole and in order, whichever is longer, and nothing waits where one hurries."""
+    """Both kinds are taken whole and in order, whichever is longer, and nothing waits where one hurries."""
     chance = random.Random(3)
-    with Hasher() as hasher:
+    with Workers() as workers:
+        hasher = Hasher(workers)
         for soon, later in ((5000, 300), (10, 7000), (0, 100), (100, 0)):
             one, other, first, second = Sha256(), Sha256(), b"", b""
             for _ in range(4):
@@ -88,3 +92,37 @@ def test_wrong_states_are_refused() -> None:
     with pytest.raises(ValueError, match="a state"):
         kernel.sha256_digest(b"abc")
     assert bytes(state) == before
+
+
+def test_the_most_urgent_comes_first() -> None:
+    """A chain's tasks run in order, one at a time, before what stands alone; what fails says so where it is asked."""
+    order: list[str] = []
+    blocked, free = Event(), Event()
+
+    def hold() -> None:
+        blocked.set()
+        free.wait()
+
+    with Workers(1) as workers:
+        urgent, other = workers.chain(), workers.chain()
+        workers.submit(hold)
+        blocked.wait()
+        loose = [workers.submit(order.append, "alone"), workers.submit(lambda: 1 // 0)]
+        tasks = [chain.submit(order.append, name) for name, chain in (("c", other), ("a", urgent), ("b", urgent))]
+        free.set()
+        for task in tasks:
+            task.result()
+        with pytest.raises(ZeroDivisionError):
+            loose[1].result()
+    assert order == ["a", "b", "c", "alone"]
+
+
+def test_what_is_left_is_cancelled() -> None:
+    """On leaving, what runs ends and nothing else begins."""
+    begun = Event()
+    with Workers(1) as workers:
+        running = workers.submit(lambda: begun.set() or time.sleep(0.05) or "done")
+        begun.wait()
+        left = [workers.chain().submit(list), workers.submit(list)]
+    assert running.result() == "done"
+    assert all(each.cancelled() for each in left)

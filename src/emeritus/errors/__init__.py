@@ -20,7 +20,6 @@ from emeritus.errors.access import (
 )
 from emeritus.errors.base import EmeritusError, walk
 from emeritus.errors.engines import (
-    AnswerTooLong,
     Busy,
     CanaryFailed,
     ContextTooLong,
@@ -73,7 +72,6 @@ __all__ = [
     "AccessError",
     "ActConflict",
     "AlreadyExists",
-    "AnswerTooLong",
     "BadKey",
     "BadName",
     "BadProtocol",

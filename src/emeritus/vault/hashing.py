@@ -9,13 +9,12 @@ import hashlib
 from collections import deque
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from threading import Condition, Thread
-from types import TracebackType
+from threading import Lock
 
 from emeritus.vault.codec.kernel import kernel
 from emeritus.vault.codec.numbers import Data
+from emeritus.vault.workers import Workers
 
-PATIENCE_S = 0.1  # so long may what can wait do so for what comes soon, to be taken beside it
 _ALONE = 4 << 20  # bytes taken alone before it is asked whether others have come
 
 
@@ -58,57 +57,42 @@ class _Job:
 
 
 class Hasher:
-    """A thread that takes what must be hashed soon, in order, and beside it what can wait. A context."""
+    """Takes what must be hashed soon, in order, and beside it what can wait: the most urgent work of `workers`."""
 
-    def __init__(self) -> None:
+    def __init__(self, workers: Workers) -> None:
+        self.workers = workers
+        self._chain = workers.chain()
         self._soon: deque[_Job] = deque()
         self._later: deque[_Job] = deque()
-        self._alone = self._closed = False
-        self._changed = Condition()
-        self._thread = Thread(target=self._run, name="emeritus-sha256")
-
-    def __enter__(self) -> Hasher:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._changed:
-            self._closed = True
-            self._changed.notify_all()
-        self._thread.join()
-        for job in (*self._soon, *self._later):
-            job.done.cancel()
+        self._alone = False
+        self._changing = Lock()
 
     def soon(self, digest: Sha256, data: memoryview) -> Future[None]:
         """Have `data` taken; it must not change until the future is done."""
         return self._add(self._soon, _Job(digest, data), False)
 
     def later(self, digest: Sha256, data: memoryview) -> Future[None]:
-        """Have `data` taken beside what comes soon, or where nothing comes; it must not change until then."""
+        """Have `data` taken beside what comes soon, or once one hurries; it must not change until then."""
         return self._add(self._later, _Job(digest, data), self._alone)
 
     def hurry(self) -> None:
         """Say that nothing comes soon for now: what waits is taken at once."""
-        with self._changed:
+        with self._changing:
             self._alone = True
-            self._changed.notify_all()
+        self._chain.submit(self._take_all)
 
     def _add(self, where: deque[_Job], job: _Job, alone: bool) -> Future[None]:
-        with self._changed:
+        with self._changing:
             where.append(job)
             self._alone = alone
-            self._changed.notify_all()
+        if alone or where is self._soon:
+            self._chain.submit(self._take_all)
         return job.done
 
-    def _run(self) -> None:
+    def _take_all(self) -> None:
         while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._closed or self._soon or self._later)
-                if not self._soon:
-                    self._changed.wait_for(lambda: self._closed or self._soon or self._alone, PATIENCE_S)
-                if self._closed:
+            with self._changing:
+                if not self._soon and not (self._later and self._alone):
                     return
                 one = self._soon[0] if self._soon else self._later[0]
                 other = self._later[0] if self._soon and self._later else None
@@ -122,10 +106,9 @@ class Hasher:
         else:
             count = min(len(one.left), len(other.left))
             update_both(one.digest, one.left[:count], other.digest, other.left[:count])
-        for job in (one, other):
-            if job is not None:
-                job.left = job.left[count:]
-                if not job.left:
-                    with self._changed:
-                        (self._soon if self._soon and self._soon[0] is job else self._later).popleft()
-                    job.done.set_result(None)
+        for job in (one, other) if other is not None else (one,):
+            job.left = job.left[count:]
+            if not job.left:
+                with self._changing:
+                    (self._soon if self._soon and self._soon[0] is job else self._later).popleft()
+                job.done.set_result(None)

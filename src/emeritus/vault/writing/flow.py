@@ -1,7 +1,7 @@
 """A folder's files as segments: read once, hashed, encoded and proven by several threads, given back in order.
 
-Each file is hashed whole by a thread of its own while others encode its segments; reading, hashing and encoding let go
-of the interpreter's lock. Memory: a few buffers of a segment's length, used again and again: whoever takes an encoding
+Each file is hashed whole, in order, while its segments are encoded; reading, hashing and encoding let go of the
+interpreter's lock. Memory: a few buffers of a segment's length, used again and again: whoever takes an encoding
 says when its buffer is free. Knows no packs.
 """
 
@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from io import FileIO
@@ -74,30 +74,29 @@ def flow(plan: Sequence[tuple[SourceFile, Sequence[Cut]]], encode: Encode, hashe
         rooms.put(pages(SEGMENT_BYTES + _ROOM))
     waiting: deque[_Waiting | _End] = deque()
     seen: list[tuple[SourceFile, os.stat_result]] = []
-    with ThreadPoolExecutor(THREADS) as encoders:
-        try:
-            for file, cuts in plan:
-                digest = Sha256()
-                with _opened(file) as opened:
-                    seen.append((file, os.fstat(opened.fileno())))
-                    for cut in cuts:
-                        while waiting and (not free or rooms.empty()):
-                            yield from _next(waiting, free, rooms)
-                        if rooms.empty():
-                            hasher.hurry()
-                        whole, room = free.pop(), rooms.get()
-                        data = whole[: cut.length]
-                        _fill(opened.fileno(), data, cut.offset, file)
-                        hashed = hasher.soon(digest, data)
-                        encoded = encoders.submit(encode, data, cut, room)
-                        waiting.append(_Waiting(file, encoded, hashed, whole, room))
-                waiting.append(_End(file, digest))
-            while waiting:
-                yield from _next(waiting, free, rooms)
-        finally:
-            for each in waiting:
-                if isinstance(each, _Waiting):
-                    each.encoded.cancel()
+    try:
+        for file, cuts in plan:
+            digest = Sha256()
+            with _opened(file) as opened:
+                seen.append((file, os.fstat(opened.fileno())))
+                for cut in cuts:
+                    while waiting and (not free or rooms.empty()):
+                        yield from _next(waiting, free, rooms)
+                    if rooms.empty():
+                        hasher.hurry()
+                    whole, room = free.pop(), rooms.get()
+                    data = whole[: cut.length]
+                    _fill(opened.fileno(), data, cut.offset, file)
+                    hashed = hasher.soon(digest, data)
+                    encoded = hasher.workers.submit(encode, data, cut, room)
+                    waiting.append(_Waiting(file, encoded, hashed, whole, room))
+            waiting.append(_End(file, digest))
+        while waiting:
+            yield from _next(waiting, free, rooms)
+    finally:
+        for each in waiting:
+            if isinstance(each, _Waiting):
+                each.encoded.cancel()
     for file, before in seen:
         _require_unchanged(file, before)
 

@@ -30,7 +30,7 @@ from emeritus.vault.parity.groups import Groups, reinforce, wanted_shards
 from emeritus.vault.parity.mend import remake
 from emeritus.vault.progress import Progress, silent
 from emeritus.vault.shelf import Shelf
-from emeritus.vault.workers import THREADS
+from emeritus.vault.workers import THREADS, Workers
 from emeritus.vault.writing.basefinder import BaseFinder, Plan
 from emeritus.vault.writing.flow import Whole, flow
 from emeritus.vault.writing.source import SourceFile, Tree, scan
@@ -143,7 +143,9 @@ class Ingest:
         done = 0
         most = target(total)
         parity = GroupBuilder(self._store, expected_bytes=most + min(most, SEGMENT_BYTES))
-        with Hasher() as hasher, PackWriter(self._store, self._index, most, parity, hasher) as writer:
+        workers = Workers()
+        hasher = Hasher(workers)
+        with workers, PackWriter(self._store, self._index, most, parity, hasher) as writer:
             for each in flow(plan, self._encode, hasher):
                 if isinstance(each, Whole):
                     file = each.file

@@ -53,13 +53,14 @@ class PackWriter:
         parity: GroupBuilder | None = None,
         hasher: Hasher | None = None,
     ) -> None:
-        """`hasher`: takes the packs' sha256 meanwhile; without it, it is taken as they are written."""
+        """`hasher`: takes the packs' sha256, and its workers write them; without it, whoever adds does both."""
         self._store = store
         self._index = index
         self._most = most_bytes
         self._parity = parity
         self._hasher = hasher
-        self._keeping, self._storing = ThreadPoolExecutor(1), ThreadPoolExecutor(1)
+        self._keeping = hasher.workers.chain() if hasher is not None else None
+        self._storing = ThreadPoolExecutor(1)
         self._filling: _Pack | None = None
         self._under_way: deque[tuple[_Pack, Future[None]]] = deque()
         self._closed = 0  # packs
@@ -73,7 +74,8 @@ class PackWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._keeping.shutdown(cancel_futures=True)
+        if self._hasher is not None:
+            self._hasher.hurry()
         self._storing.shutdown(cancel_futures=True)
         for pack, _ in self._under_way:
             pack.staged.close()
@@ -128,9 +130,13 @@ class PackWriter:
     def _take(self, pack: _Pack, data: Data, done: Done | None = None) -> None:
         """Have bytes of a pack written, and hashed beside that."""
         view = memoryview(data)
-        ways = [self._keeping.submit(self._keep, pack, view)]
-        if self._hasher is not None:
-            ways.append(self._hasher.later(pack.digest, view))
+        if self._hasher is None or self._keeping is None:
+            pack.digest.update(view)
+            self._keep(pack, view)
+            if done is not None:
+                done()
+            return
+        ways = [self._keeping.submit(self._keep, pack, view), self._hasher.later(pack.digest, view)]
         pack.kept += ways
         if done is not None:
             _when_all(ways, done)
@@ -141,8 +147,6 @@ class PackWriter:
             strip = data[at : at + STRIP]
             if pack.column is not None:
                 pack.column.take(strip)
-            if self._hasher is None:
-                pack.digest.update(strip)
             pack.staged.write(strip)
 
     def _store_pack(self, pack: _Pack) -> None:

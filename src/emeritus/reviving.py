@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
+from emeritus.access.queries import calls_by_day
 from emeritus.acts import Acts
 from emeritus.blobs.local import LocalStore
 from emeritus.errors import EmeritusError, NotFound
@@ -67,9 +68,9 @@ class Reviving:
         from emeritus.residency.residency import Residency
 
         with self._database.reading() as session:
-            remembered = expected_wakes(session)
+            remembered, calls = expected_wakes(session), calls_by_day(session, self._acts.now)
         effects = Effects(self.open_engine, self.need_of, self._canary, self._woke)
-        return Residency(effects, limits_of(self._settings), load_seconds=remembered)
+        return Residency(effects, limits_of(self._settings), load_seconds=remembered, calls=calls)
 
     @asynccontextmanager
     async def awake(self, name: str, wait_s: float | None = None) -> AsyncIterator[Awake]:

@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     longest_answer_s: float = Field(
         600.0,
         gt=0,
-        description="The longest answer that the declared bound on waiting reckons with, in seconds; none is cut off.",
+        description="The longest answer to a call, its resident once awake, in seconds; a longer one is ended.",
     )
     engine_threads: int = Field(0, ge=0, description="Threads of one embedded engine; 0 means one per core.")
     engine_options: str = Field(

@@ -27,6 +27,7 @@ HTTP_STATUS: dict[type[errors.EmeritusError], int] = {
     errors.CanaryFailed: 503,
     errors.Busy: 503,
     errors.NotSupported: 400,
+    errors.AnswerTooLong: 422,
     errors.OutOfMemory: 503,
     errors.RuleError: 409,
     errors.BrownedOut: 503,

@@ -17,7 +17,7 @@ from emeritus.access import meter as metering
 from emeritus.access.dates import last_moment
 from emeritus.access.limits import Limits
 from emeritus.access.policy import Standing, Tokens
-from emeritus.access.queries import to_keep_awake
+from emeritus.access.queries import calls_by_day, to_keep_awake
 from emeritus.access.service import Access, Terms
 from emeritus.acts import Acts
 from emeritus.errors import (
@@ -260,6 +260,24 @@ def test_calls_without_a_key_are_counted(access: Access, database: Database) -> 
     access.meter(access.check(None, "ibis"), Tokens(1, 1))
     access.flush()
     assert usage(database) == {("ibis", "2027-03-01"): (1, 1, 1)}
+
+
+def test_calls_by_day_are_those_of_all_keys(access: Access, database: Database) -> None:
+    """Each day's calls of each resident, oldest day first; days too long ago are left out."""
+    with database.session() as session:
+        for prefix, resident, day, number in [
+            ("aa", "ibis", "2027-03-01", 3),
+            ("bb", "ibis", "2027-03-01", 4),
+            ("aa", "heron", "2027-03-01", 1),
+            ("aa", "ibis", "2027-02-10", 2),
+            ("aa", "ibis", "2026-12-01", 9),
+        ]:
+            session.add(
+                Usage(key_prefix=prefix, resident=resident, day=day, requests=number, last_at=f"{day}T00:00:00Z")
+            )
+    with database.reading() as session:
+        found = calls_by_day(session, "2027-03-01T10:00:00Z")
+    assert found == [{"ibis": 2}, {"ibis": 7, "heron": 1}]
 
 
 @pytest.mark.parametrize(("tier", "access_state"), [("asleep", "open"), ("awake", "everyone")])

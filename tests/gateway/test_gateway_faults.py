@@ -10,14 +10,19 @@ import os
 import signal
 import sys
 import time
+from collections.abc import Callable
 from contextlib import suppress
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from gateway_home import ASK, events, made, real, server_of
+import aiohttp
+from gateway_home import ASK, STEWARD, Real, events, made, real, server_of
 from gateway_house import until
 
+from emeritus.access.limits import NO_LIMITS
 from emeritus.access.limits import Limits as Allowed
+from emeritus.access.policy import Standing
+from emeritus.access.service import Terms
 from emeritus.settings import Settings
 
 HOLD = """
@@ -105,22 +110,64 @@ async def test_a_locked_database_holds_up_no_call(tmp_path: Path) -> None:
         assert (await asyncio.to_thread(house.used))[0] == 1 + len(spent)
 
 
+def set_clock(house: Real, clock: Callable[[], datetime]) -> None:
+    """Have access read this clock: the one handed in when a home is opened is the wall's."""
+    gate = house.app.access._gate
+    gate._clock = gate._budgets._clock = clock
+
+
+async def asked(house: Real, session: aiohttp.ClientSession, times: int) -> list[int]:
+    """The statuses of as many calls; a refused one says when to come back, in a week at the latest."""
+    found = []
+    for _ in range(times):
+        async with session.post(house.address, json=ASK) as response:
+            found.append(response.status)
+            if response.status != 200:
+                assert (await response.json())["error"]["code"] in ("EM603", "EM605")
+                assert 1 <= int(response.headers["Retry-After"]) <= 7 * 86400
+    return found
+
+
 async def test_a_clock_that_jumps_changes_no_wait(tmp_path: Path) -> None:
     """The wall clock a day ahead and back again: calls in each day count for it, and what is awake stays awake."""
     settings = settings_of(tmp_path)
     key = made(settings, "scripted", {"default": "Three plain words."}, Allowed(requests_per_day=2))
     async with real(settings, key) as house, house.session as session:
-        gate = house.app.access._gate  # its clock is handed in when a home is opened, which has none but the wall's
-        wall = gate._clock
+        wall = house.app.access._gate._clock
         found = []
         for days in (0, 1, 0, -1, 0):
-            gate._clock = gate._budgets._clock = lambda days=days: wall() + timedelta(days=days)
-            for _ in range(3):
-                async with session.post(house.address, json=ASK) as response:
-                    found.append(response.status)
-                    waits = int(response.headers.get("Retry-After", 0))
-                    assert 0 <= waits <= 86400
+            set_clock(house, lambda days=days: wall() + timedelta(days=days))
+            found += await asked(house, session, 3)
         assert found == [200, 200, 429, 200, 200, 429, 429, 429, 429, 200, 200, 429, 429, 429, 429]
         (status,) = house.app.reviving.residency.status()
         assert (status.state, status.in_flight, status.waiting) == ("awake", 0, 0)
         assert house.used()[0] == 6
+
+
+async def test_a_clock_that_jumps_an_hour(tmp_path: Path) -> None:
+    """Forwards and back: a minute counts once, a day's tokens stay used up, visiting hours go by the clock as it is."""
+    settings = settings_of(tmp_path)
+    key = made(settings, "scripted", {"default": "Three plain words."}, Allowed(requests_per_minute=2))
+    noon = datetime(2027, 3, 6, 12, 30, tzinfo=UTC)
+    async with real(settings, key) as house, house.session as session:
+
+        async def jumping(hours: tuple[int, ...], times: int, allowed: Allowed = NO_LIMITS) -> list[list[int]]:
+            if allowed is not NO_LIMITS:
+                grant = house.app.access.grant("ibis", "another", Terms(limits=allowed), "a test", STEWARD)
+                session.headers["Authorization"] = f"Bearer {house.app.access.issue_key(grant)}"
+            found = []
+            for ahead in hours:
+                set_clock(house, lambda ahead=ahead: noon + timedelta(hours=ahead))
+                found.append(await asked(house, session, times))
+            return found
+
+        two, none = [200, 200, 429], [429, 429, 429]
+        assert await jumping((0, 1, 0, -1, 1, 0), 3) == [two, two, none, two, none, none]
+        one = [200, 429]  # an answer is not cut off, and what it used beyond the budget is owed
+        assert await jumping((0, 1, 0, -1), 2, Allowed(tokens_per_day=1)) == [one, none[1:], none[1:], none[1:]]
+        house.app.access.set_tier("ibis", Standing("hours", "entitled", "sat 13:00-14:00"), "a test", STEWARD)
+        answered = await jumping((0, 1, 0, 1, 2), 1, Allowed(requests_per_day=9))
+        assert answered == [[503], [200], [503], [200], [503]]
+        (status,) = house.app.reviving.residency.status()
+        assert (status.state, status.in_flight, status.waiting) == ("awake", 0, 0)
+        assert house.used()[0] == 6 + 1 + 2

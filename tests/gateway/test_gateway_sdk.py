@@ -165,7 +165,7 @@ async def test_models_tell_what_retired_means(client: openai.AsyncOpenAI, house:
         "reachable": True,
         "reachable_at": None,
         "state": "asleep",
-        "expected_wake_s": None,
+        "expected_wake_s": 12.3,
         "tier": "on-demand",
         "hours": None,
         "offering": "retired",

@@ -10,9 +10,9 @@ import pytest
 from emeritus.errors import InputError
 from emeritus.residency.planning.alone import at_each_tier
 from emeritus.residency.planning.bound import active_models
-from emeritus.residency.planning.cost import Prices
+from emeritus.residency.planning.cost import Prices, yearly
 from emeritus.residency.planning.curve import draw
-from emeritus.residency.planning.fleet import Habits, Machines, Planned
+from emeritus.residency.planning.fleet import Counts, Habits, Machines, Planned
 from emeritus.residency.planning.plan import Site, fewest, plan
 from emeritus.residency.planning.recommending import Wanted, recommend
 from emeritus.residency.planning.simulation import simulate
@@ -72,6 +72,22 @@ def test_tiers_decide_when_a_call_is_answered() -> None:
     assert waits[Tier.HOURS] == (pytest.approx(21 * 3600.0 + 10.0),)
     assert waits[Tier.CORRESPONDENCE] == (pytest.approx(6.5 * 86400.0 + 10.0),)
     assert waits[Tier.ARCHIVE] == 1
+
+
+@pytest.mark.parametrize(("every_s", "loads"), [(300.0, 1), (1800.0, 201)])
+def test_a_gap_is_slept_through_where_that_is_cheaper(every_s: float, loads: int) -> None:
+    """Called every five minutes it stays awake, every half hour it sleeps between; either is the cheaper of the two."""
+    trace = [Call(every_s * number, "one") for number in range(200)]
+    days, prices = every_s * 200 / 86_400, Prices()
+
+    def counted(load_worth: float) -> Counts:
+        habits = replace(prices.habits, load_worth=load_worth)
+        return simulate([ONE], trace, days, Machines(1, GB), habits).counts["one"]
+
+    ours, sleeping, warm = (counted(worth) for worth in (prices.load_worth, 0.0, float("inf")))
+    assert ours.loads == loads
+    cost, *others = (yearly(GB, each, prices).total for each in (ours, sleeping, warm))
+    assert cost == min(others) < max(others)
 
 
 def test_what_settles_first_is_not_counted() -> None:

@@ -23,6 +23,22 @@ def test_frequency_is_a_share_of_the_calls() -> None:
     assert popularity.frequency("d") == 0
 
 
+def test_days_before_a_start_count_like_the_calls_that_they_had() -> None:
+    """Remembered by the day, a frequency is the decayed share of those calls; days long ago count for little."""
+    days = [{"once": 5000}, {}, {"a": 1800, "b": 900, "c": 0}, {"a": 300, "b": 600}]
+    chance, calls = random.Random(4), list[str]()
+    for day in days:
+        of_day = [name for name, number in day.items() for _ in range(number)]
+        calls += chance.sample(of_day, len(of_day))
+    ages = {name: [age for age, each in enumerate(reversed(calls)) if each == name] for name in ("a", "b", "once")}
+    whole = sum(0.5 ** (age / HALF_LIFE) for age in range(len(calls)))
+    popularity = Popularity(days)
+    for name, of_name in ages.items():
+        share = sum(0.5 ** (age / HALF_LIFE) for age in of_name) / whole
+        assert popularity.frequency(name) == pytest.approx(share, rel=0.1)
+    assert popularity.frequency("c") == 0
+
+
 def test_what_is_over_is_forgotten() -> None:
     """A model that was called most is worth less than today's after some half-lives."""
     chance = random.Random(2)
@@ -90,7 +106,10 @@ def test_frequent_calls_are_waited_for_awake() -> None:
     assert times(*[20] * 30, *[1500] * 3).keep_alive(FIXED, LOAD) == KeepAlive(pytest.approx(26 * 60 * 1.1))
 
 
-def test_a_gap_shorter_than_a_load_is_not_slept_through() -> None:
-    """Sleeping costs a load."""
-    plan = times(*[1800] * 10).keep_alive(FIXED, load_s=1000)
-    assert plan.prewarm_s is None
+def test_a_gap_is_slept_through_only_where_that_is_worth_a_load() -> None:
+    """It must be longer than the load, and spare the memory for as long as that is worth."""
+    seen = times(*[1800] * 10)
+    assert seen.keep_alive(FIXED, load_s=1000).prewarm_s is None
+    spared = 1800 * 0.9 - LOAD - BIN_S
+    assert seen.keep_alive(FIXED, LOAD, spared - 1).prewarm_s is not None
+    assert seen.keep_alive(FIXED, LOAD, spared + 1) == KeepAlive(pytest.approx(31 * BIN_S * 1.1))

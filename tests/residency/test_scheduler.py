@@ -139,6 +139,17 @@ def test_frequency_survives_eviction() -> None:
     assert scheduler.ask(51, "new", host(5), now + 1) == [Leave("once9")]
 
 
+def test_frequency_survives_a_restart() -> None:
+    """Who was called often before the start stays for who was not, whoever was called first since."""
+    for often, seldom in ("ab", "ba"):
+        scheduler = Scheduler(Limits({"host": 10}), calls=[{often: 90, seldom: 2}])
+        for ticket, name in enumerate("ab"):
+            scheduler.ask(ticket, name, host(5), ticket)
+            scheduler.loaded(name, ticket)
+            scheduler.release(ticket, name, ticket)
+        assert scheduler.ask(3, "c", host(5), 3) == [Leave(seldom)]
+
+
 def test_places_are_told_apart() -> None:
     """What is short on a device makes nobody leave who holds nothing there, and holds up nobody elsewhere."""
     scheduler = scheduler_of(gpu=8)

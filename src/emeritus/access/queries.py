@@ -65,6 +65,17 @@ def calls_per_day(session: Session, resident: str, now: str, days: int = 30) -> 
     return (session.scalar(query) or 0) / days
 
 
+def calls_by_day(session: Session, now: str, days: int = 30) -> list[dict[str, int]]:
+    """Metered calls of each resident on each of the last `days` days that had any, oldest first."""
+    since = (datetime.fromisoformat(now) - timedelta(days=days)).date().isoformat()
+    total = func.sum(Usage.requests)
+    query = select(Usage.day, Usage.resident, total).where(Usage.day > since).group_by(Usage.day, Usage.resident)
+    found: dict[str, dict[str, int]] = {}
+    for day, resident, number in session.execute(query.order_by(Usage.day)):
+        found.setdefault(day, {})[resident] = int(number)
+    return list(found.values())
+
+
 def access_state(session: Session, resident: str, now: str) -> AccessState:
     """The access there is to a resident."""
     history = tiers(session, resident)

@@ -20,6 +20,7 @@ from emeritus.errors.access import (
 )
 from emeritus.errors.base import EmeritusError, walk
 from emeritus.errors.engines import (
+    AnswerTooLong,
     Busy,
     CanaryFailed,
     ContextTooLong,
@@ -72,6 +73,7 @@ __all__ = [
     "AccessError",
     "ActConflict",
     "AlreadyExists",
+    "AnswerTooLong",
     "BadKey",
     "BadName",
     "BadProtocol",

@@ -72,3 +72,10 @@ class OutOfMemory(EngineFailed):
 
     code, title = "EM409", "Too little memory"
     default_remedy = "Try again after the Retry-After time, or shorten the prompt; other answers may hold the memory."
+
+
+class AnswerTooLong(EngineError):
+    """An answer took longer than any may; it was ended, so that others are not kept waiting without a bound."""
+
+    code, title = "EM410", "Answer took too long"
+    default_remedy = "Lower max_tokens, or read a streamed answer faster; the operator's setting is longest_answer_s."

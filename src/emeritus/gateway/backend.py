@@ -87,8 +87,9 @@ class Limits:
     stream_wake_timeout_s: float = 1800.0  # longest wait for a wake while a stream is held open
     grace_s: float = 1.0  # a stream that fails within this still gets a proper status
     heartbeat_s: float = 5.0  # pause between comments on a stream that has nothing to say yet
+    answer_s: float = 600.0  # longest answer, from when its resident is awake until its reader has it all but the last
 
     @classmethod
     def of(cls, settings: Settings) -> Limits:
         """The limits the settings set."""
-        return cls(settings.max_body_bytes, settings.wake_timeout_s)
+        return cls(settings.max_body_bytes, settings.wake_timeout_s, answer_s=settings.longest_answer_s)

@@ -7,13 +7,13 @@ piece says which choice it belongs to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
 from emeritus.access.policy import Admission, Tokens
 from emeritus.engines.base import Answer, Awake, Capabilities, Message, Piece, Sampling, Tool
-from emeritus.errors import Busy, EngineDied, NotSupported
+from emeritus.errors import AnswerTooLong, Busy, EngineDied, NotSupported
 from emeritus.gateway.backend import GatewayBackend, Limits, ModelInfo
 from emeritus.gateway.naming import known_model
 
@@ -84,8 +84,9 @@ class Calls:
         if call.count_only:
             return await self._counted(call, admission)
         gathered = [_Gathered() for _ in range(len(call.prompts) * call.n)]
-        async with aclosing(self.pieces(call, admission)) as said:
+        async with ended_after(self._limits.answer_s) as begin, aclosing(self.pieces(call, admission)) as said:
             async for index, piece in said:
+                begin()
                 gathered[index].add(piece)
         return [one.answer() for one in gathered]
 
@@ -123,6 +124,27 @@ class Calls:
         info = known_model(self._backend, model)
         admission = self._backend.admit(key, info.name)
         return info, admission, self._backend.note(admission)
+
+
+@asynccontextmanager
+async def ended_after(answer_s: float) -> AsyncIterator[Callable[[], None]]:
+    """End the block so many seconds after the first call of what it is given, which its task alone runs.
+
+    Raises AnswerTooLong. So nobody who waits for a resident's place waits longer than is declared (docs/residency.md).
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(None) as limit:
+
+            def begin() -> None:
+                if limit.when() is None:
+                    limit.reschedule(loop.time() + answer_s)
+
+            yield begin
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise AnswerTooLong(f"the answer was not at its end after {answer_s:g} s") from error
 
 
 class _Gathered:

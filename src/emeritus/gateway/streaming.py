@@ -15,7 +15,7 @@ from starlette.types import Receive, Scope, Send
 
 from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import Limits
-from emeritus.gateway.calls import Said
+from emeritus.gateway.calls import Said, ended_after
 from emeritus.gateway.connection import CallerGone, while_connected
 from emeritus.gateway.faults import log_fault
 from emeritus.gateway.wording import Refusing, Rendering
@@ -26,10 +26,10 @@ QUEUED_PIECES = 64  # produced and not sent yet
 class Production:
     """An answer being produced in its own task."""
 
-    def __init__(self, pieces: AsyncGenerator[Said, None]) -> None:
+    def __init__(self, pieces: AsyncGenerator[Said, None], answer_s: float) -> None:
         self._queue: asyncio.Queue[Said | EmeritusError | None] = asyncio.Queue(QUEUED_PIECES)
         self._end: list[EmeritusError | None] = []  # what followed the pieces handed out last, if it has come
-        self._task = asyncio.create_task(self._run(pieces))
+        self._task = asyncio.create_task(self._run(pieces, answer_s))
 
     async def next(self, timeout_s: float) -> list[Said]:
         """All pieces that are there, once there is one; none at the end.
@@ -55,10 +55,11 @@ class Production:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _run(self, pieces: AsyncGenerator[Said, None]) -> None:
+    async def _run(self, pieces: AsyncGenerator[Said, None], answer_s: float) -> None:
         try:
-            async with aclosing(pieces):
+            async with ended_after(answer_s) as begin, aclosing(pieces):
                 async for said in pieces:
+                    begin()
                     await self._queue.put(said)
         except EmeritusError as error:
             await self._queue.put(error)
@@ -95,7 +96,7 @@ class StreamedAnswer:
             return
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        production = Production(self._pieces)
+        production = Production(self._pieces, self._limits.answer_s)
         begun = False
         try:
             async with aclosing(self._events(production)) as events:

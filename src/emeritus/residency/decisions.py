@@ -50,7 +50,7 @@ Decision = Load | Leave | Admit | Refuse
 class Limits:
     """Budgets in bytes by place, and the longest that each thing may take, in seconds.
 
-    The bound on waiting rests on them: see docs/residency.md. `answer_s` is declared, not enforced here.
+    The bound on waiting rests on them: see docs/residency.md. `answer_s` is enforced by the gateway.
     """
 
     budgets: Mapping[str, int]
@@ -60,6 +60,7 @@ class Limits:
     close_s: float = 30.0
     answer_s: float = 600.0
     adaptive: bool = True  # keep-alive and prewarming by what was seen of idle times
+    load_worth: float = 0.0  # bytes that it costs as much to hold for a second as a second of loading costs
 
     def bound_s(self, models: int) -> float:
         """Nobody waits longer, where so many models compete: patience + models × (load + answer + close) + load."""

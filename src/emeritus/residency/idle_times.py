@@ -5,6 +5,8 @@ of its last call to the next, are counted by the minute up to four hours. Where 
 of them, few out of range, and concentrated in some bins), it is kept awake
 until the 99th percentile and, where calls hardly ever come early, sleeps meanwhile and is woken before the 5th, each
 with a margin of a tenth. Otherwise the fixed time is kept. What they forecast by ARIMA is left to the fixed time.
+The paper weighs memory alone. Here a load has a price, too: a gap is slept through only where the memory that this
+spares for its length is worth more than the load that ends it (to rent or to buy).
 """
 
 from __future__ import annotations
@@ -19,7 +21,7 @@ OUT_OF_RANGE = 0.5  # the largest share of idle times beyond the range
 CONCENTRATED = 2.0  # the least coefficient of variation of the bins' counts, as the paper has it
 REPEATED = 2.0  # the least mean count of the bin that an idle time falls in: a few scattered ones have the first, too
 HEAD, TAIL, MARGIN = 0.05, 0.99, 0.1
-WORTH_SLEEPING_S = 2 * BIN_S  # a gap shorter than this, or than the load it costs, is not slept through
+WORTH_SLEEPING_S = 2 * BIN_S  # minutes cannot tell shorter gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,14 +65,18 @@ class IdleTimes:
         deviation = math.sqrt(max(squares / BINS - mean * mean, 0.0))
         return deviation >= CONCENTRATED * mean and squares >= REPEATED * self._within
 
-    def keep_alive(self, fixed_s: float, load_s: float) -> KeepAlive:
-        """What to do after a call. `fixed_s`: the time kept where nothing is known; `load_s`: what a wake takes."""
+    def keep_alive(self, fixed_s: float, load_s: float, worth_s: float = 0.0) -> KeepAlive:
+        """What to do after a call. `fixed_s`: the time kept where nothing is known; `load_s`: what a wake takes.
+
+        `worth_s`: how long its memory must be spared to be worth a load.
+        """
         if not self.representative:
             return KeepAlive(fixed_s)
         until_s = (self._percentile(TAIL) + 1) * BIN_S * (1 + MARGIN)
         early_s = self._percentile(HEAD) * BIN_S * (1 - MARGIN) - load_s
-        if early_s > max(WORTH_SLEEPING_S, load_s):
-            return KeepAlive(min(BIN_S, fixed_s), early_s, until_s)
+        sleep_s = min(BIN_S, fixed_s)
+        if early_s > max(WORTH_SLEEPING_S, load_s) and early_s - sleep_s > worth_s:
+            return KeepAlive(sleep_s, early_s, until_s)
         return KeepAlive(until_s)
 
     def _percentile(self, share: float) -> int:

@@ -5,18 +5,20 @@ Holds what `idle_times` reckons for each model; knows no budget and decides noth
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from emeritus.residency.decisions import Model
+from emeritus.residency.decisions import Limits, Model
 from emeritus.residency.idle_times import IdleTimes, KeepAlive
 
 
 class Keeping:
-    """What was reckoned of every model. `adaptive` False: the fixed time for all."""
+    """What was reckoned of every model. Where the limits are not adaptive, the fixed time for all."""
 
-    def __init__(self, fixed_s: float, adaptive: bool) -> None:
-        self._fixed = KeepAlive(fixed_s)
-        self._adaptive = adaptive
+    def __init__(self, limits: Limits) -> None:
+        self._fixed = KeepAlive(limits.idle_sleep_s)
+        self._adaptive = limits.adaptive
+        self._load_worth = limits.load_worth
         self._seen: dict[str, IdleTimes] = {}
         self._plans: dict[str, KeepAlive] = {}  # of those awake, reckoned at the end of their last call
         self._ahead: dict[str, tuple[float, float]] = {}  # of sleepers: from when to wake it, and until when
@@ -31,7 +33,9 @@ class Keeping:
         """Its last call has ended, or it was loaded and nobody waits any more."""
         seen = self._seen.get(model.name)
         if self._adaptive and seen is not None:
-            self._plans[model.name] = seen.keep_alive(self._fixed.sleep_s, model.reload_s)
+            held = sum(model.need.values())
+            worth_s = model.reload_s * self._load_worth / held if held else math.inf
+            self._plans[model.name] = seen.keep_alive(self._fixed.sleep_s, model.reload_s, worth_s)
 
     def sleeps_at(self, model: Model) -> float:
         """When it is to fall asleep, if it stays idle."""

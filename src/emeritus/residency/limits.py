@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 
 from emeritus.residency.decisions import HOST, Limits, Need
+from emeritus.residency.planning.cost import prices_of
 from emeritus.settings import Settings
 
 
@@ -19,6 +20,7 @@ def limits_of(settings: Settings) -> Limits:
         close_s=settings.close_deadline_s,
         answer_s=settings.longest_answer_s,
         adaptive=settings.keep_alive == "adaptive",
+        load_worth=prices_of(settings).load_worth,
     )
 
 

@@ -14,6 +14,7 @@ Evicting the lowest hazard is the best that a policy can do that knows only rene
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 HALF_LIFE = 1000.0  # calls
@@ -33,11 +34,14 @@ class _Calls:
 class Popularity:
     """What is known of who is called. Two numbers for each model ever called."""
 
-    def __init__(self) -> None:
+    def __init__(self, days: Iterable[Mapping[str, int]] = ()) -> None:
+        """`days`: each model's calls on the days before this start, oldest first, taken as spread evenly over a day."""
         self._now = 0  # calls so far
         self._calls: dict[str, _Calls] = {}
         self._seen = [_PRIOR] * _OCTAVES
         self._exposed = [_PRIOR] * _OCTAVES
+        for day in days:
+            self._remember(day)
 
     def called(self, name: str) -> None:
         """One more call of a model."""
@@ -65,6 +69,19 @@ class Popularity:
     def _per_call(self) -> float:
         """What makes a decayed count a share: one over the count of a model that got every call so far."""
         return -math.expm1(-_DECAY) / -math.expm1(-_DECAY * max(self._now, 1))
+
+    def _remember(self, day: Mapping[str, int]) -> None:
+        began, total = self._now, sum(day.values())
+        self._now += total
+        for name, number in day.items():
+            if number <= 0:
+                continue
+            at = began + round(total * number / (number + 1))  # where the last of so many is expected
+            known = self._calls.get(name, _Calls(0.0, at))
+            lasted = at - began
+            # of calls spread over `lasted`, each decayed by what came after it (the integral's mean)
+            fresh = number * -math.expm1(-_DECAY * lasted) / (_DECAY * lasted) if lasted else float(number)
+            self._calls[name] = _Calls(known.count * math.exp(-_DECAY * (at - known.at)) + fresh, at)
 
     def _learn(self, gap: int, share: float) -> None:
         """It was not called at any of the calls since its last, save this one: each was a chance of `share`."""

@@ -37,14 +37,15 @@ class Residency:
         limits: Limits,
         *,
         load_seconds: Mapping[str, float] | None = None,
+        calls: Sequence[Mapping[str, int]] = (),
         clock: Clock | None = None,
     ) -> None:
-        """`load_seconds`: how long residents took to wake before this start."""
+        """`load_seconds`, `calls`: what was seen before this start; see `Scheduler`."""
         self._effects = effects
         self._limits = limits
         self._clock = clock
         self._tasks = Tasks(self._time)
-        self._scheduler = Scheduler(limits, load_seconds)
+        self._scheduler = Scheduler(limits, load_seconds, calls)
         self._tickets = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Engine]] = {}
         self._engines: dict[str, Engine] = {}

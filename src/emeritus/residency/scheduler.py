@@ -31,15 +31,20 @@ CLOCK_SHARE = 0.03  # of the way to what left last; all of it forgets too fast w
 class Scheduler:
     """The state and its events. Each event returns the decisions it leads to, to be carried out in order."""
 
-    def __init__(self, limits: Limits, load_seconds: Mapping[str, float] | None = None) -> None:
-        """`load_seconds`: how long loads took before this start, by model."""
+    def __init__(
+        self,
+        limits: Limits,
+        load_seconds: Mapping[str, float] | None = None,
+        calls: Sequence[Mapping[str, int]] = (),
+    ) -> None:
+        """What was seen before this start: how long loads took, by model; calls by model of each day, oldest first."""
         self.limits = limits
         self.models: dict[str, Model] = {}
         self.stuck: dict[int, Stuck] = {}
         self.held: frozenset[str] = frozenset()
         self._load_seconds = dict(load_seconds or {})
-        self._popularity = Popularity()
-        self._keeping = Keeping(limits.idle_sleep_s, limits.adaptive)
+        self._popularity = Popularity(calls)
+        self._keeping = Keeping(limits)
         self._up: dict[str, Model] = {}  # those not asleep
         self._line: dict[str, Model] = {}  # those asleep and waited for
         self._clock = 0.0  # greedy-dual's, not the wall's

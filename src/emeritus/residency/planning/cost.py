@@ -8,6 +8,7 @@ Formula, per year of 365.25 days:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from emeritus.residency.planning.fleet import Counts, Habits
@@ -31,9 +32,22 @@ class Prices:
     batches_a_week: float = 1.0  # correspondence
 
     @property
+    def load_worth(self) -> float:
+        """Bytes that it costs as much to hold for a second as a second of loading costs."""
+        loading = self.cores * self.core_hour
+        if self.gb_hour:
+            return loading / self.gb_hour * GB
+        return math.inf if loading else 0.0
+
+    @property
     def habits(self) -> Habits:
         """What the tiers mean in time."""
-        return Habits(self.idle_sleep_s, open_hours_a_day=self.open_hours_a_day, batches_a_week=self.batches_a_week)
+        return Habits(
+            self.idle_sleep_s,
+            open_hours_a_day=self.open_hours_a_day,
+            batches_a_week=self.batches_a_week,
+            load_worth=self.load_worth,
+        )
 
 
 def prices_of(settings: Settings) -> Prices:

@@ -30,6 +30,7 @@ class Habits:
     open_from_h: float = 9.0  # of each day
     open_hours_a_day: float = 2.0
     batches_a_week: float = 1.0
+    load_worth: float = 0.0  # as `decisions.Limits` has it
 
     def opens(self, at: float) -> float:
         """The first moment at or after `at` (seconds from a midnight) within visiting hours."""

@@ -1,24 +1,24 @@
-"""A trace replayed in simulated time through the scheduler that serves callers (`residency/scheduler.py`).
+"""What a fleet does with a trace, model by model: `residency/simulation.py` with tiers, counted.
 
-Simulated are time, loads, answers and closes, each as long as the fleet says; every decision is the scheduler's own.
-Calls to one awake model run side by side without slowing each other. A call outside visiting hours comes back when they
-begin; a letter is answered with its batch; `archive` answers nobody. Pure.
+Loads, answers and closes are as long as the fleet says. A call outside visiting hours comes back when they begin; a
+letter is answered with its batch; `archive` answers nobody. Pure.
 """
 
 from __future__ import annotations
 
-import heapq
 import itertools
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from emeritus.errors import InputError
-from emeritus.residency.decisions import HOST, Admit, Decision, Leave, Limits, Load, Refuse
+from emeritus.residency.decisions import HOST, Limits
 from emeritus.residency.planning.fleet import Counts, Habits, Machines, Planned
 from emeritus.residency.planning.traffic import DAY_S
 from emeritus.residency.scheduler import Scheduler
-from emeritus.residency.traces import Call
+from emeritus.residency.simulation import Simulation
+from emeritus.residency.traces import Call, Resident
 from emeritus.tiers import Tier
 
 
@@ -73,7 +73,7 @@ class _Tally:
 
 
 class _Run:
-    """One simulation. Events are (time, number, what to do): the number keeps those of one moment in order."""
+    """One simulation, and who counts in it (`Seen`)."""
 
     def __init__(self, fleet: Sequence[Planned], span: tuple[float, float], machines: Machines, habits: Habits) -> None:
         self._fleet = {each.name: each for each in fleet}
@@ -82,30 +82,24 @@ class _Run:
                 raise InputError(f"{each.name!r} takes {each.bytes} bytes, more than the {machines.bytes} there are")
         self._start, self._end = (each * DAY_S for each in span)
         self._habits = habits
-        limits = Limits({HOST: machines.bytes}, habits.idle_sleep_s, habits.patience_s, close_s=habits.close_s)
-        self._scheduler = Scheduler(limits, {each.name: each.load_s for each in fleet})
-        self._events: list[tuple[float, int, Callable[[float], None]]] = []
-        self._numbers = itertools.count()
+        limits = Limits(
+            {HOST: machines.bytes},
+            habits.idle_sleep_s,
+            habits.patience_s,
+            close_s=habits.close_s,
+            load_worth=habits.load_worth,
+        )
+        residents = {each.name: Resident(each.name, each.bytes, each.load_s) for each in fleet}
+        scheduler = Scheduler(limits, {each.name: each.load_s for each in fleet})
+        self._simulation = Simulation(scheduler, residents, habits.close_s, self)
         self._tallies: defaultdict[str, _Tally] = defaultdict(_Tally)
-        self._asked: dict[int, tuple[float, Call]] = {}  # ticket -> when the caller first came, and its call
         self._used = self._peak = 0
         self._byte_s, self._changed = 0.0, self._start
-        self._ticks: set[float] = set()
 
     def run(self, trace: Iterable[Call]) -> Outcome:
         """To the end of the trace, and until the last answer is out."""
         self._open(0.0)
-        calls = iter(trace)
-        upcoming = next(calls, None)
-        while upcoming is not None or self._events:
-            if upcoming is not None and (not self._events or upcoming.at <= self._events[0][0]):
-                self._arrive(upcoming)
-                upcoming = next(calls, None)
-                continue
-            at, _, do = heapq.heappop(self._events)
-            if upcoming is None and at > self._end and not self._asked:
-                break  # only sleeping is left
-            do(at)
+        self._simulation.run(trace, self._arrive, self._end)
         self._hold(self._end)
         for tally in self._tallies.values():
             if tally.since is not None:
@@ -114,14 +108,40 @@ class _Run:
         span = self._end - self._start
         return Outcome(span / DAY_S, counts, self._peak, self._byte_s / span if span else 0.0)
 
+    def loading(self, resident: Resident, now: float) -> None:
+        """See `Seen`."""
+        tally = self._tallies[resident.name]
+        if now >= self._start:
+            tally.loads += 1
+            tally.load_s += resident.load_s
+        tally.since = now
+        self._hold(now, resident.size)
+
+    def left(self, resident: Resident, now: float) -> None:
+        """See `Seen`."""
+        tally = self._tallies[resident.name]
+        if tally.since is not None:
+            tally.held_s += self._within(tally.since, now)
+            tally.since = None
+        self._hold(now, -resident.size)
+
+    def admitted(self, call: Call, now: float) -> float:
+        """See `Seen`."""
+        service = call.answer_s or self._fleet[call.resident].service_s
+        tally = self._tallies[call.resident]
+        if call.at >= self._start:
+            tally.answering_s += service
+            tally.waits.append(now - call.at)
+            tally.latencies.append(now - call.at + service)
+        return service
+
     def _open(self, now: float) -> None:
         """Hold those whose tier has them awake now, and look again when visiting hours begin or end."""
         opens = self._habits.opens(now)
         kept = {Tier.AWAKE, Tier.HOURS} if opens == now else {Tier.AWAKE}
-        held = {each.name: self._need(each) for each in self._fleet.values() if each.tier in kept}
-        self._act(self._scheduler.hold(held, now), now)
+        self._simulation.hold([each.name for each in self._fleet.values() if each.tier in kept], now)
         if any(each.tier is Tier.HOURS for each in self._fleet.values()) and now <= self._end:
-            self._at(opens if opens > now else self._habits.closes(now), self._open)
+            self._simulation.at(opens if opens > now else self._habits.closes(now), self._open)
 
     def _within(self, since: float, until: float) -> float:
         """How much of a span is counted, in seconds."""
@@ -137,68 +157,11 @@ class _Run:
             case Tier.ARCHIVE:
                 self._tallies[call.resident].refused += counted
             case Tier.HOURS:
-                self._at(self._habits.opens(call.at), lambda now: self._ask(call, now))
+                self._simulation.at(self._habits.opens(call.at), partial(self._simulation.ask, call))
             case Tier.CORRESPONDENCE:
-                self._at(self._habits.batch(call.at), lambda now: self._ask(call, now))
+                self._simulation.at(self._habits.batch(call.at), partial(self._simulation.ask, call))
             case _:
-                self._ask(call, call.at)
-
-    def _ask(self, call: Call, now: float) -> None:
-        ticket = next(self._numbers)
-        self._asked[ticket] = (call.at, call)
-        self._act(self._scheduler.ask(ticket, call.resident, self._need(self._fleet[call.resident]), now), now)
-
-    def _act(self, decisions: Iterable[Decision], now: float) -> None:
-        for decision in decisions:
-            match decision:
-                case Load(name):
-                    self._load(name, now)
-                case Leave(name):
-                    self._at(now + self._habits.close_s, lambda at, name=name: self._left(name, at))  # type: ignore[misc]  # a default that binds
-                case Admit(ticket, name):
-                    self._admit(ticket, name, now)
-                case Refuse(ticket, name):
-                    del self._asked[ticket]
-                    self._tallies[name].refused += 1
-        due = self._scheduler.next_tick()
-        if due is not None and due not in self._ticks:
-            self._ticks.add(due)
-            self._at(due, self._tick)
-
-    def _tick(self, now: float) -> None:
-        self._ticks.discard(now)
-        self._act(self._scheduler.tick(now), now)
-
-    def _load(self, name: str, now: float) -> None:
-        planned, tally = self._fleet[name], self._tallies[name]
-        if now >= self._start:
-            tally.loads += 1
-            tally.load_s += planned.load_s
-        tally.since = now
-        self._hold(now, planned.bytes)
-        self._at(now + planned.load_s, lambda at: self._act(self._scheduler.loaded(name, at), at))
-
-    def _left(self, name: str, now: float) -> None:
-        tally = self._tallies[name]
-        if tally.since is not None:
-            tally.held_s += self._within(tally.since, now)
-            tally.since = None
-        self._hold(now, -self._fleet[name].bytes)
-        self._act(self._scheduler.left(name, now), now)
-
-    def _admit(self, ticket: int, name: str, now: float) -> None:
-        came, call = self._asked[ticket]
-        service = call.answer_s or self._fleet[name].service_s
-        tally = self._tallies[name]
-        if came >= self._start:
-            tally.answering_s += service
-            tally.waits.append(now - came)
-            tally.latencies.append(now - came + service)
-        self._at(now + service, lambda at: self._release(ticket, name, at))
-
-    def _release(self, ticket: int, name: str, now: float) -> None:
-        del self._asked[ticket]
-        self._act(self._scheduler.release(ticket, name, now), now)
+                self._simulation.ask(call, call.at)
 
     def _hold(self, now: float, more: int = 0) -> None:
         now = min(max(now, self._start), self._end)
@@ -206,13 +169,6 @@ class _Run:
         self._changed = max(now, self._changed)
         self._used += more
         self._peak = max(self._peak, self._used)
-
-    def _at(self, when: float, do: Callable[[float], None]) -> None:
-        heapq.heappush(self._events, (when, next(self._numbers), do))
-
-    @staticmethod
-    def _need(planned: Planned) -> dict[str, int]:
-        return {HOST: planned.bytes} if planned.bytes else {}
 
     def _counts(self, tally: _Tally) -> Counts:
         return Counts(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from chromium import chromium
+from playwright.sync_api import Browser, Page
 from starlette.testclient import TestClient
 from test_site import TRANSCRIPT, crawl
 from web_house import House
@@ -14,10 +14,6 @@ from web_house import House
 from emeritus.web.site import build_site
 from serving import serving_beside
 
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run "
-    "--disable-background-networking --disable-component-update --disable-sync"
-)
 # every visible text with its colour and that of the nearest ground behind it
 GROUNDS = """() => {
     const found = {};
@@ -45,13 +41,8 @@ def address(told: House) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """Debian's Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no Chromium on PATH; `apt-get install chromium` brings it")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def visit(browser: Browser, address: str, scheme: str) -> tuple[Page, list[str]]:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager
 from html import unescape
 from pathlib import Path
 
 import pytest
+from chromium import chromium
 from console_coding import NAME, QUOTE, VOICE, interviewed
 from console_house import PASSWORD, STEWARD, Browser, open_app, quick_hashes
-from playwright.sync_api import Browser as Chromium
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from sqlalchemy import select
-from test_browser import FLAGS, GROUNDS, contrast
+from test_browser import GROUNDS, contrast
 from test_site import Page as Balanced
 
 from emeritus.app import App
@@ -268,18 +267,6 @@ def test_who_may_do_what(app: App) -> None:
 def served(app: App) -> AbstractContextManager[str]:
     """The site with its console on loopback."""
     return serving_beside(build_site(House(app), Desk.of(app)))
-
-
-@contextmanager
-def chromium() -> Iterator[Chromium]:
-    """Debian's Chromium."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if path is None:
-        pytest.fail("no Chromium on PATH; `apt-get install chromium` brings it")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS.split())
-        yield browser
-        browser.close()
 
 
 SELECT = """([turn, words]) => {

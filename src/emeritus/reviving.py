@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -72,14 +72,12 @@ class Reviving:
         effects = Effects(self.open_engine, self.need_of, self._canary, self._woke)
         return Residency(effects, limits_of(self._settings), load_seconds=remembered, calls=calls)
 
-    @asynccontextmanager
-    async def awake(self, name: str, wait_s: float | None = None) -> AsyncIterator[Awake]:
+    def awake(self, name: str, wait_s: float | None = None) -> AbstractAsyncContextManager[Awake]:
         """A resident revived from the vault (or reached at its address) for the length of the block.
 
         `wait_s`: longest wait for it to wake, in seconds; None is the setting. Raises NotFound, Busy, EngineFailed.
         """
-        async with self.residency.awake(name, wait_s=wait_s or self._settings.wake_timeout_s) as awake:
-            yield awake
+        return self.residency.awake(name, wait_s=wait_s or self._settings.wake_timeout_s)
 
     @asynccontextmanager
     async def awake_otherwise(self, name: str, build: Build) -> AsyncIterator[Awake | None]:

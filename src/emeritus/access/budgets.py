@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -91,17 +91,20 @@ class Budgets:
                     self._wake.set()
         return True
 
-    def charge(self, line: Line, amount: int) -> None:
-        """Add to what was used (below zero: give back), whatever is left."""
-        if amount == 0:
-            return
+    def charge(self, amounts: Sequence[tuple[Line, int]]) -> None:
+        """Add to what was used of each line (below zero: give back), whatever is left."""
+        now = time.monotonic()
         with self._guard:
-            found = self._slices.get(line)
-            if found is None:
-                found = self._slices[line] = _Slice(limit=0)
-            found.left -= amount
-            found.touched = time.monotonic()
-        self._start()
+            for line, amount in amounts:
+                if not amount:
+                    continue
+                found = self._slices.get(line)
+                if found is None:
+                    found = self._slices[line] = _Slice(limit=0)
+                found.left -= amount
+                found.touched = now
+        if amounts:
+            self._start()
 
     # -- the database ------------------------------------------------------------------------------------------------
 

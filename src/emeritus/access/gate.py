@@ -92,7 +92,7 @@ class Gate:
         refused: list[AccessError] = []
         for caller in callers:
             try:
-                return self._settle(call, caller, _facts_of(caller, person=True))
+                return self._settle(call, caller, caller.facts)
             except AccessError as error:
                 refused.append(error)
         # one that says when to come back says more than one that does not cover the resident
@@ -102,7 +102,7 @@ class Gate:
         """Admit a call of whoever was known by a key of that prefix before; its secret was compared then."""
         self.known.look()
         caller = self.known.by_prefix(prefix)
-        return self._settle(call, caller, _UNKNOWN if caller is None else _facts_of(caller))
+        return self._settle(call, caller, _UNKNOWN if caller is None else caller.facts)
 
     def holder(self, key: str | None, scope: Scope) -> tuple[str, str]:
         """A good key's prefix, and the grant or membership it stands on. Raises BadKey, NotEntitled."""
@@ -117,7 +117,7 @@ class Gate:
         """What the policy says of someone, by what carries them furthest, limits aside; counts nothing."""
         self.known.look()
         callers = () if who is None else self.known.person(who)
-        facts = [_facts_of(caller, person=True) for caller in callers] or [_NOBODY if who is None else _NO_ACCOUNT]
+        facts = [caller.facts for caller in callers] or [_NOBODY if who is None else _NO_ACCOUNT]
         standing, now = self.known.standing(resident), self._clock().astimezone(UTC)
         decisions = [decide(each, standing, resident, now) for each in facts]
         return next((each for each in decisions if each.allowed), decisions[0])
@@ -125,11 +125,13 @@ class Gate:
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what an admitted request used; None gives the request back. Only touches memory, and never raises."""
         used = 0 if tokens is None else tokens.prompt + tokens.completion
-        for line, taken in admission.charged:
-            if line.kind.unit == "tokens":
-                self._budgets.charge(line, used - taken)
-            elif tokens is None:
-                self._budgets.charge(line, -taken)
+        self._budgets.charge(
+            [
+                (line, used - taken if line.kind.unit == "tokens" else -taken)
+                for line, taken in admission.charged
+                if tokens is None or line.kind.unit == "tokens"
+            ]
+        )
         line_of = _line(admission)
         if tokens is None:
             self._meter.count(line_of, self._clock(), requests=-1)
@@ -166,16 +168,16 @@ class Gate:
         caller = self.known.caller(key)
         if caller is None or not hmac.compare_digest(caller.sha256, key_digest(key)):
             return None, _UNKNOWN
-        return caller, _facts_of(caller)
+        return caller, caller.facts
 
     def _weigh(self, call: Call, caller: Caller | None, facts: KeyFacts) -> _Weighed:
         """Decide, take what an admitted call needs, and count it."""
         now = self._clock().astimezone(UTC)
         standing = self.known.standing(call.resident)  # may read the database: before anybody has to wait for us
         with self._deciding:  # nobody takes from a budget between the look at it and the taking
-            needs, limits = self._needs(call, caller, now)
+            needs, short = self._needs(call, caller, now)
             decision = decide(
-                replace(facts, limits=limits) if limits else facts, standing, call.resident, now, call.scope
+                replace(facts, limits=short) if short else facts, standing, call.resident, now, call.scope
             )
             if not decision.allowed:
                 return _Weighed(decision, needs)
@@ -200,35 +202,25 @@ class Gate:
         return _Weighed(decision, needs, admission)
 
     def _needs(self, call: Call, caller: Caller | None, now: datetime) -> tuple[Needs, tuple[LimitFacts, ...]]:
+        """What a call needs of which budgets, and the limits of which it is not there: no others change a decision."""
         needs: Needs = {}
-        limits: list[LimitFacts] = []
+        short: list[LimitFacts] = []
         for subject, kind, limit, of_key in caller.limits if caller is not None else ():
-            line = Line(subject, kind, kind.window_of(now))
+            line = Line(subject, kind, kind.at(now)[0])
             need = 1 if kind.unit == "requests" else max(1, call.tokens)
             needs[line] = (limit, need)
-            limits.append(LimitFacts(kind, limit, self._budgets.left(line) >= need, of_key))
-        return needs, tuple(limits)
+            if self._budgets.left(line) < need:
+                short.append(LimitFacts(kind, limit, False, of_key))
+        return needs, tuple(short)
 
     def _states(self, needs: Needs, now: datetime) -> tuple[LimitState, ...]:
+        left = self._budgets.known_left
         return tuple(
-            LimitState(
-                line.kind.name, line.kind.unit, limit, self._budgets.known_left(line, limit), line.kind.resets_in_s(now)
-            )
-            for line, (limit, _) in needs.items()
+            [
+                LimitState(line.kind.name, line.kind.unit, limit, left(line, limit), line.kind.at(now)[1])
+                for line, (limit, _) in needs.items()
+            ]
         )
-
-
-def _facts_of(caller: Caller, *, person: bool = False) -> KeyFacts:
-    return KeyFacts(
-        not person,
-        caller.prefix,
-        caller.revoked,
-        caller.grant,
-        caller.expires,
-        caller.scopes,
-        caller.residents,
-        person=person,
-    )
 
 
 def _answer(weighed: _Weighed) -> Admission:

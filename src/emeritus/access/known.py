@@ -18,7 +18,7 @@ from sqlalchemy.orm import Session
 
 from emeritus.access.keys import prefix_of
 from emeritus.access.limits import Kind, Limits
-from emeritus.access.policy import GrantFacts, Standing
+from emeritus.access.policy import GrantFacts, KeyFacts, Standing
 from emeritus.records.database import Database
 from emeritus.records.tables import AccessRequest, AccessVersion, ActRow, ApiKey, Grant, Plan, PlanMember, Tier
 from emeritus.records.upsert import insert_for
@@ -52,11 +52,8 @@ class Caller:
 
     prefix: str  # a key's prefix; of someone signed in a membership's id, or that of the grant they asked for
     sha256: str  # of the whole key; empty for someone signed in
-    revoked: bool
-    expires: str | None
-    scopes: frozenset[str] | None
-    residents: frozenset[str] | None
     grant: GrantFacts
+    facts: KeyFacts  # for the policy; the limits are looked up for each call
     limits: tuple[tuple[str, Kind, int, bool], ...]
 
 
@@ -78,11 +75,11 @@ class Known:
         """Whether what is in memory may be used without a look."""
         return time.monotonic() - self._looked < LOOK_EVERY_S
 
-    def look(self) -> None:
+    def look(self, within_s: float = LOOK_EVERY_S) -> None:
         """See whether anything has changed, unless that was looked at just now. Raises DatabaseUnavailable."""
-        if self.fresh:
-            return
         began = time.monotonic()
+        if began - self._looked < within_s:
+            return
         with self._database.reading() as session:
             version = tuple(session.execute(_VERSION).one())
         with self._guard:
@@ -153,14 +150,20 @@ def _read_key(session: Session, prefix: str) -> Caller | None:
         return None
     grant, limits = found
     mine = tuple((row.prefix, kind, limit, True) for kind, limit in Limits.of(row).each())
-    return Caller(
+    facts = KeyFacts(
+        True,
         row.prefix,
-        row.sha256,
         row.revoked_at is not None,
+        grant,
         row.expires,
         None if row.scopes is None else frozenset(row.scopes.split()),
         None if row.residents is None else frozenset(row.residents),
+    )
+    return Caller(
+        row.prefix,
+        row.sha256,
         grant,
+        facts,
         (*mine, *((grant.id, kind, limit, False) for kind, limit in limits.each())),
     )
 
@@ -176,7 +179,7 @@ def _read_person(session: Session, who: str) -> tuple[Caller, ...]:
 
 def _signed_in(grant: GrantFacts, limits: Limits) -> Caller:
     mine = tuple((grant.id, kind, limit, False) for kind, limit in limits.each())
-    return Caller(grant.id, "", False, None, None, None, grant, mine)
+    return Caller(grant.id, "", grant, KeyFacts(False, grant.id, grant=grant, person=True), mine)
 
 
 def _grant(row: Grant) -> GrantFacts:

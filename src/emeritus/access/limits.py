@@ -29,6 +29,13 @@ class Kind:
         """The name of the window `now` (UTC) lies in: the start of an RFC 3339 moment."""
         return now.isoformat()[: _STAMPS[self.window]]
 
+    def at(self, now: datetime) -> tuple[str, int]:
+        """The window `now` (UTC) lies in and whole seconds to its end. Remembers the last: a second has many calls."""
+        known = _LAST.get(self.name)
+        if known is None or known[0] != now:
+            known = _LAST[self.name] = now, (self.window_of(now), self.resets_in_s(now))
+        return known[1]
+
     def resets_in_s(self, now: datetime) -> int:
         """Whole seconds from `now` to the window's end, at least 1."""
         now = now.astimezone(UTC)
@@ -41,6 +48,7 @@ class Kind:
         return max(1, int((end - now).total_seconds()))
 
 
+_LAST: dict[str, tuple[datetime, tuple[str, int]]] = {}  # kind -> the moment asked for last, and what it gave
 KINDS = (
     Kind("requests_per_minute", "requests", "minute", "rate"),
     Kind("requests_per_day", "requests", "day", "quota"),
@@ -91,8 +99,7 @@ class Line(NamedTuple):
     window: str
 
 
-@dataclass(frozen=True, slots=True)
-class LimitState:
+class LimitState(NamedTuple):
     """A limit as its caller is told of it: for `x-ratelimit-*` headers and the like."""
 
     name: str  # a field of Limits

@@ -250,6 +250,10 @@ class Access:
         """The same from memory alone, for an event loop: None where the database has to be asked. Raises as `check`."""
         return self._gate.admit_at_once(Call(key, resident, scope, tokens))
 
+    def look(self, within_s: float) -> None:
+        """See now whether anything has changed, unless that was seen within so many seconds, for `check_at_once`."""
+        self._gate.known.look(within_s)
+
     def check_person(self, account: str, resident: str, scope: Scope = "chat", tokens: int = 0) -> Admission:
         """Admit one request of someone signed in, by their plans or a grant they asked for. Raises as `check` does."""
         return self._gate.admit_person(identity(account), Call(None, resident, scope, tokens))

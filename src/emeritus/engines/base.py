@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
-from emeritus.errors import BadRequest, NotSupported
+from emeritus.errors import BadRequest, EngineDied, NotSupported
 
 Role = Literal["system", "user", "assistant", "tool"]
 FinishReason = Literal["stop", "length"]
@@ -337,11 +337,14 @@ def unsupported(capability: Literal["tools", "complete", "count"]) -> NotSupport
 
 
 async def collect(pieces: AsyncIterator[Piece]) -> Answer:
-    """Gather a stream into one answer; without bytes from a server, `raw` is the answer as canonical JSON."""
+    """Gather a stream into one answer; without bytes from a server, `raw` is the answer as canonical JSON.
+
+    Raises EngineDied for a stream that stops without an end.
+    """
     texts: list[str] = []
     logprobs: list[TokenLogprob] = []
     raw: list[bytes] = []
-    reason: FinishReason = "stop"
+    reason: FinishReason | None = None
     prompt = completion = 0
     stop: str | None = None
     async for piece in pieces:
@@ -351,6 +354,8 @@ async def collect(pieces: AsyncIterator[Piece]) -> Answer:
         if piece.finish_reason is not None:
             reason, prompt, completion = piece.finish_reason, piece.prompt_tokens, piece.completion_tokens
             stop = piece.stop_sequence
+    if reason is None:
+        raise EngineDied("it stopped answering without an end")
     answer = Answer("".join(texts), reason, prompt, completion, tuple(logprobs), b"".join(raw), stop)
     return answer if answer.raw else replace(answer, raw=_as_json(answer))
 

@@ -6,15 +6,14 @@ are kept in the raw bytes and otherwise ignored.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from emeritus.errors import UpstreamRefused
 
 LARGEST_EVENT = 4 << 20  # bytes; more is not one token's news
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """One event: its name ("" when unnamed), its data lines joined by newlines, and the bytes it came in."""
 
     name: str
@@ -54,6 +53,8 @@ def _read(raw: bytes) -> Event:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
         raise UpstreamRefused("the upstream's event stream is not UTF-8", sent=raw[:200].hex()) from error
+    if text.startswith("data: ") and text.find("\n") == len(text) - 2 and "\r" not in text:
+        return Event("", text[6:-2], raw)  # one line of data: what nearly every event is
     name, data = "", []
     # not `splitlines`: a text's own U+2028 or form feed ends no line here
     for line in text.replace("\r\n", "\n").replace("\r", "\n").split("\n"):

@@ -11,7 +11,6 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -30,7 +29,6 @@ from emeritus.engines.base import (
     WeightSource,
     check_messages,
     check_request,
-    check_sampling,
     collect,
     need,
     unsupported,
@@ -105,7 +103,9 @@ class UpstreamEngine:
         openai = options.wire == "openai"
         self._wire: Wire = OpenAI(options.max_tokens_field) if openai else Anthropic()
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(force_close=not options.keep_alive),
+            # the API bounds how many calls it takes at once; who waits for a connection here would wait unseen
+            connector=aiohttp.TCPConnector(limit=0, force_close=not options.keep_alive),
+            cookie_jar=aiohttp.DummyCookieJar(),
             headers=self._wire.headers(key),
             timeout=aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_S, sock_read=options.timeout_s),
         )
@@ -132,27 +132,19 @@ class UpstreamEngine:
         """False once closed. A remote failure ends one answer, not the engine."""
         return not self._session.closed
 
-    async def stream(
+    def stream(
         self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
     ) -> AsyncGenerator[Piece, None]:
         """An answer, piece by piece; see `Awake`. The pieces' raw bytes, joined, are the response's body."""
-        check_request(messages, sampling, tools)
-        self._check_tools(messages, tools)
-        async with aclosing(self._ask(self._wire, messages, sampling)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self._ask(self._wire, messages, sampling, tools)
 
     async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
         """The whole answer; see `Awake`."""
         return await collect(self.stream(messages, sampling, tools))
 
-    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """What follows a raw text; see `Awake`. The pieces' raw bytes, joined, are the response's body."""
-        check_sampling(sampling)
-        need(self._can, "complete")
-        async with aclosing(self._ask(Completions(), [Message("user", text)], sampling)) as pieces:
-            async for piece in pieces:
-                yield piece
+        return self._ask(Completions(), [Message("user", text)], sampling)
 
     async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
         """Tokens of the prompt as the API counts them; see `Awake`. Anthropic's wire only: OpenAI's has no call."""
@@ -183,9 +175,15 @@ class UpstreamEngine:
         if not self.alive:
             raise EngineDied("the engine is closed")
 
-    async def _ask(self, wire: Wire, messages: Sequence[Message], sampling: Sampling) -> AsyncGenerator[Piece, None]:
+    async def _ask(
+        self, wire: Wire, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
         import aiohttp
 
+        check_request(messages, sampling, tools)
+        self._check_tools(messages, tools)
+        if isinstance(wire, Completions):
+            need(self._can, "complete")
         if sampling.logprobs is not None and not self._can.logprobs:
             raise NotSupported(
                 "log-probabilities are not declared for this API (option logprobs)", capability="logprobs"

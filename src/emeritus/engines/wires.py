@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from pydantic_core import from_json
+
 from emeritus.engines.base import FinishReason, Message, Piece, Sampling, TokenLogprob
 from emeritus.engines.sse import Event
 from emeritus.errors import EngineDied, UpstreamRefused
@@ -219,12 +221,19 @@ class Anthropic:
 
 def _parse(event: Event) -> Json:
     try:
-        said = json.loads(event.data)
-    except json.JSONDecodeError as error:
-        raise UpstreamRefused("the upstream sent an event that is not JSON", sent=event.data[:200]) from error
+        said = from_json(event.data)
+    except ValueError:
+        said = _parse_leniently(event)  # half of a character pair, written as an escape, is JSON to most
     if not isinstance(said, dict):
         raise _misshapen(event)
     return said
+
+
+def _parse_leniently(event: Event) -> Any:
+    try:
+        return json.loads(event.data)
+    except ValueError as error:
+        raise UpstreamRefused("the upstream sent an event that is not JSON", sent=event.data[:200]) from error
 
 
 def _misshapen(event: Event) -> UpstreamRefused:

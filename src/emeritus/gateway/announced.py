@@ -66,9 +66,12 @@ class Announced:
         return f'unacknowledged;link="{page}"' if page.isascii() and page.isprintable() and page else "unacknowledged"
 
     def _of(self, resident: str) -> _Known:
-        known, now = self._known.get(resident), self._clock()
-        if known is not None and now - known.read_at < FRESH_S:
-            return known
+        known = self._known.get(resident)
+        return known if known is not None and self._clock() - known.read_at < FRESH_S else self.look(resident)
+
+    def look(self, resident: str) -> _Known:
+        """Read what is announced of a resident anew."""
+        now = self._clock()
         with self._database.reading() as session:
             window = lifecycle.brown_out(session, resident, self._now())
             fresh = _Known(now, window, lifecycle.standing_notice(session, resident))

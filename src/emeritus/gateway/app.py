@@ -14,13 +14,14 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emeritus.answering import Answering
 from emeritus.errors import BadRequest, EmeritusError, NotFound
 from emeritus.gateway.anthropic import routes as anthropic
 from emeritus.gateway.anthropic.operations import operations as anthropic_operations
 from emeritus.gateway.backend import GatewayBackend, Limits
-from emeritus.gateway.endpoint import Gate
+from emeritus.gateway.endpoint import Endpoint, Gate
 from emeritus.gateway.faults import log_fault
 from emeritus.gateway.naming import known_model
 from emeritus.gateway.openai import routes as openai
@@ -30,7 +31,45 @@ from emeritus.gateway.post import Post
 from emeritus.gateway.wording import Face
 
 
-def build_gateway(backend: GatewayBackend, limits: Limits, answering: Answering | None = None) -> Starlette:
+class Gateway:
+    """The API. Calls go straight to their endpoints, which need nothing around them; all else takes the router.
+
+    A router with what Starlette puts around it costs a call as much as its admission does.
+    """
+
+    def __init__(self, router: Starlette) -> None:
+        self._router = router
+        self._endpoints = {
+            route.path: route.app
+            for route in router.routes
+            if isinstance(route, Route) and isinstance(route.app, Endpoint)
+        }
+
+    @property
+    def routes(self) -> Sequence[BaseRoute]:
+        """Every address."""
+        return self._router.routes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        app: ASGIApp = self._router
+        if scope["type"] == "http" and scope["method"] == "POST":
+            app = self._endpoints.get(scope["path"].removeprefix(scope.get("root_path", "")), app)
+        await app(scope, receive, send)
+
+    def before(self, rest: ASGIApp, path: str) -> ASGIApp:
+        """`rest`, with what is below that path answered here, as though mounted there."""
+
+        async def either(scope: Scope, receive: Receive, send: Send) -> None:
+            if scope["type"] != "http" or not scope["path"].startswith(f"{path}/"):
+                await rest(scope, receive, send)
+                return
+            await self({**scope, "root_path": scope.get("root_path", "") + path}, receive, send)
+
+        return either
+
+
+def build_gateway(backend: GatewayBackend, limits: Limits, answering: Answering | None = None) -> Gateway:
     """The API over `backend`; with `answering` also files and batches."""
     gate = Gate(backend, limits)
     post = None if answering is None else Post(backend, answering, limits.max_body_bytes)
@@ -89,8 +128,8 @@ def build_gateway(backend: GatewayBackend, limits: Limits, answering: Answering 
         *openai.routes(gate, post),
         *anthropic.routes(gate, post),
     ]
-    gateway = Starlette(
+    router = Starlette(
         routes=routes, exception_handlers={EmeritusError: on_error, HTTPException: on_http, Exception: on_fault}
     )
-    gateway.router.redirect_slashes = False
-    return gateway
+    router.router.redirect_slashes = False
+    return Gateway(router)

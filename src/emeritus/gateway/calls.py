@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from types import TracebackType
 
 from emeritus.access.policy import Admission, Tokens
-from emeritus.engines.base import Answer, Awake, Capabilities, Message, Piece, Sampling, Tool
+from emeritus.engines.base import Answer, Awake, Capabilities, Message, Piece, Sampling, Tool, collect
 from emeritus.errors import AnswerTooLong, Busy, EngineDied, NotSupported
 from emeritus.gateway.backend import GatewayBackend, Limits, ModelInfo
 from emeritus.gateway.naming import known_model
@@ -61,17 +62,16 @@ class Calls:
         ended: dict[int, Tokens] = {}
         choices = len(call.prompts) * call.n
         try:
-            async with AsyncExitStack() as stack:
-                awake = await self.wake(stack, call.model, call.stream)
+            async with self._awake(call.model, call.stream) as awake:
                 _refuse_unable(awake.can, call)
                 yield 0, Piece("", prompt_tokens=await _count(awake, call))
-                said = await stack.enter_async_context(aclosing(_all(awake, call)))
-                async for index, piece in said:
-                    if piece.finish_reason is not None:
-                        ended[index] = Tokens(piece.prompt_tokens, piece.completion_tokens)
-                    if len(ended) == choices or (call.stream and used is None):
-                        used = sum_used(ended, call.n)
-                    yield index, piece
+                async with aclosing(_all(awake, call)) as said:
+                    async for index, piece in said:
+                        if piece.finish_reason is not None:
+                            ended[index] = Tokens(piece.prompt_tokens, piece.completion_tokens)
+                        if len(ended) == choices or (call.stream and used is None):
+                            used = sum_used(ended, call.n)
+                        yield index, piece
             if len(ended) < choices:
                 raise EngineDied(f"{call.model!r} stopped answering without an end")
         finally:
@@ -83,6 +83,8 @@ class Calls:
         """The whole answer of every choice, in order; meters what was used."""
         if call.count_only:
             return await self._counted(call, admission)
+        if len(call.prompts) * call.n == 1:
+            return [await self._answer(call, admission)]
         gathered = [_Gathered() for _ in range(len(call.prompts) * call.n)]
         async with ended_after(self._limits.answer_s) as begin, aclosing(self.pieces(call, admission)) as said:
             async for index, piece in said:
@@ -90,12 +92,31 @@ class Calls:
                 gathered[index].add(piece)
         return [one.answer() for one in gathered]
 
+    async def _answer(self, call: Call, admission: Admission) -> Answer:
+        """The one answer of a call that asks for one: without what several need, which costs more than it does."""
+        used: Tokens | None = None
+        try:
+            limit = ended_after(self._limits.answer_s)
+            async with limit as begin, self._awake(call.model, stream=False) as awake:
+                begin()
+                _refuse_unable(awake.can, call)
+                prompt = call.prompts[0]
+                if isinstance(prompt, str):
+                    answer = await collect(awake.complete(prompt, call.sampling))
+                elif call.tools:
+                    answer = await awake.answer(prompt, call.sampling, call.tools)
+                else:
+                    answer = await awake.answer(prompt, call.sampling)
+                used = Tokens(answer.prompt_tokens, answer.completion_tokens)
+                return answer
+        finally:
+            self._backend.meter(admission, used)
+
     async def _counted(self, call: Call, admission: Admission) -> Sequence[Answer]:
         """How many tokens the prompts have, as one empty answer. Counts as a request that used none."""
         used: Tokens | None = None
         try:
-            async with AsyncExitStack() as stack:
-                awake = await self.wake(stack, call.model, stream=False)
+            async with self._awake(call.model, stream=False) as awake:
                 _refuse_unable(awake.can, call)
                 if not awake.can.count:
                     raise NotSupported(f"{call.model!r} runs on an engine that counts no tokens without an answer")
@@ -105,20 +126,9 @@ class Calls:
         finally:
             self._backend.meter(admission, used)
 
-    async def wake(self, stack: AsyncExitStack, model: str, stream: bool) -> Awake:
-        """Hold a resident awake for as long as `stack` is open. Raises Busy when it takes too long to wait for."""
+    def _awake(self, model: str, stream: bool) -> _Held:
         timeout_s = self._limits.stream_wake_timeout_s if stream else self._limits.wake_timeout_s
-        try:
-            async with asyncio.timeout(timeout_s) as waiting:
-                return await stack.enter_async_context(self._backend.awake(model))
-        except TimeoutError as error:
-            if not waiting.expired():
-                raise
-            raise Busy(
-                f"{model!r} is still waking after {timeout_s:g} s",
-                remedy="Send the request again: the load goes on meanwhile. A streamed request waits longer.",
-                retry_after_s=min(timeout_s, RETRY_SOON_S),
-            ) from error
+        return _Held(model, self._backend.awake(model), timeout_s)
 
     def _admit(self, key: str | None, model: str) -> tuple[ModelInfo, Admission, str]:
         info = known_model(self._backend, model)
@@ -145,6 +155,33 @@ async def ended_after(answer_s: float) -> AsyncIterator[Callable[[], None]]:
         if not limit.expired():
             raise
         raise AnswerTooLong(f"the answer was not at its end after {answer_s:g} s") from error
+
+
+class _Held:
+    """A resident held awake for the length of the block. Raises Busy when it takes too long to wait for."""
+
+    def __init__(self, model: str, resident: AbstractAsyncContextManager[Awake], timeout_s: float) -> None:
+        self._model = model
+        self._resident = resident
+        self._timeout_s = timeout_s
+
+    async def __aenter__(self) -> Awake:
+        try:
+            async with asyncio.timeout(self._timeout_s) as waiting:
+                return await self._resident.__aenter__()
+        except TimeoutError as error:
+            if not waiting.expired():
+                raise
+            raise Busy(
+                f"{self._model!r} is still waking after {self._timeout_s:g} s",
+                remedy="Send the request again: the load goes on meanwhile. A streamed request waits longer.",
+                retry_after_s=min(self._timeout_s, RETRY_SOON_S),
+            ) from error
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._resident.__aexit__(kind, error, trace)
 
 
 class _Gathered:

@@ -5,9 +5,10 @@ The caller's leaving cancels the answer it asked for; a load under way belongs t
 
 from __future__ import annotations
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.datastructures import Headers
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.types import ASGIApp
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from emeritus.errors import EmeritusError
 from emeritus.gateway.backend import GatewayBackend, Limits
@@ -15,7 +16,7 @@ from emeritus.gateway.calls import Calls
 from emeritus.gateway.connection import CallerGone, while_connected
 from emeritus.gateway.faults import log_fault
 from emeritus.gateway.notices import answer_headers, model_path
-from emeritus.gateway.reading import read_body
+from emeritus.gateway.reading import body_of, read_body
 from emeritus.gateway.streaming import StreamedAnswer
 from emeritus.gateway.wording import Face, Parse
 
@@ -30,34 +31,37 @@ class Gate:
 
 
 class Endpoint:
-    """One address that answers calls."""
+    """One address that answers calls, as an ASGI application: it needs nothing around it."""
 
     def __init__(self, gate: Gate, face: Face, parse: Parse) -> None:
         self._gate = gate
         self._face = face
         self._parse = parse
 
-    async def answer(self, request: Request) -> ASGIApp:
-        """Answer one request, or refuse it in the vendor's words."""
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request, or refuse it in the vendor's words. A defect of ours is answered, and raised."""
         try:
-            return await self._answer(request)
+            response = await self._response(scope, receive)
         except (ClientDisconnect, CallerGone):
-            return Response(status_code=499)  # nobody reads it
+            response = Response(status_code=499)  # nobody reads it
         except EmeritusError as error:
             log_fault(error)
-            return self._face.refuse(error)
+            response = self._face.refuse(error)
+        except Exception:
+            await self._face.refuse(EmeritusError(""))(scope, receive, send)
+            raise
+        await response(scope, receive, send)
 
-    async def _answer(self, request: Request) -> ASGIApp:
-        limits = self._gate.limits
-        self._face.check(request.headers)
-        body = await read_body(request.stream(), request.headers.get("content-length"), limits.max_body_bytes)
+    async def _response(self, scope: Scope, receive: Receive) -> ASGIApp:
+        limits, headers = self._gate.limits, Headers(scope=scope)
+        self._face.check(headers)
+        body = await read_body(body_of(receive), headers.get("content-length"), limits.max_body_bytes)
         call, render = self._parse(body)
-        info, admission, note = await self._gate.calls.admit(self._face.key(request.headers), call.model)
+        info, admission, note = await self._gate.calls.admit(self._face.key(headers), call.model)
         rendering = render(info)
-        told = answer_headers(info, model_path(request, info.name), note)
-        headers = {**told, **self._face.limits(admission.limits), **rendering.headers}
+        told = answer_headers(info, model_path(scope, info.name), note)
+        told = {**told, **self._face.limits(admission.limits), **rendering.headers}
         if call.stream:
-            said = self._gate.calls.pieces(call, admission)
-            return StreamedAnswer(said, rendering, self._face, headers, limits)
-        answers = await while_connected(request.receive, self._gate.calls.answers(call, admission))
-        return Response(rendering.whole(answers), headers=headers, media_type="application/json")
+            return StreamedAnswer(self._gate.calls.pieces(call, admission), rendering, self._face, told, limits)
+        answers = await while_connected(receive, self._gate.calls.answers(call, admission))
+        return Response(rendering.whole(answers), headers=told, media_type="application/json")

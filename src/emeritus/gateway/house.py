@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 from emeritus.access.policy import Admission, Decision, Tokens
 from emeritus.app import App
 from emeritus.engines.base import Awake
-from emeritus.errors import BrownedOut
+from emeritus.errors import BrownedOut, EmeritusError
 from emeritus.gateway.announced import Announced
 from emeritus.gateway.backend import Limits, ModelInfo
 from emeritus.gateway.listing import Listing
+
+AHEAD_S = 0.2  # what was read so long ago is read again while calls still use it: the least of what is kept lasts 0.5
+MOST_AHEAD = 10_000  # residents
 
 
 class House:
@@ -23,6 +28,7 @@ class House:
         self._listing = Listing(app.database, app.settings.organisation, self._base_url)
         self._limits = Limits.of(app.settings)
         self._announced = Announced(app.database, lambda: app.acts.now)
+        self._ahead: dict[str, float] = {}  # resident -> when to look ahead again, monotonic seconds
 
     def models(self) -> Sequence[ModelInfo]:
         """Every resident, in the order of their names."""
@@ -57,6 +63,7 @@ class House:
         admission = None if info is None else self._app.access.check_at_once(key, resident)
         if info is None or admission is None:
             return None
+        self._look_ahead(resident)
         self._refuse_brown_out(admission)
         return info, admission, self.note(admission)
 
@@ -73,6 +80,22 @@ class House:
     def meter(self, admission: Admission, tokens: Tokens | None) -> None:
         """Record what a request used."""
         self._app.access.meter(admission, tokens)
+
+    def _look_ahead(self, resident: str) -> None:
+        """Have read anew in a thread what calls are admitted by, before it is too old and all of them wait for it."""
+        now = time.monotonic()
+        if now < self._ahead.get(resident, 0.0):
+            return
+        if len(self._ahead) >= MOST_AHEAD:
+            self._ahead.clear()
+        self._ahead[resident] = now + AHEAD_S
+        asyncio.get_running_loop().run_in_executor(None, self._look, resident)
+
+    def _look(self, resident: str) -> None:
+        with suppress(EmeritusError):  # whoever needs it next asks again, and is told
+            self._app.access.look(AHEAD_S)
+            self._listing.look(self._app.acts.now)
+            self._announced.look(resident)
 
     def _refuse_brown_out(self, admission: Admission) -> None:
         """Raises BrownedOut, and gives the request back."""

@@ -36,6 +36,7 @@ class Listing:
         self._base_url = base_url
         self._kept: tuple[tuple[int, str], dict[str, ModelInfo]] | None = None
         self._looked = float("-inf")  # monotonic seconds of the last look at the acts
+        self._told: dict[str, tuple[tuple[object, ...], ModelInfo]] = {}  # what was told last, and what it depended on
         self._wakes: tuple[float, Mapping[str, float]] = (float("-inf"), {})
 
     def all(self, now: str, states: Mapping[str, str]) -> Sequence[ModelInfo]:
@@ -59,8 +60,19 @@ class Listing:
         kept = self._kept
         if kept is None or kept[0][1] != now[:10] or time.monotonic() - self._looked >= FRESH_S:
             return None
-        info = kept[1].get(name)
-        return None if info is None else _at(info, datetime.fromisoformat(now), state, self._wakes[1].get(name))
+        info, wake_s = kept[1].get(name), self._wakes[1].get(name)
+        if info is None:
+            return None
+        told, depends = self._told.get(name), (info, now, state, wake_s)
+        if told is None or told[0] != depends:  # a second has many calls
+            told = self._told[name] = depends, _at(info, datetime.fromisoformat(now), state, wake_s)
+        return told[1]
+
+    def look(self, now: str) -> None:
+        """See whether anything has changed, so that `one_at_once` goes on answering."""
+        with self._database.reading() as session:
+            self._facts(session, now)
+            self._expected(session)
 
     def _facts(self, session: Session, now: str) -> dict[str, ModelInfo]:
         # every fact is projected from an act in the transaction that writes the act's row; dates come true by the day

@@ -9,14 +9,14 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from urllib.parse import quote
 
-from starlette.requests import Request
+from starlette.types import Scope
 
 from emeritus.gateway.backend import ModelInfo
 
 
-def model_path(request: Request, name: str) -> str:
+def model_path(scope: Scope, name: str) -> str:
     """The path of a model's own address, wherever the gateway is mounted."""
-    return f"{request.scope.get('root_path', '')}/models/{quote(name)}"
+    return f"{scope.get('root_path', '')}/models/{quote(name)}"
 
 
 def status_of(info: ModelInfo) -> str:

@@ -19,7 +19,7 @@ def routes(gate: Gate, post: Post | None = None) -> Sequence[BaseRoute]:
     """The routes beside `/models`; without a post there are no batches."""
     parsers = {"/messages": parse, "/messages/count_tokens": parse_counting}
     found: list[BaseRoute] = [
-        Route(path, Endpoint(gate, FACE, parser).answer, methods=["POST"]) for path, parser in parsers.items()
+        Route(path, Endpoint(gate, FACE, parser), methods=["POST"]) for path, parser in parsers.items()
     ]
     if post is None:
         return found

@@ -22,7 +22,7 @@ PARSERS = {"/chat/completions": chat.parse, "/completions": completions.parse, "
 def routes(gate: Gate, post: Post | None = None) -> Sequence[BaseRoute]:
     """The routes beside `/models`; without a post there are no files and batches."""
     found: list[BaseRoute] = [
-        Route(path, Endpoint(gate, FACE, parse).answer, methods=["POST"]) for path, parse in PARSERS.items()
+        Route(path, Endpoint(gate, FACE, parse), methods=["POST"]) for path, parse in PARSERS.items()
     ]
     if post is None:
         return found

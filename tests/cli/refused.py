@@ -44,11 +44,11 @@ def error_of(said: Said, code: str, status: int) -> dict[str, Any]:
 
 
 def state(home: Path) -> dict[str, Any]:
-    """Every file of a home by its digest, and every row; locks and engines' logs left out."""
+    """Every file of a home by its digest, and every row; without locks, engines' logs and what servers tell."""
     found: dict[str, Any] = {}
     for path in sorted(home.rglob("*")):
         name = path.relative_to(home).as_posix()
-        if path.is_file() and not name.startswith(("records.db", "logs/")) and "lock" not in path.name:
+        if path.is_file() and not name.startswith(("records.db", "logs/", "serving/")) and "lock" not in path.name:
             found[name] = hashlib.sha256(path.read_bytes()).hexdigest()
     if (home / "records.db").exists():
         with closing(sqlite3.connect(f"file:{home / 'records.db'}?mode=ro", uri=True)) as rows:

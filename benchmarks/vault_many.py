@@ -77,7 +77,6 @@ class _Layer:
 
     def __init__(self, vault: Vault) -> None:
         from emeritus.vault.packs.index import SegmentIndex
-        from emeritus.vault.packs.pack import PackBuilder
         from emeritus.vault.shelf import Shelf
         from emeritus.vault.writing.sketches import Sketches
 
@@ -85,7 +84,6 @@ class _Layer:
         self._index = SegmentIndex(vault.store, vault.keys)
         self._sketches = Sketches(vault.store, self._index)
         self._shelf = Shelf(vault.store)
-        self._pack = PackBuilder()
 
     def add(self, number: int) -> None:
         """The resident of that number: its pack, its manifest, its sketch."""
@@ -93,22 +91,21 @@ class _Layer:
         from emeritus.vault.digests import blake3_of
         from emeritus.vault.formats.table import cuts
         from emeritus.vault.manifest import FileEntry, Manifest
-        from emeritus.vault.packs.pack import Encoded, pack_key
+        from emeritus.vault.packs.pack import Encoded, PackBuilder, pack_key
         from emeritus.vault.writing import sketch
 
         data = _file(number)
         parts = cuts(io.BytesIO(data), len(data), WHOLE)
-        self._pack.clear()
+        pack = PackBuilder()
         segments = []
         for cut in parts:
             piece = data[cut.offset : cut.offset + cut.length]
-            self._pack.add(Encoded(blake3_of(piece), len(piece), *encode(piece, cut.layout)))
+            pack.add(Encoded(blake3_of(piece), len(piece), *encode(piece, cut.layout)))
             segments.append((blake3_of(piece).hex(), len(piece)))
-        name, packed = self._pack.finish()
-        with packed:
-            self._store.put(pack_key(name), packed)
-        self._index.add(name, self._pack.entries)
-        stored = sum(entry.stored for entry in self._pack.entries)
+        name, packed = pack.finish()
+        self._store.put(pack_key(name), packed)
+        self._index.add(name, pack.entries)
+        stored = sum(entry.stored for entry in pack.entries)
         file = FileEntry(WHOLE, len(data), hashlib.sha256(data).hexdigest(), False, tuple(segments))
         manifest = Manifest(f"resident-{number}", "weights", 1, (file,), (), (), (name,), stored)
         self._shelf.add(manifest)

@@ -123,6 +123,11 @@ class PackBuilder:
         self._layout.place(new)
         self._data += new.stored
 
+    @property
+    def entries(self) -> list[Entry]:
+        """The segments so far."""
+        return self._layout.entries
+
     def finish(self) -> tuple[str, bytes]:
         """(sha256 hex, bytes) of the pack. Use once, at the end."""
         whole = bytes(self._data + self._layout.end())

@@ -126,8 +126,7 @@ class Column:
 
     def take(self, data: memoryview) -> None:
         """Take more bytes."""
-        self._encoder.combine(self._number, self.length, data)
-        at = 0
+        begin, at = self.length, 0
         while at < len(data):
             held = self.length % BLOCK
             count = min(BLOCK - held, len(data) - at)
@@ -140,6 +139,7 @@ class Column:
                     self._block = Blake3()
             self.length += count
             at += count
+        self._encoder.combine(self._number, begin, data)  # last: hashing brings the bytes into the cache, and faster
 
     def digests(self) -> bytes:
         """The BLAKE3 of each block, joined."""

@@ -11,9 +11,9 @@ import contextlib
 import json
 import os
 import socket
-from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, closing
-from dataclasses import asdict, astuple
+from collections.abc import AsyncGenerator, Callable
+from contextlib import closing
+from dataclasses import astuple
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
@@ -22,26 +22,15 @@ from pydantic import Field
 
 from emeritus.engines import zygote
 from emeritus.engines.base import (
-    Answer,
     Build,
     Capabilities,
-    Message,
-    Perturbation,
-    Piece,
-    Sampling,
-    Scored,
     SharedWeights,
-    Tool,
     WeightSource,
-    check_messages,
-    check_request,
-    check_sampling,
-    collect,
-    need,
 )
-from emeritus.engines.lines import read_error, read_piece, read_scored
+from emeritus.engines.lines import read_error
 from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
+from emeritus.engines.ordered import Ordered
 from emeritus.engines.replies import Replies
 from emeritus.errors import BadSettings, EmeritusError, EngineDied, EngineFailed, ExtraMissing, IntegrityError
 
@@ -178,7 +167,7 @@ def _cores() -> int:
     return len(affinity(0)) if affinity else os.cpu_count() or 1
 
 
-class TransformersEngine:
+class TransformersEngine(Ordered):
     """A loaded model. One event loop owns it."""
 
     def __init__(
@@ -238,49 +227,6 @@ class TransformersEngine:
         )
         self._watching = asyncio.create_task(self._watch(stuck_s))
 
-    async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
-    ) -> AsyncGenerator[Piece, None]:
-        """An answer, piece by piece; see `Awake`."""
-        check_request(messages, sampling, tools)
-        order = {"do": "stream", "sampling": sampling.as_dict(), **self._prompt(messages, tools)}
-        async with aclosing(self._pieces(order)) as pieces:
-            async for piece in pieces:
-                yield piece
-
-    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
-        """The whole answer; see `Awake`."""
-        return await collect(self.stream(messages, sampling, tools))
-
-    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
-        """What follows a raw text; see `Awake`."""
-        check_sampling(sampling)
-        async with aclosing(self._pieces({"do": "complete", "text": text, "sampling": sampling.as_dict()})) as pieces:
-            async for piece in pieces:
-                yield piece
-
-    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        """Tokens of the prompt; see `Awake`. Waits for no answer that is under way."""
-        check_messages(messages, tools)
-        async with aclosing(self._call({"do": "count", **self._prompt(messages, tools)})) as replies:
-            found = [reply["counted"] async for reply in replies]
-        return int(found[0])
-
-    async def score(self, texts: Sequence[str]) -> list[Scored]:
-        """Score raw texts in fp32, one pass each; see `Awake`. Holds four bytes per parameter more while it runs."""
-        async with aclosing(self._call({"do": "score", "texts": list(texts)})) as replies:
-            found = [reply["scored"] async for reply in replies]
-        return [read_scored(each) for each in found]
-
-    async def perturbed(
-        self, texts: Sequence[str], perturbations: Sequence[Perturbation]
-    ) -> AsyncGenerator[list[Scored], None]:
-        """Scores under each perturbation; see `Perturbable`. Holds four bytes per parameter more while it runs."""
-        order = {"do": "perturbed", "texts": list(texts), "perturbations": [asdict(each) for each in perturbations]}
-        async with aclosing(self._call(order)) as replies:
-            async for reply in replies:
-                yield [read_scored(each) for each in reply["perturbed"]]
-
     async def close(self) -> None:
         """Kill the worker and reap it. Answers under way end with EngineDied."""
         self._closing = True
@@ -292,16 +238,6 @@ class TransformersEngine:
         self.source = None
         with contextlib.suppress(ConnectionError):
             await self._writer.wait_closed()
-
-    def _prompt(self, messages: Sequence[Message], tools: Sequence[Tool]) -> Json:
-        if tools:
-            need(self._can, "tools")
-        return {"messages": [each.as_dict() for each in messages], "tools": [dict(each) for each in tools]}
-
-    async def _pieces(self, order: Json) -> AsyncGenerator[Piece, None]:
-        async with aclosing(self._call(order)) as replies:
-            async for reply in replies:
-                yield read_piece(reply["piece"])
 
     async def _call(self, order: Json) -> AsyncGenerator[Json, None]:
         if self._ended or self._closing:

@@ -13,36 +13,24 @@ import contextlib
 import json
 import secrets
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from emeritus.engines.base import (
-    Answer,
     Build,
     Capabilities,
     Elsewhere,
-    Message,
-    Perturbation,
-    Piece,
-    Sampling,
-    Scored,
-    Tool,
     WeightSource,
-    check_messages,
-    check_request,
-    check_sampling,
-    collect,
-    need,
 )
-from emeritus.engines.lines import read_error, read_piece, read_scored
+from emeritus.engines.lines import read_error
 from emeritus.engines.options import read_options
+from emeritus.engines.ordered import Ordered
 from emeritus.engines.ray.cluster import Cluster
 from emeritus.engines.ray.options import RayOptions
-from emeritus.engines.ray.words import APPLICATION, asked, read_capabilities
+from emeritus.engines.ray.words import APPLICATION, read_capabilities
 from emeritus.errors import BadSettings, EngineDied, EngineFailed
 
 if TYPE_CHECKING:
@@ -113,7 +101,7 @@ def _where(chosen: RayOptions, source: WeightSource | None) -> Json:
     return where
 
 
-class RayEngine:
+class RayEngine(Ordered):
     """A resident in the cluster. One event loop owns it."""
 
     def __init__(self, cluster: Cluster, options: RayOptions, name: str) -> None:
@@ -150,52 +138,6 @@ class RayEngine:
         self._can, self._digest = read_capabilities(facts["can"]), facts["digest"]
         await self._cluster.order({"do": "renew", "name": self.name, "lease_s": self._options.lease_s})
         self._renewing = asyncio.create_task(self._renew())
-
-    async def stream(
-        self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
-    ) -> AsyncGenerator[Piece, None]:
-        """An answer, piece by piece; see `Awake`."""
-        check_request(messages, sampling, tools)
-        if tools:
-            need(self._can, "tools")
-        order = {"do": "stream", "sampling": sampling.as_dict(), **asked(messages, tools)}
-        async with aclosing(self._call(order)) as lines:
-            async for line in lines:
-                yield read_piece(line["piece"])
-
-    async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
-        """The whole answer; see `Awake`."""
-        return await collect(self.stream(messages, sampling, tools))
-
-    async def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
-        """What follows a raw text; see `Awake`."""
-        check_sampling(sampling)
-        async with aclosing(self._call({"do": "complete", "text": text, "sampling": sampling.as_dict()})) as lines:
-            async for line in lines:
-                yield read_piece(line["piece"])
-
-    async def count(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> int:
-        """Tokens of the prompt; see `Awake`."""
-        check_messages(messages, tools)
-        if tools:
-            need(self._can, "tools")
-        async with aclosing(self._call({"do": "count", **asked(messages, tools)})) as lines:
-            found = [line["counted"] async for line in lines]
-        return int(found[0])
-
-    async def score(self, texts: Sequence[str]) -> list[Scored]:
-        """Score raw texts in fp32, one pass each; see `Awake`."""
-        async with aclosing(self._call({"do": "score", "texts": list(texts)})) as lines:
-            return [read_scored(line["scored"]) async for line in lines]
-
-    async def perturbed(
-        self, texts: Sequence[str], perturbations: Sequence[Perturbation]
-    ) -> AsyncGenerator[list[Scored], None]:
-        """Scores under each perturbation; see `Perturbable`."""
-        order = {"do": "perturbed", "texts": list(texts), "perturbations": [asdict(each) for each in perturbations]}
-        async with aclosing(self._call(order)) as lines:
-            async for line in lines:
-                yield [read_scored(each) for each in line["perturbed"]]
 
     async def close(self) -> None:
         """Have it taken down; where the cluster cannot be reached, its lease ends. Answers under way end."""

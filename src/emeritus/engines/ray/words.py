@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from emeritus.engines.base import Build, Capabilities, Engine, Message, Perturbation
+from emeritus.engines.base import Build, Capabilities, Engine, Perturbation
 from emeritus.engines.lines import read_message, read_sampling, write_piece
 
 Json = dict[str, Any]
@@ -55,8 +55,3 @@ async def obey(engine: Engine, order: Json) -> AsyncGenerator[Json, None]:
 def read_capabilities(fields: Mapping[str, bool]) -> Capabilities:
     """What a replica can do."""
     return Capabilities(**fields)
-
-
-def asked(messages: Sequence[Message], tools: Sequence[Any]) -> Json:
-    """The part of an order about what is asked."""
-    return {"messages": [each.as_dict() for each in messages], "tools": [dict(each) for each in tools]}

@@ -114,11 +114,12 @@ def build_gateway(backend: GatewayBackend, limits: Limits, answering: Answering 
         response.headers.update(error.headers or {})
         return response
 
+    operations = [*openai_operations(post is not None), *anthropic_operations(post is not None)]
     described: list[bytes] = []
 
     async def description(_request: Request) -> Response:
         if not described:  # made when first asked for: it takes longer than a request should hold up others
-            described.append(await asyncio.to_thread(document, [*openai_operations(), *anthropic_operations()]))
+            described.append(await asyncio.to_thread(document, operations))
         return Response(described[0], media_type="application/json")
 
     routes: list[BaseRoute] = [

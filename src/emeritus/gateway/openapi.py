@@ -28,22 +28,26 @@ class Operation:
     """One address and method: what is sent, what comes back, how errors look."""
 
     method: str
-    path: str  # below the mount; `{id}` is a model's name
+    path: str  # below the mount; `{id}` names a model, a file or a batch
     summary: str
-    answer: type[BaseModel]
+    answer: type[BaseModel] | str  # a model, or the media type of what is no JSON
     error: type[BaseModel]
     body: type[BaseModel] | None = None
     unread: Mapping[str, tuple[Any, ...] | None] | None = None  # fields of a body: the values allowed, None for any
     streams: bool = False
     parameters: Sequence[Mapping[str, Any]] = ()  # beside the `{id}` of its path, as OpenAPI has them
     security: Mapping[str, Any] = field(default_factory=lambda: {"key": []})
+    form: bool = False  # the body is sent as a form
+    keyed: bool = False  # nobody is answered without a key
 
 
 def document(operations: Sequence[Operation]) -> bytes:
     """The description as JSON."""
     models: list[tuple[type[BaseModel], JsonSchemaMode]] = []
     for each in operations:
-        models += [(each.answer, "serialization"), (each.error, "serialization")]
+        models.append((each.error, "serialization"))
+        if not isinstance(each.answer, str):
+            models.append((each.answer, "serialization"))
         if each.body is not None:
             models.append((each.body, "validation"))
     named, schema = models_json_schema(list(dict.fromkeys(models)), ref_template=WHERE)
@@ -53,17 +57,19 @@ def document(operations: Sequence[Operation]) -> bytes:
         operation: dict[str, Any] = {
             "summary": each.summary,
             "responses": {
-                "200": {"description": each.summary, "content": _contents(each, named[each.answer, "serialization"])},
+                "200": {"description": each.summary, "content": _contents(each, named)},
                 "4XX": _error(each, named, "The request is refused; nothing was done."),
                 "5XX": _error(each, named, "No answer could be had, now or at all."),
             },
         }
         named_in_path = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
         operation["parameters"] = [*([named_in_path] if "{id}" in each.path else []), *each.parameters]
+        if each.body is not None or each.keyed:
+            operation["security"] = [each.security] if each.keyed else [each.security, {}]
         if each.body is not None:
             schema = named[each.body, "validation"]
-            operation["security"] = [each.security, {}]
-            operation["requestBody"] = {"required": True, "content": {"application/json": {"schema": schema}}}
+            media = "multipart/form-data" if each.form else "application/json"
+            operation["requestBody"] = {"required": True, "content": {media: {"schema": schema}}}
             _close(schemas[schema["$ref"].rpartition("/")[2]], each.unread or {})
         at = paths.setdefault(each.path, {})
         at[each.method] = operation if each.method not in at else _either(at[each.method], operation)
@@ -77,8 +83,10 @@ def document(operations: Sequence[Operation]) -> bytes:
     return json.dumps(described, separators=(",", ":")).encode()
 
 
-def _contents(operation: Operation, schema: Mapping[str, Any]) -> dict[str, Any]:
-    found: dict[str, Any] = {"application/json": {"schema": schema}}
+def _contents(operation: Operation, named: Mapping[Any, Any]) -> dict[str, Any]:
+    if isinstance(operation.answer, str):
+        return {operation.answer: {"schema": {"type": "string"}}}
+    found: dict[str, Any] = {"application/json": {"schema": named[operation.answer, "serialization"]}}
     if operation.streams:
         found["text/event-stream"] = {"schema": {"type": "string"}}
     return found

@@ -7,7 +7,7 @@ import hashlib
 import json
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Generic, Literal, TypeVar
 
 from anthropic.types.messages import DeletedMessageBatch, MessageBatch, MessageBatchRequestCounts
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -19,6 +19,7 @@ from emeritus.correspondence.views import BatchView, Sender
 from emeritus.errors import BadRequest, NotFound, RuleError
 from emeritus.gateway.anthropic.face import AnthropicFace
 from emeritus.gateway.anthropic.messages import parse
+from emeritus.gateway.anthropic.models import LARGEST_PAGE, PAGE
 from emeritus.gateway.anthropic.wire import as_json, request_id
 from emeritus.gateway.bodies import refusal
 from emeritus.gateway.post import Asked, Post, page, read_json
@@ -27,24 +28,28 @@ from emeritus.gateway.reading import read_body
 WIRE = "/v1/messages"
 MOST_LINES = 100_000  # Anthropic's bound
 WITHIN = timedelta(hours=24)
+JSONL = "application/x-jsonl"
 _TYPES = {401: "authentication_error", 403: "permission_error", 404: "not_found_error", 429: "rate_limit_error"}
 
 
-class BatchedMessage(BaseModel):
-    """One request of a batch."""
+P = TypeVar("P")
+
+
+class BatchedMessage(BaseModel, Generic[P]):
+    """One request of a batch. `P` is the message's: read as it comes, and described as the endpoint's own."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
     custom_id: str
-    params: dict[str, Any]
+    params: P
 
 
-class BatchesBody(BaseModel):
+class BatchesBody(BaseModel, Generic[P]):
     """What makes a batch."""
 
     model_config = ConfigDict(strict=True, extra="forbid")
 
-    requests: list[BatchedMessage]
+    requests: list[BatchedMessage[P]]
 
 
 class BatchPage(BaseModel):
@@ -77,7 +82,7 @@ class MessageBatches:
         sender, query = await self._sender(request), request.query_params
         if "after_id" in query and "before_id" in query:
             raise BadRequest("after_id and before_id do not go together", param="before_id")
-        limit = page(query, 1000, 20)
+        limit = page(query, LARGEST_PAGE, PAGE)
 
         def read() -> tuple[list[BatchView], bool]:
             return self._post.kept.batches(
@@ -111,7 +116,7 @@ class MessageBatches:
         if view.state == "open":
             raise RuleError(f"{view.id!r} has not ended", remedy="Ask again once its processing_status is 'ended'.")
         headers = {"request-id": request_id(), "Cache-Control": "no-store"}
-        return StreamingResponse(self._lines(view), media_type="application/x-jsonl", headers=headers)
+        return StreamingResponse(self._lines(view), media_type=JSONL, headers=headers)
 
     def _create(self, key: str | None, sender: Sender, body: bytes) -> BatchView:
         lines = read_requests(self._post, body)
@@ -155,7 +160,7 @@ def read_requests(post: Post, body: bytes) -> list[NewLine]:
     """Every request of a batch. Raises BadRequest naming the first ones that are wrong."""
     read_json(body)
     try:
-        asked = BatchesBody.model_validate_json(body)
+        asked = BatchesBody[dict[str, Any]].model_validate_json(body)
     except ValidationError as error:
         raise refusal(error) from error
     if not 0 < len(asked.requests) <= MOST_LINES:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from anthropic.types import MessageTokensCount
+from anthropic.types.messages import DeletedMessageBatch, MessageBatch
 
+from emeritus.gateway.anthropic.batches import JSONL, BatchesBody, BatchPage
 from emeritus.gateway.anthropic.face import VERSIONS
 from emeritus.gateway.anthropic.messages_body import MESSAGE_IGNORED, MESSAGE_UNUSED, CountBody, MessageBody
 from emeritus.gateway.anthropic.models import LARGEST_PAGE, LIFECYCLES
@@ -19,16 +22,19 @@ PAGED: tuple[dict[str, Any], ...] = (
     {"name": "limit", "in": "query", "schema": {"type": "integer", "minimum": 1, "maximum": LARGEST_PAGE}},
     {"name": "after_id", "in": "query", "schema": {"type": "string"}},
     {"name": "before_id", "in": "query", "schema": {"type": "string"}},
+)
+STAGES: tuple[dict[str, Any], ...] = (
     {"name": "lifecycle", "in": "query", "schema": {"type": "array", "items": {"enum": list(LIFECYCLES)}}},
 )
 
 
-def operations() -> Sequence[Operation]:
-    """All of them."""
+def operations(post: bool = False) -> Sequence[Operation]:
+    """All of them; those of batches where a post is kept."""
     unread = {**MESSAGE_UNUSED, **dict.fromkeys(MESSAGE_IGNORED)}
     spoken, counting = (SPOKEN,), "How many tokens a prompt has."
     return (
-        Operation("get", "/models", "Every resident.", ModelPage, Refusal, parameters=(SPOKEN, *PAGED)),
+        *(_posted() if post else ()),
+        Operation("get", "/models", "Every resident.", ModelPage, Refusal, parameters=(SPOKEN, *PAGED, *STAGES)),
         Operation("get", "/models/{id}", "One resident.", ModelCard, Refusal, parameters=spoken),
         Operation(
             "post",
@@ -54,3 +60,17 @@ def operations() -> Sequence[Operation]:
             security=KEY,
         ),
     )
+
+
+def _posted() -> Sequence[Operation]:
+    at, one = "/messages/batches", "/messages/batches/{id}"
+    asked, brought = BatchesBody[MessageBody], "What became of each message."
+    found = (
+        Operation("post", at, "Takes a batch of messages in.", MessageBatch, Refusal, asked),
+        Operation("get", at, "Your batches, the newest first.", BatchPage, Refusal, parameters=PAGED),
+        Operation("get", one, "One batch.", MessageBatch, Refusal),
+        Operation("delete", one, "Erases a batch that has ended.", DeletedMessageBatch, Refusal),
+        Operation("post", f"{one}/cancel", "Asks nothing more of a batch.", MessageBatch, Refusal),
+        Operation("get", f"{one}/results", brought, JSONL, Refusal),
+    )
+    return [replace(each, parameters=(SPOKEN, *each.parameters), keyed=True, security=KEY) for each in found]

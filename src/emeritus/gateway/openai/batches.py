@@ -31,6 +31,7 @@ from emeritus.gateway.wording import Parse
 
 MOST_LINES = 50_000  # OpenAI's bound
 MOST_METADATA = 16
+LARGEST_PAGE = 100  # OpenAI's bound
 LONGEST = timedelta(days=30)
 _WINDOW = re.compile(r"([1-9][0-9]{0,2})([hd])", re.ASCII)
 _ENDED = {
@@ -84,7 +85,7 @@ class Batches:
 
     async def index(self, request: Request) -> Response:
         """`GET /batches`."""
-        sender, limit = await self._sender(request), page(request.query_params, 100, 20)
+        sender, limit = await self._sender(request), page(request.query_params, LARGEST_PAGE, 20)
         return await asyncio.to_thread(self._list, sender, request.query_params.get("after"), limit)
 
     async def show(self, request: Request) -> Response:

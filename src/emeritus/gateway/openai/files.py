@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Iterator
 from datetime import datetime
-from typing import IO
+from typing import IO, Literal
 
 from openai.types import FileDeleted, FileObject
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 from starlette.datastructures import FormData, Headers, UploadFile
 from starlette.formparsers import MultiPartException, MultiPartParser
 from starlette.requests import Request
@@ -21,7 +21,18 @@ from emeritus.gateway.openai.wire import as_json
 from emeritus.gateway.post import Post, page
 
 BLOCK = 1 << 20
+JSONL = "application/jsonl"
+LARGEST_PAGE = 10_000  # OpenAI's bound, and what it gives unasked
 FIELDS_BYTES = 64 << 10  # of a form beside its file
+
+
+class FileForm(BaseModel):
+    """The form that brings a file, as it is described; `read_form` reads it as it comes."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    file: bytes
+    purpose: Literal["batch"]
 
 
 class FileList(BaseModel):
@@ -59,7 +70,7 @@ class Files:
         purpose = query.get("purpose")
         if query.get("order", "desc") != "desc":
             raise BadRequest("files are listed the newest first", param="order")
-        limit = page(query, 10_000, 10_000)
+        limit = page(query, LARGEST_PAGE, LARGEST_PAGE)
         files, more = await asyncio.to_thread(self._post.kept.files, sender.owner, purpose, query.get("after"), limit)
         data = [file_object(each) for each in files]
         ends = (data[0].id, data[-1].id) if data else (None, None)
@@ -73,7 +84,7 @@ class Files:
         """`GET /files/{id}/content`."""
         view = await self._view(request)
         path = await asyncio.to_thread(self._post.kept.payloads.file, view.id)
-        return FileResponse(path, media_type="application/jsonl", headers={"Cache-Control": "no-store"})
+        return FileResponse(path, media_type=JSONL, headers={"Cache-Control": "no-store"})
 
     async def erase(self, request: Request) -> Response:
         """`DELETE /files/{id}`."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from fuzz import (
     codec_targets,
+    engine_targets,
     exchange_targets,
     format_targets,
     gateway_targets,
@@ -25,4 +26,5 @@ TARGETS: dict[str, Target] = {
     **given_targets.TARGETS,
     **gateway_targets.TARGETS,
     **import_targets.TARGETS,
+    **engine_targets.TARGETS,
 }

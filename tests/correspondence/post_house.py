@@ -13,7 +13,6 @@ from typing import Any
 
 import openai
 from starlette.applications import Starlette
-from starlette.routing import Mount
 
 from emeritus.access.policy import Standing
 from emeritus.access.service import Terms
@@ -98,7 +97,7 @@ async def served(house: PostHouse) -> AsyncIterator[PostHouse]:
     app = house.app
     gateway = build_gateway(House(app, "http://house.example"), Limits.of(app.settings), app.answering)
     try:
-        async with serving(Starlette(routes=[Mount("/v1", gateway)])) as address:
+        async with serving(gateway.before(Starlette(), "/v1")) as address:
             house.address = f"{address}/v1"
             yield house
     finally:

@@ -11,7 +11,7 @@ from typing import Any
 
 from emeritus import errors
 from emeritus.engines.base import Message, Piece, Sampling, Scored, TokenLogprob
-from emeritus.errors import EmeritusError
+from emeritus.errors import EmeritusError, EngineFailed
 
 Fields = Mapping[str, Any]
 _BY_CODE = {cls.code: cls for cls in errors.walk()}
@@ -47,5 +47,5 @@ def read_scored(fields: Fields) -> Scored:
 
 
 def read_error(fields: Fields) -> EmeritusError:
-    """The error that `EmeritusError.as_dict` wrote, to be raised by this caller."""
-    return _BY_CODE[fields["code"]](fields["message"], remedy=fields["remedy"], **fields["facts"])
+    """The error that `EmeritusError.as_dict` wrote, to be raised by this caller; of an unknown code, EngineFailed."""
+    return _BY_CODE.get(fields["code"], EngineFailed)(fields["message"], remedy=fields["remedy"], **fields["facts"])

@@ -27,6 +27,7 @@ from emeritus.engines.base import (
     SharedWeights,
     WeightSource,
 )
+from emeritus.engines.heard import read_line
 from emeritus.engines.lines import read_error
 from emeritus.engines.log_file import open_log
 from emeritus.engines.options import Options, read_options
@@ -186,6 +187,7 @@ class TransformersEngine(Ordered):
         self._last_call = 0
         self._heard = 0  # lines
         self._stuck_s: float | None = None  # set when it was ended for being stuck
+        self._garbled = False  # it was ended for saying what is no reply
         self._ended: EmeritusError | None = None
         self._closing = False
         self._listening = asyncio.create_task(self._listen())
@@ -214,6 +216,8 @@ class TransformersEngine(Ordered):
         self._send(order)
         reply = _unless_error(await replies.get())
         del self._calls[0]
+        if not {"config", "versions", "tools"} <= reply.keys():
+            raise EngineDied("the model's process did not say what it loaded", log=str(self._log_path))
         self._build = Build("transformers", reply["versions"], reply["config"], weights_digest)
         self._can = Capabilities(
             logprobs=True,
@@ -265,15 +269,18 @@ class TransformersEngine(Ordered):
 
     async def _listen(self) -> None:
         """Hand each reply to its call; when the worker ends, tell every call at once."""
+        line = b"\n"  # what is too long for a line never gets here
         try:
             while line := await self._reader.readline():
                 self._heard += 1
-                reply = json.loads(line)
+                reply = read_line(line)
                 waiting = self._calls.get(reply.get("call") or 0)
                 if waiting is not None:  # None: cancelled meanwhile
                     waiting.put(reply)
-        except (OSError, ValueError):  # reset, or a line cut off by the worker's end
+        except OSError:  # reset
             pass
+        except ValueError:  # no reply at all, or the beginning of one, cut off by the worker's end
+            self._garbled = line.endswith(b"\n")
         status = None if self._closing else await asyncio.to_thread(self._starter.end, self.pid)
         self._ended, self.source = self._obituary(status), None  # nobody uses its files or lends its weights any more
         for waiting in self._calls.values():
@@ -299,6 +306,9 @@ class TransformersEngine(Ordered):
                 stuck_s=self._stuck_s,
                 log=str(self._log_path),
             )
+        if self._garbled:
+            said = "the model's process said what is no reply and was ended"
+            return EngineDied(said, status=status, log=str(self._log_path))
         how = (
             "for an unknown reason"
             if status is None

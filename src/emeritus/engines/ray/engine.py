@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import json
 import secrets
 import time
 from collections.abc import AsyncGenerator
@@ -25,6 +24,7 @@ from emeritus.engines.base import (
     Elsewhere,
     WeightSource,
 )
+from emeritus.engines.heard import read_line
 from emeritus.engines.lines import read_error
 from emeritus.engines.options import read_options
 from emeritus.engines.ordered import Ordered
@@ -205,7 +205,7 @@ class RayEngine(Ordered):
                 sent=said,
             )
         async for data in response.content:
-            line = json.loads(data)
+            line = read_line(data)
             if "replica" in line:
                 self._check_same(line["replica"])
             elif "error" in line:

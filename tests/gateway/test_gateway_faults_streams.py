@@ -14,6 +14,7 @@ import aiohttp
 import pytest
 from gateway_house import KEY, LIMITS, House, served, until
 
+from emeritus.access.limits import LimitState
 from emeritus.access.policy import Tokens
 
 BODY = {"model": "ibis", "messages": [{"role": "user", "content": "Who?"}], "stream": True}
@@ -78,7 +79,24 @@ async def test_a_caller_that_leaves_ends_its_answer() -> None:
         await until(lambda: house.puppet.running == 0 and house.held == 0)
         await until(lambda: len(house.metered) == 3)
     assert house.puppet.cancelled == 3
-    assert house.metered == [Tokens()] * 3
+    for used in house.metered:  # at least what was read: all words, and "again" once
+        assert used is not None
+        assert used.completion > len(house.puppet.words)
+
+
+async def test_a_token_budget_is_charged_the_prompt_of_a_stream_that_is_left(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where tokens are counted against a limit, the prompt's are too, however soon its caller leaves."""
+    house = House()
+    house.puppet.endless, house.puppet.pause_s = True, 0.01
+    admit, budget = house.admit, (LimitState("tokens_per_day", "tokens", 100, 90, 60),)
+    monkeypatch.setattr(house, "admit", lambda key, resident: replace(admit(key, resident), limits=budget))
+    async with served(house) as address, aiohttp.ClientSession(headers=HEADERS) as session:
+        response = await session.post(f"{address}/chat/completions", json=BODY)
+        await response.content.readuntil(b"The")
+        response.close()
+        await until(lambda: house.metered)
+    assert house.metered[0] is not None
+    assert (house.metered[0].prompt, house.metered[0].completion > 0) == (12, True)
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -96,7 +114,9 @@ async def test_an_answer_that_takes_too_long_is_ended(stream: bool) -> None:
         assert '"code":"EM410"' in sent
         assert "[DONE]" not in sent
         assert (house.held, house.puppet.running, house.puppet.cancelled) == (0, 0, 1)
-        assert house.metered == [Tokens() if stream else None]
+        charged = [0 if used is None else used.completion for used in house.metered]
+        assert len(charged) == 1
+        assert charged[0] >= sent.count("again") > 0 if stream else charged == [0]
         house.puppet.endless = False
         async with session.post(f"{address}/chat/completions", json=BODY) as response:
             assert (await response.text()).endswith("[DONE]\n\n")
@@ -114,5 +134,7 @@ async def test_a_reader_that_stops_keeps_nobody_awake() -> None:
         await asyncio.get_running_loop().sock_sendall(stopped, request())
         await until(lambda: house.held == 1)
         await until(lambda: house.held == 0)
-        assert (house.puppet.running, house.metered) == (0, [Tokens()])
+        assert (house.puppet.running, len(house.metered)) == (0, 1)
+        assert house.metered[0] is not None
+        assert house.metered[0].completion > 0
         stopped.close()

@@ -342,7 +342,7 @@ async def test_a_defect_of_ours_ends_a_stream_with_an_error(client: openai.Async
 
 
 async def test_a_caller_who_leaves_ends_its_stream(client: openai.AsyncOpenAI, house: House) -> None:
-    """Closing a stream cancels the generation and lets go of the resident; the request counts."""
+    """Closing a stream cancels the generation and lets go of the resident; what was produced till then counts."""
     house.puppet.endless, house.puppet.pause_s = True, 0.001
     stream = await client.chat.completions.create(model="ibis", messages=ASK, stream=True)
     async for chunk in stream:
@@ -352,7 +352,8 @@ async def test_a_caller_who_leaves_ends_its_stream(client: openai.AsyncOpenAI, h
     await stream.close()
     await until(lambda: house.metered)
     assert (house.puppet.running, house.puppet.cancelled, house.held) == (0, 1, 0)
-    assert house.metered == [Tokens()]
+    assert house.metered[0] is not None
+    assert house.metered[0].completion > 0
 
 
 async def test_a_caller_who_leaves_ends_its_whole_answer(client: openai.AsyncOpenAI, house: House) -> None:

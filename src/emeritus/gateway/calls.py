@@ -57,23 +57,38 @@ class Calls:
         """The answer's pieces, after one empty piece that says the resident is awake. Meters what was used.
 
         A request counts when its caller got something: any piece of a stream, or the whole of an answer that is not.
+        A stream that its reader leaves, or whose time is over, is charged what was produced until then; one that an
+        engine broke off, what had come to its end.
         """
         used: Tokens | None = None
         ended: dict[int, Tokens] = {}
+        begun: dict[int, Tokens] = {}
+        prompt = 0
         choices = len(call.prompts) * call.n
         try:
             async with self._awake(call.model, call.stream) as awake:
                 _refuse_unable(awake.can, call)
-                yield 0, Piece("", prompt_tokens=await _count(awake, call))
+                if call.count_first or (call.stream and any(each.unit == "tokens" for each in admission.limits)):
+                    prompt = await _count(awake, call)  # or a token budget could be kept by leaving before the end
+                yield 0, Piece("", prompt_tokens=prompt)
                 async with aclosing(_all(awake, call)) as said:
                     async for index, piece in said:
                         if piece.finish_reason is not None:
                             ended[index] = Tokens(piece.prompt_tokens, piece.completion_tokens)
+                        elif call.stream and piece.text:
+                            known = begun.get(index, Tokens())
+                            begun[index] = Tokens(
+                                piece.prompt_tokens, max(known.completion + 1, piece.completion_tokens)
+                            )
                         if len(ended) == choices or (call.stream and used is None):
                             used = sum_used(ended, call.n)
                         yield index, piece
             if len(ended) < choices:
                 raise EngineDied(f"{call.model!r} stopped answering without an end")
+        except (GeneratorExit, asyncio.CancelledError):
+            made = sum_used({**begun, **ended}, call.n)
+            ended = {0: Tokens(max(prompt, made.prompt), made.completion)}
+            raise
         finally:
             if used is not None and call.stream:
                 used = sum_used(ended, call.n)
@@ -234,8 +249,8 @@ def _of_tools(prompt: Prompt) -> bool:
 
 
 async def _count(awake: Awake, call: Call) -> int:
-    """Tokens of all prompts, where the call asks for them and the engine tells; else 0."""
-    if not (call.count_first or call.count_only) or not awake.can.count:
+    """Tokens of all prompts, where the engine tells; else 0."""
+    if not awake.can.count:
         return 0
     conversations = [prompt for prompt in call.prompts if not isinstance(prompt, str)]
     return sum([await awake.count(messages, call.tools) for messages in conversations])

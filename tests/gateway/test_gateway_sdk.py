@@ -175,6 +175,7 @@ async def test_models_tell_what_retired_means(client: openai.AsyncOpenAI, house:
         "retires_at": "2027-03-01T00:00:00Z",
         "weights_digest": DIGEST,
         "page": "https://house.example/residents/ibis",
+        "brown_outs": [],
     }
     assert leftovers(ibis) == [".emeritus"]
     assert house.loads == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 import time
@@ -13,7 +14,7 @@ from access_house import STEWARD, Clock
 from sqlalchemy import func, select
 
 from emeritus.access import budgets, known
-from emeritus.access.limits import Limits
+from emeritus.access.limits import Limits, Line
 from emeritus.access.members import read_people
 from emeritus.access.policy import Standing, Tokens
 from emeritus.access.queries import last_uses, plans
@@ -168,6 +169,23 @@ def test_what_lies_idle_is_given_back(
     access.flush()
     with database.reading() as session:
         assert session.scalars(select(Budget.reserved)).one() == 1
+
+
+@ONE_DATABASE
+def test_a_limit_by_the_minute_takes_no_more_memory_each_minute(
+    access: Access, database: Database, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is settled of minutes that are over is forgotten; the day's goes on being counted."""
+    key = granted(access, Limits(requests_per_day=160, requests_per_minute=3))
+    monkeypatch.setattr(budgets, "IDLE_S", -1.0)
+    for _ in range(20):
+        clock.move(minutes=1)
+        access.check(key, "ibis")
+        access.check(key, "ibis")
+        access.flush()
+    assert len({each for each in gc.get_objects() if isinstance(each, Line) and each.window[:10] == "2027-03-01"}) <= 4
+    with database.reading() as session:
+        assert session.scalars(select(Budget.reserved).where(Budget.kind == "requests_per_day")).one() == 40
 
 
 @ONE_DATABASE

@@ -149,18 +149,15 @@ class Budgets:
                     if found.left < 0 or (found.left > 0 and (everything or found.touched < idle)):
                         moved[line] = -found.left
                         found.left, found.size = 0, 0
-            if not moved:
-                return
             try:
-                with self._database.session() as session:
-                    for line in sorted(moved, key=_order):
-                        self._row(session, line)
-                        session.execute(update(Budget).where(*_is(line)).values(reserved=Budget.reserved + moved[line]))
+                if moved:
+                    self._move(moved)
             except BaseException:
                 with self._guard:
                     for line, amount in moved.items():
                         self._slices[line].left -= amount
                 raise
+            self._drop_past(idle)
 
     def close(self) -> None:
         """Give everything back and end the thread. Raises DatabaseUnavailable."""
@@ -171,16 +168,33 @@ class Budgets:
         self.write(everything=True)
 
     def clear_past(self) -> None:
-        """Delete rows of windows long past, here and in the database."""
+        """Delete the database's rows of windows long past."""
         now = self._clock()
         for kind in KINDS:
             before = kind.window_of(now - KEPT[kind.window])
-            with self._guard:
-                past = [line for line in self._slices if line.kind is kind and line.window < before]
-                for line in past:
-                    del self._slices[line]
             with self._database.session() as session:
                 session.execute(delete(Budget).where(Budget.kind == kind.name, Budget.window < before))
+
+    def _move(self, moved: Mapping[Line, int]) -> None:
+        with self._database.session() as session:
+            for line in sorted(moved, key=_order):
+                self._row(session, line)
+                session.execute(update(Budget).where(*_is(line)).values(reserved=Budget.reserved + moved[line]))
+
+    def _drop_past(self, idle: float) -> None:
+        """Forget what is settled of windows that are over: each minute brings every limited key another line."""
+        now = self._clock()
+        current = {kind: kind.window_of(now) for kind in KINDS}
+        with self._guard:
+            for line in [
+                line
+                for line, found in self._slices.items()
+                if not found.left
+                and found.touched < idle
+                and line.window < current[line.kind]
+                and line not in self._low
+            ]:
+                del self._slices[line]
 
     def _reserve(self, short: Mapping[Line, tuple[int, int]]) -> dict[Line, tuple[int, int]]:
         """Line -> (what was reserved for us, what nobody has reserved), in one transaction."""

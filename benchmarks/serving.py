@@ -10,7 +10,7 @@ from multiprocessing.connection import Connection
 import uvicorn
 
 from emeritus.app import App
-from emeritus.cli.serve import build
+from emeritus.cli.serve import build, collect_seldom
 
 
 def serve(app: App, pipe: Connection, heed: Callable[[str, str], Awaitable[object]]) -> None:
@@ -25,7 +25,12 @@ def serve(app: App, pipe: Connection, heed: Callable[[str, str], Awaitable[objec
         listening.bind(("127.0.0.1", 0))
         listening.listen(128)
         address = f"http://127.0.0.1:{listening.getsockname()[1]}"
-        site = build(app, address, jobs=False, ready=lambda: pipe.send(address))
+
+        def ready() -> None:
+            collect_seldom()
+            pipe.send(address)
+
+        site = build(app, address, jobs=False, ready=ready)
         server = uvicorn.Server(uvicorn.Config(site, log_config=None, access_log=False, lifespan="on"))
         task = asyncio.create_task(server.serve(sockets=[listening]))
         while (word := await asyncio.to_thread(_word, pipe))[0] != "end":

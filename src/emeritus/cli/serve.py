@@ -65,7 +65,7 @@ def serve(app: App, *, jobs: bool, announce: Callable[[str], None]) -> None:
     url = f"http://{shown}:{listener.getsockname()[1]}"
 
     def ready() -> None:
-        _collect_seldom()
+        collect_seldom()
         announce(url)
 
     config = uvicorn.Config(
@@ -124,13 +124,17 @@ def build(app: App, url: str, *, jobs: bool, ready: Callable[[], None]) -> ASGIA
     return gateway.before(Starlette(routes=[Mount("/", site)], lifespan=lifespan), "/v1")
 
 
-def _collect_seldom() -> None:
+def collect_seldom() -> None:
     """Take what the program is made of out of the garbage collector's sight, and have it look less often.
 
     Looking through some hundred thousand lasting objects again and again took a fifth of the time of a small call.
+    What calls leave in cycles (connections that closed, answers broken off) is found all the same: a collection of all
+    generations waits until what is new is a quarter of what the last one left, so the last one has to have left little;
+    and with so little to look through, every other collection of a generation looks at the next.
     """
     import gc
 
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.collect()
+    gc.set_threshold(20_000, 1, 1)

@@ -22,6 +22,7 @@ from emeritus.errors import (
 from emeritus.testing.engine_contract import EngineContract
 
 GREEDY = Sampling(max_tokens=24, temperature=0.0)
+WHOLE_S = 60  # the patience with which that many tokens are asked for whole
 Serve = Callable[[web.Application], Awaitable[str]]
 
 
@@ -74,13 +75,38 @@ class TestAnthropicContract(EngineContract):
         await engine.close()
 
 
-@pytest.fixture(params=["openai", "anthropic"])
+class TestOpenAIWholeContract(EngineContract):
+    """The contract over the OpenAI wire, where answers are asked for whole."""
+
+    @pytest.fixture
+    async def engine(self, serve: Serve, script: dict[str, Any], tmp_path: Path) -> AsyncIterator[Engine]:
+        """A patient client of the scripted server."""
+        address = await serve(Server(Script.model_validate(script)).application())
+        engine = await connect(address, tmp_path, logprobs=True, completions=True, timeout_s=WHOLE_S)
+        yield engine
+        await engine.close()
+
+
+class TestAnthropicWholeContract(EngineContract):
+    """The contract over the Anthropic wire, where answers are asked for whole."""
+
+    @pytest.fixture
+    async def engine(self, serve: Serve, script: dict[str, Any], tmp_path: Path) -> AsyncIterator[Engine]:
+        """A patient client of the scripted server."""
+        address = await serve(Server(Script.model_validate(script)).application())
+        engine = await connect(address, tmp_path, wire="anthropic", timeout_s=WHOLE_S)
+        yield engine
+        await engine.close()
+
+
+@pytest.fixture(params=["openai", "anthropic", "openai whole", "anthropic whole"])
 async def engine(
     request: pytest.FixtureRequest, serve: Serve, script: dict[str, Any], tmp_path: Path
 ) -> AsyncIterator[Engine]:
-    """A client of the scripted server, over either wire, with a key."""
+    """A client of the scripted server, over either wire, its answers streamed or whole, with a key."""
     address = await serve(Server(Script.model_validate(script), "k3y").application())
-    engine = await connect(address, tmp_path, wire=request.param, api_key="k3y")
+    wire, _, whole = request.param.partition(" ")
+    engine = await connect(address, tmp_path, wire=wire, api_key="k3y", timeout_s=WHOLE_S if whole else 5)
     yield engine
     await engine.close()
 
@@ -96,8 +122,12 @@ async def engine(
         ("model", UpstreamRefused, {"asked": "scripted", "answered": "somebody-else"}),
     ],
 )
-async def test_faults(engine: Engine, fault: str, error: type[EmeritusError], facts: dict[str, object]) -> None:
+async def test_faults(
+    engine: Engine, fault: str, error: type[EmeritusError], facts: dict[str, object], request: pytest.FixtureRequest
+) -> None:
     """Each failure of a server is one clear error with its facts, and the next question is answered."""
+    if fault == "half" and "whole" in request.node.callspec.id:
+        facts = {"pieces": 0}
     with pytest.raises(error) as refused:
         await engine.answer([Message("user", f"fault {fault}")], GREEDY)
     assert facts.items() <= refused.value.facts.items()

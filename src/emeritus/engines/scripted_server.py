@@ -11,7 +11,7 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +72,7 @@ class Server:
             return refusal
         head = {"id": "chatcmpl-1", "object": "chat.completion.chunk", "created": 0, "model": self._name(rule)}
         if not body.get("stream"):
-            return web.json_response(_completion(head, list(self._script.pieces(messages, sampling, asked[1]))))
+            return await self._whole(request, lambda pieces: _completion(head, pieces), asked, sampling)
         response = await self._begin(request)
         usage: Json = {}
         await _event(response, {**head, "choices": [{"index": 0, "delta": {"role": "assistant", "content": ""}}]})
@@ -104,7 +104,7 @@ class Server:
             return refusal
         head = {"id": "cmpl-1", "object": "text_completion", "created": 0, "model": self._script.model}
         if not body.get("stream"):
-            return web.json_response(_text_completion(head, list(self._script.pieces(asked[0], sampling))))
+            return await self._whole(request, lambda pieces: _text_completion(head, pieces), asked, sampling)
         response, usage = await self._begin(request), {}
         async for piece in self._faulty((request, response), asked, sampling):
             await _event(response, {**head, "choices": [_text_choice(piece)]})
@@ -134,7 +134,7 @@ class Server:
             return refusal
         head = {"id": "msg_1", "type": "message", "role": "assistant", "model": self._name(rule)}
         if not body.get("stream"):
-            return web.json_response(_message(head, list(self._script.pieces(asked[0], sampling, asked[1]))))
+            return await self._whole(request, lambda pieces: _message(head, pieces), asked, sampling)
         response = await self._begin(request)
         used = {"input_tokens": self._script.count(*asked), "output_tokens": 0}
         started = {**head, "content": [], "usage": used}
@@ -180,6 +180,23 @@ class Server:
         except ContextTooLong as error:
             return _error(400, "context_length_exceeded", error.message)
         return None
+
+    async def _whole(
+        self, request: web.Request, worded: Callable[[Sequence[Piece]], Json], asked: Asked, sampling: Sampling
+    ) -> web.StreamResponse:
+        """An answer as one document; a fault strikes when half of it was sent."""
+        fault, pieces = self._script.rule_for(*asked).fault, list(self._script.pieces(asked[0], sampling, asked[1]))
+        await asyncio.sleep(self._script.token_delay_s * len(pieces))
+        body = json.dumps(worded(pieces)).encode()
+        if fault not in ("die", "half", "garbage"):
+            return web.Response(body=body, content_type="application/json")
+        if fault == "garbage":
+            return web.Response(body=body[: len(body) // 2], content_type="application/json")
+        response = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": str(len(body))})
+        await response.prepare(request)
+        await response.write(body[: len(body) // 2])
+        await _fail((request, response), fault)
+        return response
 
     async def _begin(self, request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})

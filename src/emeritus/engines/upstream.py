@@ -1,4 +1,7 @@
-"""A model behind somebody's API: OpenAI- or Anthropic-compatible, streamed, nothing retried, every byte kept.
+"""A model behind somebody's API: OpenAI- or Anthropic-compatible, nothing retried, every byte kept.
+
+Answers are taken as streams, whose silence tells a dead server from a slow one. A short answer of which no piece is
+wanted is asked for whole: that costs both sides less, and nothing is heard until its end.
 
 The weights are not held, so the build names the address and the model and has no weights digest. What a server sends
 that is not an answer to what was asked (another model's name, a stream that stops halfway, no log-probabilities where
@@ -10,7 +13,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -34,7 +38,7 @@ from emeritus.engines.base import (
     unsupported,
 )
 from emeritus.engines.options import Options, read_options
-from emeritus.engines.sse import Splitter
+from emeritus.engines.sse import Event, Splitter
 from emeritus.engines.wires import Anthropic, Completions, OpenAI, Reading, Wire
 from emeritus.errors import BadSettings, ContextTooLong, EngineDied, NotSupported, UpstreamRefused
 
@@ -43,6 +47,8 @@ if TYPE_CHECKING:
 
 CONNECT_S = 10.0
 TOO_LONG = ("context_length_exceeded", "exceed_context_size_error")  # OpenAI's word and llama.cpp's
+TOKEN_S = 2.0  # an answer that takes longer than `timeout_s` at so many seconds a token is never asked for whole
+LARGEST_ANSWER = 16 << 20  # bytes of a whole one: few tokens, but each may bring log-probabilities
 MAX_SENT = 4096  # bytes of what a server sent that an error about it repeats
 
 
@@ -139,8 +145,10 @@ class UpstreamEngine:
         return self._ask(self._wire, messages, sampling, tools)
 
     async def answer(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()) -> Answer:
-        """The whole answer; see `Awake`."""
-        return await collect(self.stream(messages, sampling, tools))
+        """The whole answer; see `Awake`. `raw` is the response's body, be it one document or a stream."""
+        if sampling.max_tokens * TOKEN_S > self._options.timeout_s:
+            return await collect(self.stream(messages, sampling, tools))
+        return await self._ask_whole(messages, sampling, tools)
 
     def complete(self, text: str, sampling: Sampling) -> AsyncGenerator[Piece, None]:
         """What follows a raw text; see `Awake`. The pieces' raw bytes, joined, are the response's body."""
@@ -175,11 +183,7 @@ class UpstreamEngine:
         if not self.alive:
             raise EngineDied("the engine is closed")
 
-    async def _ask(
-        self, wire: Wire, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
-    ) -> AsyncGenerator[Piece, None]:
-        import aiohttp
-
+    def _check(self, wire: Wire, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool]) -> None:
         check_request(messages, sampling, tools)
         self._check_tools(messages, tools)
         if isinstance(wire, Completions):
@@ -189,22 +193,43 @@ class UpstreamEngine:
                 "log-probabilities are not declared for this API (option logprobs)", capability="logprobs"
             )
         self._check_alive()
+
+    async def _ask(
+        self, wire: Wire, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool] = ()
+    ) -> AsyncGenerator[Piece, None]:
+        self._check(wire, messages, sampling, tools)
         reading = Reading()
-        asked = replace(sampling, logprobs=1) if sampling.logprobs == 0 else sampling  # llama.cpp: 0 means none at all
-        body = wire.body(self._options.model, messages, asked)
+        body = wire.body(self._options.model, messages, _asked(sampling))
         url = wire.url(self._options.base_url)
-        try:
+        with _broken_off(url, reading):
             # A redirect would hand the key to another host.
             async with self._session.post(url, json=body, allow_redirects=False) as response:
                 await _check_response(response)
                 async for piece in self._pieces(response, (wire, reading), sampling):
                     yield piece
-        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
-            if reading.pieces or reading.model:
-                raise EngineDied(
-                    f"the upstream's stream broke off: {_say(error)}", pieces=reading.pieces, model=reading.model
-                ) from error
-            raise UpstreamRefused(f"the upstream did not answer: {_say(error)}", url=url) from error
+
+    async def _ask_whole(self, messages: Sequence[Message], sampling: Sampling, tools: Sequence[Tool]) -> Answer:
+        """An answer in one document, within `timeout_s`; of a server that streams regardless, the stream gathered.
+
+        Leaving early closes the connection, by which servers know that nobody waits.
+        """
+        wire = self._wire
+        self._check(wire, messages, sampling, tools)
+        reading = Reading()
+        body = wire.whole_body(self._options.model, messages, _asked(sampling))
+        url = wire.url(self._options.base_url)
+        with _broken_off(url, reading):
+            async with (
+                asyncio.timeout(self._options.timeout_s),
+                self._session.post(url, json=body, allow_redirects=False) as response,
+            ):
+                if response.content_type == "text/event-stream":
+                    await _check_response(response)
+                    return await collect(self._pieces(response, (wire, reading), sampling))
+                await _check_response(response, "application/json")
+                reading.whole = True
+                raw = await _read_all(response)
+        return self._whole(raw, (wire, reading), sampling)
 
     async def score(self, texts: Sequence[str]) -> list[Scored]:
         """Not possible over these wires."""
@@ -214,27 +239,49 @@ class UpstreamEngine:
         """Drop the connections."""
         await self._session.close()
 
+    def _whole(self, raw: bytes, reader: tuple[Wire, Reading], sampling: Sampling) -> Answer:
+        reading = reader[1]
+        try:
+            event = Event("", raw.decode(), raw)
+        except UnicodeDecodeError as error:
+            raise UpstreamRefused("the upstream's answer is not UTF-8", sent=raw[:200].hex()) from error
+        piece = self._read(event, reader, raw) or Piece("")
+        if reading.finish is None:
+            raise EngineDied("the upstream's answer has no end", sent=raw[-MAX_SENT:].decode(errors="replace"))
+        piece = _with_logprobs(piece, sampling)
+        return Answer(
+            piece.text,
+            reading.finish,
+            reading.prompt_tokens,
+            reading.completion_tokens,
+            piece.logprobs,
+            raw,
+            reading.stop_sequence if reading.stop_sequence in sampling.stop else None,
+        )
+
+    def _read(self, event: Event, reader: tuple[Wire, Reading], raw: bytes) -> Piece | None:
+        wire, reading = reader
+        try:
+            piece = wire.read(event, reading)
+            self._check_model(reading)
+        except (UpstreamRefused, EngineDied) as error:  # what was sent is evidence, whoever keeps it
+            error.facts.setdefault("sent", raw[-MAX_SENT:].decode(errors="replace"))
+            raise
+        return piece
+
     async def _pieces(
         self, response: aiohttp.ClientResponse, reader: tuple[Wire, Reading], sampling: Sampling
     ) -> AsyncIterator[Piece]:
-        (wire, reading), splitter, raw = reader, Splitter(), b""
+        reading, splitter, raw = reader[1], Splitter(), b""
         async for data in response.content.iter_any():
             for event in splitter.feed(data):
                 raw += event.raw
                 if not event.data:
                     continue  # a comment, or a keep-alive
-                try:
-                    piece = wire.read(event, reading)
-                    self._check_model(reading)
-                except (UpstreamRefused, EngineDied) as error:  # what was sent is evidence, whoever keeps it
-                    error.facts.setdefault("sent", raw[-MAX_SENT:].decode(errors="replace"))
-                    raise
+                piece = self._read(event, reader, raw)
                 if piece is None:
                     continue
-                if sampling.logprobs is not None and piece.text and not piece.logprobs:
-                    raise UpstreamRefused("the upstream left out the log-probabilities it was asked for")
-                if sampling.logprobs == 0:
-                    piece = replace(piece, logprobs=tuple(replace(each, top=()) for each in piece.logprobs))
+                piece = _with_logprobs(piece, sampling)
                 reading.pieces += 1
                 yield Piece(piece.text, piece.logprobs, raw=raw)
                 raw = b""
@@ -254,6 +301,45 @@ class UpstreamEngine:
                 asked=self._options.model,
                 answered=reading.model,
             )
+
+
+@contextmanager
+def _broken_off(url: str, reading: Reading) -> Iterator[None]:
+    """Around an exchange: what its failure means by how far the answer had come."""
+    import aiohttp
+
+    try:
+        yield
+    except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+        if reading.pieces or reading.model or reading.whole:
+            what = "answer" if reading.whole else "stream"
+            raise EngineDied(
+                f"the upstream's {what} broke off: {_say(error)}", pieces=reading.pieces, model=reading.model
+            ) from error
+        raise UpstreamRefused(f"the upstream did not answer: {_say(error)}", url=url) from error
+
+
+def _asked(sampling: Sampling) -> Sampling:
+    return replace(sampling, logprobs=1) if sampling.logprobs == 0 else sampling  # llama.cpp: 0 means none at all
+
+
+def _with_logprobs(piece: Piece, sampling: Sampling) -> Piece:
+    """The piece with as many alternatives as were asked for. Raises UpstreamRefused where there are none at all."""
+    if sampling.logprobs is not None and piece.text and not piece.logprobs:
+        raise UpstreamRefused("the upstream left out the log-probabilities it was asked for")
+    if sampling.logprobs == 0:
+        return replace(piece, logprobs=tuple(replace(each, top=()) for each in piece.logprobs))
+    return piece
+
+
+async def _read_all(response: aiohttp.ClientResponse) -> bytes:
+    """A body of at most LARGEST_ANSWER bytes. Raises UpstreamRefused."""
+    raw = bytearray()
+    async for data in response.content.iter_any():
+        raw += data
+        if len(raw) > LARGEST_ANSWER:
+            raise UpstreamRefused(f"the upstream's answer is larger than {LARGEST_ANSWER} bytes")
+    return bytes(raw)
 
 
 async def _check_response(response: aiohttp.ClientResponse, kind: str = "text/event-stream") -> None:

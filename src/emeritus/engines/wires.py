@@ -1,7 +1,8 @@
 """The two wire formats of remote models, as pure functions: what to send, and what an event of the stream means.
 
-Sources: OpenAI's "Create chat completion" and Anthropic's "Messages" references (streaming). A wire's reader raises
-UpstreamRefused for events that do not have the documented shape; it never guesses.
+An answer that comes whole is one event by itself, whose `Reading` says so. Sources: OpenAI's "Create chat completion"
+and Anthropic's "Messages" references (whole and streaming). A wire's reader raises UpstreamRefused for events that do
+not have the documented shape; it never guesses.
 """
 
 from __future__ import annotations
@@ -22,8 +23,9 @@ Json = dict[str, Any]
 
 @dataclass
 class Reading:
-    """What a stream has said so far, besides its text."""
+    """What an answer has said so far, besides its text."""
 
+    whole: bool = False  # it comes as one document, not as a stream
     model: str | None = None
     finish: FinishReason | None = None
     prompt_tokens: int = 0
@@ -45,6 +47,9 @@ class Wire(Protocol):
 
     def body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
         """The request, as a stream."""
+
+    def whole_body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
+        """The request, to be answered in one document."""
 
     def read(self, event: Event, reading: Reading) -> Piece | None:
         """Note what the event says; the piece of text it brings, if any (without raw bytes)."""
@@ -74,6 +79,10 @@ class OpenAI:
             body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
         return body
 
+    def whole_body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
+        """See `Wire`."""
+        return _whole(self.body(model, messages, sampling))
+
     def read(self, event: Event, reading: Reading) -> Piece | None:
         """See `Wire`."""
         if event.data == "[DONE]":
@@ -91,7 +100,7 @@ class OpenAI:
             if not said.get("choices"):
                 return None
             choice = said["choices"][0]
-            text, logprobs = self._text(choice), self._logprobs(choice.get("logprobs") or {})
+            text, logprobs = self._text(choice, reading), self._logprobs(choice.get("logprobs") or {})
             if reason := choice.get("finish_reason"):
                 reading.finish = _finish(self.finishes, reason)
                 if isinstance(by := choice.get("stop_reason"), str):  # vLLM's field; the vendor has none
@@ -117,8 +126,8 @@ class OpenAI:
             body["stop"] = list(sampling.stop)
         return body
 
-    def _text(self, choice: Json) -> str:
-        return choice["delta"].get("content") or ""
+    def _text(self, choice: Json, reading: Reading) -> str:
+        return choice["message" if reading.whole else "delta"].get("content") or ""
 
     def _logprobs(self, said: Json) -> tuple[TokenLogprob, ...]:
         return tuple(_openai_logprob(each) for each in said.get("content") or ())
@@ -139,7 +148,7 @@ class Completions(OpenAI):
         body = self._body(model, sampling) | {"prompt": messages[0].content}
         return body if sampling.logprobs is None else body | {"logprobs": sampling.logprobs}
 
-    def _text(self, choice: Json) -> str:
+    def _text(self, choice: Json, _reading: Reading) -> str:
         return choice.get("text") or ""
 
     def _logprobs(self, said: Json) -> tuple[TokenLogprob, ...]:
@@ -184,6 +193,10 @@ class Anthropic:
             body["stop_sequences"] = list(sampling.stop)
         return body
 
+    def whole_body(self, model: str, messages: Sequence[Message], sampling: Sampling) -> Json:
+        """See `Wire`."""
+        return _whole(self.body(model, messages, sampling))
+
     def count_url(self, base_url: str) -> str:
         """Where a prompt's tokens are counted."""
         return f"{self.url(base_url)}/count_tokens"
@@ -198,6 +211,14 @@ class Anthropic:
         said = _parse(event)
         try:
             match said["type"]:
+                case "message" if reading.whole:
+                    reading.model = said["model"]
+                    reading.prompt_tokens = said["usage"]["input_tokens"]
+                    reading.completion_tokens = said["usage"]["output_tokens"]
+                    reading.finish = _finish(self.finishes, said["stop_reason"])
+                    reading.stop_sequence = said.get("stop_sequence")
+                    text = "".join([block["text"] for block in said["content"] if block["type"] == "text"])
+                    return Piece(text) if text else None
                 case "message_start":
                     reading.model = said["message"].get("model")
                     reading.prompt_tokens = said["message"]["usage"]["input_tokens"]
@@ -219,6 +240,12 @@ class Anthropic:
         return None
 
 
+def _whole(body: Json) -> Json:
+    """A stream's request as one for the whole answer."""
+    body.pop("stream_options", None)
+    return body | {"stream": False}
+
+
 def _parse(event: Event) -> Json:
     try:
         said = from_json(event.data)
@@ -233,11 +260,11 @@ def _parse_leniently(event: Event) -> Any:
     try:
         return json.loads(event.data)
     except ValueError as error:
-        raise UpstreamRefused("the upstream sent an event that is not JSON", sent=event.data[:200]) from error
+        raise UpstreamRefused("the upstream sent what is not JSON", sent=event.data[:200]) from error
 
 
 def _misshapen(event: Event) -> UpstreamRefused:
-    return UpstreamRefused("the upstream sent an event that its API does not document", sent=event.data[:200])
+    return UpstreamRefused("the upstream sent what its API does not document", sent=event.data[:200])
 
 
 def _finish(known: Mapping[str, FinishReason], reason: str) -> FinishReason:

@@ -60,6 +60,9 @@ class EngineContract:
         assert answer.raw
         if b"data:" not in answer.raw:
             fields = json.loads(answer.raw)
+            if "usage" in fields:  # a server's own document
+                assert json.dumps(answer.text) in json.dumps(fields)
+                return
             assert fields["text"] == answer.text
             assert fields["completion_tokens"] == answer.completion_tokens
 

@@ -11,7 +11,7 @@ import pytest
 
 from emeritus.acts import Actor
 from emeritus.app import App
-from emeritus.errors import BadSettings, Busy
+from emeritus.errors import BadSettings, Busy, EngineFailed
 from emeritus.lifecycle.registration import Registration
 from emeritus.preservation import certificate, queries
 from emeritus.preservation.queries import PreservationState
@@ -133,7 +133,7 @@ async def test_options_for_all_embedded_engines(home: Home, monkeypatch: pytest.
     await app.close_residency()
     refused = app.settings.model_copy(update={"engine_options": '{"batching": "apart"}'})
     monkeypatch.setattr(app.reviving, "_settings", refused)
-    with pytest.raises(BadSettings, match="batching"):
+    with pytest.raises(EngineFailed, match=r"EM106.*batching"):
         async with app.residency.awake(NAME, wait_s=60):
             pass
     await app.close_residency()

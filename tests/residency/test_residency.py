@@ -8,10 +8,11 @@ import pytest
 from resident_house import GREEDY, House, settle
 
 from emeritus.engines.base import Message
-from emeritus.errors import Busy, CanaryFailed, EngineDied, EngineFailed, NotFound
+from emeritus.errors import BadSettings, Busy, CanaryFailed, EngineDied, EngineFailed, NotFound
 from emeritus.residency.decisions import Limits
 from emeritus.residency.effects import Effects
 from emeritus.residency.residency import Residency
+from emeritus.statuses import http_status
 
 
 async def test_wake_answer_sleep(house: House) -> None:
@@ -86,6 +87,15 @@ async def test_never_fits(house: House) -> None:
     with pytest.raises(NotFound):
         await house.ask("nobody")
     assert house.opened == []
+
+
+async def test_the_houses_settings_are_no_callers_fault(house: House) -> None:
+    """A resident whose own settings are unusable is told as an engine that failed, with their code."""
+    house.failing["ada"] = BadSettings("ada.toml cannot be read", remedy="Write it.", option="script")
+    with pytest.raises(EngineFailed, match=r"EM106 ada\.toml") as failed:
+        await house.ask("ada")
+    assert (failed.value.remedy, failed.value.facts) == ("Write it.", {"option": "script"})
+    assert http_status(failed.value) == 502
 
 
 async def test_failure_reaches_all_and_backs_off(house: House) -> None:

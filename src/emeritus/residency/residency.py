@@ -17,7 +17,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 from emeritus.engines.base import Awake, Engine
-from emeritus.errors import Busy, EmeritusError, EngineFailed
+from emeritus.errors import BadSettings, Busy, EmeritusError, EngineFailed
 from emeritus.residency.decisions import Admit, Decision, Leave, Limits, Load, Need, Refuse
 from emeritus.residency.effects import Clock, Effects, Tasks, Timer, result_of
 from emeritus.residency.scheduler import Scheduler
@@ -327,6 +327,8 @@ def _said(error: EmeritusError) -> str:
 
 
 def _as_ours(name: str, error: BaseException) -> EmeritusError:
+    if isinstance(error, BadSettings):  # the house's, not the caller's
+        return EngineFailed(f"{name!r} could not be woken: {error.code} {error}", remedy=error.remedy, **error.facts)
     if isinstance(error, EmeritusError):
         return error
     return EngineFailed(f"{name!r} could not be woken: {type(error).__name__}: {error}")

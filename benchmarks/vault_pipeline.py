@@ -34,6 +34,7 @@ SHARD = 2 * GB
 TENSOR = 4096 * 4096  # weights
 PRESERVED, RESTORED, COLD, LARGE = 2 * GB, GB, 4 * GB, 20 * GB
 LEAST = 64_000_000  # bytes of a model at the smallest scale
+READINGS = 3  # of each side in a round
 ROUNDS = 5
 THREADS = 2
 
@@ -100,12 +101,9 @@ def restore_vs_zipnn(options: Options) -> Metric:
             about = json.loads(ask())
             ours, theirs, sealed = [], [], []
             for number in range(ROUNDS):
-                _have_memory(2 * size + size // 2)  # with less, every third round still met what the host had taken
-                ours.append(_read_all(vault))
-                _have_memory(2 * size + size // 2)
-                theirs.append(tuple(json.loads(ask("again"))))
-                _have_memory(2 * size + size // 2)
-                sealed.append(_read_all(locked)[1] / ours[-1][1])
+                ours.append(_quickest(partial(_read_all, vault), size))
+                theirs.append(_quickest(lambda: tuple(json.loads(ask("again"))), size))
+                sealed.append(_quickest(partial(_read_all, locked), size)[1] / ours[-1][1])
                 _tell(f"restore {number + 1}: {ours[-1][0] / GB:.2f} GB/s, ZipNN {theirs[-1][0] / GB:.2f}")
     ratio, busy = (statistics.median(mine[n] / its[n] for mine, its in zip(ours, theirs, strict=True)) for n in (0, 1))
     beside = {
@@ -300,6 +298,19 @@ def _read_all(vault: Any) -> tuple[float, float]:
     clock, busy = _timed(lambda: found.update(vault.open("bench").read_all(threads=THREADS)))
     total = sum(array.nbytes for array in found.values())
     return total / clock, total / busy
+
+
+def _quickest(read: Callable[[], tuple[float, float]], size: int) -> tuple[float, float]:
+    """The quickest of some readings in a row, by the clock.
+
+    Both sides write to fresh memory, and what a host takes while they do only ever adds: with one reading each, every
+    third round was decided by whom that met (1.2 GB/s instead of 3.2).
+    """
+    found = []
+    for _ in range(READINGS):
+        _have_memory(2 * size + size // 2)  # with less, more of them still met what the host had taken
+        found.append(read())
+    return max(found)
 
 
 def _read_raw(model: Path) -> float:

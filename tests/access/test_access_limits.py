@@ -183,7 +183,7 @@ def test_a_limit_by_the_minute_takes_no_more_memory_each_minute(
         access.check(key, "ibis")
         access.check(key, "ibis")
         access.flush()
-    assert len({each for each in gc.get_objects() if isinstance(each, Line) and each.window[:10] == "2027-03-01"}) <= 4
+    assert len({each for each in gc.get_objects() if type(each) is Line and each.window[:10] == "2027-03-01"}) <= 4
     with database.reading() as session:
         assert session.scalars(select(Budget.reserved).where(Budget.kind == "requests_per_day")).one() == 40
 

@@ -61,7 +61,7 @@ def test_the_board_says_who_is_awake_and_what_failed(app: App, monkeypatch: pyte
         assert "lantern-1" in page  # a wake that was measured before this process
         app.reviving.write_wakes()
         assert {wake["resident"] for wake in overview(app)["wakes"]} == {"ferry", "lantern-1"}
-        stella.send("/chat/wreck", {"message": "hello"}, status=400)
+        stella.send("/chat/wreck", {"message": "hello"}, status=502)
         failed = said_within(app, "wreck", "failed")
         assert "EM" in str(failed["error"])
         assert str(failed["error"]).split()[0] in stella.get("/console/house")

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+from benchmarks.memory import peak_mb
 from benchmarks.metric import Metric, Options
 
 SESSIONS, TURNS = 10_000, 40
@@ -31,8 +32,6 @@ def measure(options: Options) -> list[Metric]:
 
 def run(sessions: int) -> None:
     """Measure, and print the figures as JSON. The transcripts are read after the peak of the analysis is taken."""
-    import resource
-
     from emeritus.acts import canonical
     from emeritus.interview.statistics.analysis import analyse
     from emeritus.testing.simulator import Simulated, simulate
@@ -46,7 +45,7 @@ def run(sessions: int) -> None:
     start = time.perf_counter()
     written = canonical(analyse(choices).as_dict())
     analysis_s = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+    peak = peak_mb()
     print(
         json.dumps(
             {

@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
+from benchmarks.memory import have_memory
 from benchmarks.metric import RAM_DISK, Metric, Options, table
 from emeritus.blobs.local import LocalStore
 from emeritus.vault.codec.kernel import level
@@ -53,6 +54,7 @@ def measure(options: Options) -> list[Metric]:
         seconds: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(ROUNDS):
             for name, run in runs.items():
+                have_memory(size)
                 began = time.thread_time()
                 run()
                 seconds[name].append(time.thread_time() - began)

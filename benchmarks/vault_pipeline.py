@@ -26,6 +26,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from benchmarks.memory import have_memory, peak_mb
 from benchmarks.metric import RAM_DISK, Metric, Options
 from benchmarks.vault_zipnn import PACKAGES, environment
 
@@ -59,14 +60,14 @@ def preserve_vs_sha256(options: Options) -> Metric:
         for number in range(ROUNDS):
             clock, busy = _timed(partial(_hash_twice, data))
             vault = Vault.create(LocalStore(folder / "vault"))
-            _have_memory(size + size // 4)
+            have_memory(size + size // 4)
             vault_clock, vault_busy = _timed(partial(vault.preserve, model, "bench"))
             stored = vault.manifest("bench").stored_bytes
             ratios.append(total / vault_clock / (hashed / clock))
             by_time.append(total / vault_busy / (hashed / busy))
             shutil.rmtree(folder / "vault")
             locked = _encrypted(folder / "vault")
-            _have_memory(size + size // 4)
+            have_memory(size + size // 4)
             sealed.append(vault_busy / _timed(partial(locked.preserve, model, "bench"))[1])
             shutil.rmtree(folder / "vault")
             _tell(f"preserve {number + 1}: {ratios[-1]:.3f} by the clock, {by_time[-1]:.3f} by processor time")
@@ -158,16 +159,13 @@ def preserve_peak_mb(options: Options) -> Metric:
 
 def preserve_and_tell(model: str, vault: str) -> None:
     """Preserve, and print peak and time as JSON."""
-    import resource
-
     from emeritus.blobs.local import LocalStore
     from emeritus.vault.vault import Vault
 
     start = time.perf_counter()
     manifest = Vault.create(LocalStore(vault)).preserve(Path(model), "bench")
     seconds = time.perf_counter() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
-    print(json.dumps({"peak_mb": peak, "bytes": manifest.total_bytes, "seconds": seconds}))
+    print(json.dumps({"peak_mb": peak_mb(), "bytes": manifest.total_bytes, "seconds": seconds}))
 
 
 # -- what is measured with ------------------------------------------------------------------------------------------
@@ -308,7 +306,7 @@ def _quickest(read: Callable[[], tuple[float, float]], size: int) -> tuple[float
     """
     found = []
     for _ in range(READINGS):
-        _have_memory(2 * size + size // 2)  # with less, more of them still met what the host had taken
+        have_memory(2 * size + size // 2)  # with less, more of them still met what the host had taken
         found.append(read())
     return max(found)
 
@@ -331,19 +329,6 @@ def _read_raw(model: Path) -> float:
     with ThreadPoolExecutor(THREADS) as pool:
         total = sum(pool.map(read, sorted(model.glob("*.safetensors"))))
     return total / (time.perf_counter() - start)
-
-
-def _have_memory(size: int) -> None:
-    """Touch so many bytes of fresh memory, in large pages, and give them back: a host that lent them out returns them.
-
-    Large free pages are what a host takes back, within seconds of their being free; without this whoever comes next
-    waits for it, and what is measured is by whose turn that fell on.
-    """
-    import numpy as np
-
-    from emeritus.vault.pages import pages
-
-    np.frombuffer(pages(size), np.uint8)[::4096] = 1
 
 
 def _forget(folder: Path) -> None:

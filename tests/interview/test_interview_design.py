@@ -46,6 +46,12 @@ def test_the_design_of_a_seed_never_changes() -> None:
     assert ["".join(str(row[name]) for name in ("disclosure", "framing", "facts")) for row in rows] == EXAMPLE
 
 
+def test_a_seed_whose_first_searches_repeat_rows_is_searched_on() -> None:
+    """Six factors of two levels in 24 cells: of this seed's searches the 27th is the first without a cell twice."""
+    levels = dict.fromkeys("abcdef", 2)
+    assert len({tuple(row.values()) for row in design(levels, 24, 139)}) == 24
+
+
 def test_seeds_differ() -> None:
     """Another seed is another design."""
     assert len({str(design(SEVEN, 16, seed)) for seed in range(5)}) == 5

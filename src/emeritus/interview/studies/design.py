@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_RUNS = 512  # the search takes memory and time as the square of the runs
 RESTARTS = 24
+MOST_RESTARTS = 10 * RESTARTS  # where none of these has distinct rows: with few levels one start in seven does
 
 
 def design(levels: Mapping[str, int], runs: int, seed: int) -> list[Mapping[str, int]]:
@@ -37,7 +38,9 @@ def design(levels: Mapping[str, int], runs: int, seed: int) -> list[Mapping[str,
     counts = [levels[name] for name in names]
     best: tuple[tuple[int, int], NDArray[Any]] | None = None
     left_out = combinations_of(levels) - runs
-    for restart in range(RESTARTS):
+    for restart in range(MOST_RESTARTS):
+        if restart >= RESTARTS and best is not None and not best[0][0]:
+            break
         if left_out < runs:  # what is left out of all is balanced where what is kept is, and sooner found
             found = _complement(_searched(counts, left_out, f"{seed}:{restart}"), counts)
         else:
